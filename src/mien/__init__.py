@@ -1,0 +1,87 @@
+"""Mien reads seven emotions off faces with AlexNet.
+
+    import mien
+
+    analyzer = mien.load()
+    for face in analyzer.analyze("team.jpg").faces:
+        print(face.emotion, face.confidence, face.box)
+
+Importing the package is cheap: OpenCV, onnxruntime and numpy are imported when the first name that needs them is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.analysis import Analysis
+    from mien.analyzer import Analyzer, load
+    from mien.emotions import EMOTIONS, Emotion
+    from mien.errors import (
+        ConfigError,
+        DataError,
+        DetectorError,
+        ImageError,
+        MienError,
+        MissingExtraError,
+        ModelError,
+    )
+    from mien.model_card import ModelCard
+    from mien.types import Box, Detection, Face, Frame
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Analysis": "mien.analysis",
+    "Analyzer": "mien.analyzer",
+    "Box": "mien.types",
+    "ConfigError": "mien.errors",
+    "DataError": "mien.errors",
+    "Detection": "mien.types",
+    "DetectorError": "mien.errors",
+    "EMOTIONS": "mien.emotions",
+    "Emotion": "mien.emotions",
+    "Face": "mien.types",
+    "Frame": "mien.types",
+    "ImageError": "mien.errors",
+    "MienError": "mien.errors",
+    "MissingExtraError": "mien.errors",
+    "ModelCard": "mien.model_card",
+    "ModelError": "mien.errors",
+    "load": "mien.analyzer",
+}
+
+__all__ = [
+    "EMOTIONS",
+    "Analysis",
+    "Analyzer",
+    "Box",
+    "ConfigError",
+    "DataError",
+    "Detection",
+    "DetectorError",
+    "Emotion",
+    "Face",
+    "Frame",
+    "ImageError",
+    "MienError",
+    "MissingExtraError",
+    "ModelCard",
+    "ModelError",
+    "__version__",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

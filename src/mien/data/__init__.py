@@ -1,0 +1,1 @@
+"""Face datasets to arrays: readers, splits and protocols, the audit for duplicates. No torch here."""

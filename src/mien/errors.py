@@ -1,0 +1,44 @@
+"""The error tree. Everything that Mien raises on purpose is a MienError whose text is one clear line.
+
+MienError
+├── ConfigError        an option, recipe or argument is wrong
+│   └── MissingExtraError  an optional part is not installed
+├── ImageError         a picture cannot be read, or is refused
+├── DataError          a dataset, or one row of it, is malformed
+├── ModelError         weights, a checkpoint or a model card cannot be used
+└── DetectorError      a face detector cannot be had
+"""
+
+from __future__ import annotations
+
+
+class MienError(Exception):
+    """The base of all errors that Mien raises on purpose."""
+
+
+class ConfigError(MienError):
+    """An option, a recipe's field or an argument has a value that cannot be used."""
+
+
+class MissingExtraError(ConfigError):
+    """A part of Mien that was asked for is not installed; the message holds the command that installs it."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional part of Mien: pip install 'mien[{extra}]'")
+        self.extra = extra
+
+
+class ImageError(MienError):
+    """A picture cannot be found, decoded or accepted."""
+
+
+class DataError(MienError):
+    """A dataset, or one row of it, is malformed; the message names file, row and reason."""
+
+
+class ModelError(MienError):
+    """Weights, a checkpoint or a model card cannot be used."""
+
+
+class DetectorError(MienError):
+    """A face detector cannot be had: its file is missing, damaged or not what it should be."""

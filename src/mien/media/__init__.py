@@ -1,0 +1,1 @@
+"""Pictures in, drawings and records out."""

@@ -1,0 +1,66 @@
+"""The card that travels inside every ONNX file and checkpoint: what the model is, what it saw, how well it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from mien.errors import ModelError
+
+CARD_KEY: Final = "mien.card"
+"""The metadata key under which an ONNX file carries its card, as JSON."""
+
+CARD_SCHEMA: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model says of itself.
+
+    name, version   together the model's id
+    classes         names of the outputs, in their order
+    architecture    the network's config, as its own `to_dict` gives it
+    precision       "float32" or "int8"
+    temperature     what the logits are divided by inside the graph (Guo et al., ICML 2017)
+    data            what it was trained on: source, fingerprint, rows
+    metrics         figures by "protocol/split", as `mien evaluate --json` prints them, less the matrices
+    licence         of the weights
+    source          git commit of the code that trained it, or None
+    """
+
+    name: str
+    version: str
+    classes: tuple[str, ...]
+    architecture: Mapping[str, Any]
+    precision: str = "float32"
+    temperature: float = 1.0
+    data: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = "Apache-2.0"
+    source: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The model's id, as records carry it: name, version and precision."""
+        return f"{self.name}-{self.version}-{self.precision}"
+
+    def to_json(self) -> str:
+        """One line of JSON; `from_json` reads it back."""
+        return json.dumps({"schema": CARD_SCHEMA, **asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """The card that `to_json` wrote. Raises ModelError where it is not one, or of a newer schema."""
+        try:
+            values = json.loads(text)
+            schema = values.pop("schema")
+            if schema != CARD_SCHEMA:
+                raise ModelError(f"the model card has schema {schema}, this Mien reads {CARD_SCHEMA}: update mien")
+            card = cls(**{**values, "classes": tuple(values["classes"])})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelError(f"the model card is damaged: {error}") from error
+        if len(card.classes) < 2:
+            raise ModelError(f"the model card names {len(card.classes)} classes, expected at least 2")
+        return card

@@ -1,0 +1,1 @@
+"""From a picture to probabilities: weights, detectors, crops, classifier. numpy, OpenCV and onnxruntime only."""

@@ -1,0 +1,1 @@
+"""The only room that imports torch: network, augmentation, recipes, loop, checkpoints, export."""

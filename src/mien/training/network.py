@@ -1,0 +1,132 @@
+"""AlexNet (Krizhevsky, Sutskever, Hinton, NeurIPS 2012) for faces: five convolutions, three fully connected layers.
+
+It differs from the paper in two ways: batch normalisation follows each convolution (in place of local response
+normalisation), and the last layer answers for seven emotions. `AlexNetConfig` holds all that may vary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mien.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class AlexNetConfig:
+    """What may vary in the network. The defaults are the paper's, on one grey channel.
+
+    width scales the filters of all five convolutions; hidden gives the widths of the two hidden fully connected
+    layers; groups=2 splits convolutions 2, 4 and 5 as the paper did between its two GPUs. mean and std normalise
+    pixels in 0..1 (the defaults are FER2013's own).
+    """
+
+    in_channels: int = 1
+    input_size: int = 227
+    classes: int = 7
+    width: float = 1.0
+    groups: int = 1
+    hidden: tuple[int, int] = (4096, 4096)
+    dropout: float = 0.5
+    mean: float = 0.508
+    std: float = 0.255
+
+    def __post_init__(self) -> None:
+        if self.in_channels not in (1, 3):
+            raise ConfigError(f"in_channels must be 1 or 3, got {self.in_channels}")
+        if self.groups not in (1, 2):
+            raise ConfigError(f"groups must be 1 or 2, got {self.groups}")
+        if not 0.05 <= self.width <= 4:
+            raise ConfigError(f"width must be within 0.05 and 4, got {self.width}")
+        if not 63 <= self.input_size <= 512:
+            raise ConfigError(f"input_size must be within 63 and 512 pixels, got {self.input_size}")
+        if self.classes < 2:
+            raise ConfigError(f"classes must be at least 2, got {self.classes}")
+        if len(self.hidden) != 2 or min(self.hidden) < 1:
+            raise ConfigError(f"hidden must be two positive widths, got {self.hidden}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout must be within 0 and 1, got {self.dropout}")
+        if self.std <= 0:
+            raise ConfigError(f"std must be positive, got {self.std}")
+
+    @property
+    def filters(self) -> tuple[int, int, int, int, int]:
+        """Filters of the five convolutions: the paper's 96-256-384-384-256 times width, in multiples of 8."""
+        first, second, third, fourth, fifth = (max(8, round(n * self.width / 8) * 8) for n in (96, 256, 384, 384, 256))
+        return first, second, third, fourth, fifth
+
+    @property
+    def final_map(self) -> int:
+        """Side of the feature map that reaches the classifier: 6 for an input of 227."""
+        side = (self.input_size - 11) // 4 + 1
+        for _ in range(3):
+            side = (side - 3) // 2 + 1
+        return side
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it; `from_dict` reads it back."""
+        return {**asdict(self), "hidden": list(self.hidden)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> AlexNetConfig:
+        """The config that `to_dict` wrote. Raises ConfigError on fields that it does not know."""
+        unknown = set(values) - set(cls.__dataclass_fields__)
+        if unknown:
+            raise ConfigError(f"unknown field of the network: {', '.join(sorted(unknown))}")
+        return cls(**{**values, "hidden": tuple(values.get("hidden", (4096, 4096)))})
+
+
+class AlexNet(nn.Module):
+    """AlexNet with batch normalisation: normalised faces (N, in_channels, S, S) float in, logits (N, classes) out."""
+
+    def __init__(self, config: AlexNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        c1, c2, c3, c4, c5 = config.filters
+        g = config.groups
+        self.features = nn.Sequential(
+            *_convolution(config.in_channels, c1, kernel=11, stride=4, padding=0),
+            nn.MaxPool2d(3, stride=2),
+            *_convolution(c1, c2, kernel=5, padding=2, groups=g),
+            nn.MaxPool2d(3, stride=2),
+            *_convolution(c2, c3, kernel=3, padding=1),
+            *_convolution(c3, c4, kernel=3, padding=1, groups=g),
+            *_convolution(c4, c5, kernel=3, padding=1, groups=g),
+            nn.MaxPool2d(3, stride=2),
+        )
+        h1, h2 = config.hidden
+        self.classifier = nn.Sequential(
+            nn.Dropout(config.dropout),
+            nn.Linear(c5 * config.final_map**2, h1),
+            nn.ReLU(inplace=True),
+            nn.Dropout(config.dropout),
+            nn.Linear(h1, h2),
+            nn.ReLU(inplace=True),
+            nn.Linear(h2, config.classes),
+        )
+        self.apply(_initialise)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(faces).flatten(1))
+        return logits
+
+
+def _convolution(
+    inputs: int, filters: int, *, kernel: int, padding: int, stride: int = 1, groups: int = 1
+) -> tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(inputs, filters, kernel, stride=stride, padding=padding, groups=groups, bias=False),
+        nn.BatchNorm2d(filters),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _initialise(module: nn.Module) -> None:
+    """He initialisation (He et al., ICCV 2015), which suits ReLU."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,85 @@
+"""What passes between the stages: frozen, small, and free of heavy imports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of its picture: the left top corner, width and height. It may reach over the edge."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def area(self) -> float:
+        """Square pixels; 0 for an empty box."""
+        return max(0.0, self.width) * max(0.0, self.height)
+
+    def clipped(self, width: int, height: int) -> Box:
+        """The part of the box that lies within a picture of this size."""
+        left, top = min(max(self.x, 0.0), width), min(max(self.y, 0.0), height)
+        right, bottom = min(max(self.x + self.width, 0.0), width), min(max(self.y + self.height, 0.0), height)
+        return Box(left, top, right - left, bottom - top)
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union with another box, 0..1."""
+        across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        down = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        shared = max(0.0, across) * max(0.0, down)
+        union = self.area + other.area - shared
+        return shared / union if union > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One face as a detector found it.
+
+    box is in pixels and not clipped; score is 0..1, or None where the detector has none; landmarks are (x, y) pixels:
+    right eye, left eye, nose tip, right and left corner of the mouth (the person's right), or None.
+    """
+
+    box: Box
+    score: float | None = None
+    landmarks: tuple[tuple[float, float], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture: image (H, W, 3) uint8 in BGR order, its index in its source, and its time in seconds, if it has one."""
+
+    image: NDArray[np.uint8]
+    index: int = 0
+    time_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face and what it shows: where it was found, and a calibrated probability for each class.
+
+    probabilities maps the model's classes, in the model's order, to values 0..1 that add up to 1.
+    """
+
+    box: Box
+    score: float | None
+    probabilities: Mapping[str, float]
+    landmarks: tuple[tuple[float, float], ...] | None = None
+
+    @property
+    def emotion(self) -> str:
+        """The likeliest class."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the likeliest class, 0..1."""
+        return max(self.probabilities.values())
