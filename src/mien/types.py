@@ -55,7 +55,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture: image (H, W, 3) uint8 in BGR order, its index in its source, and its time in seconds, if it has one."""
+    """One picture: image (H, W, 3) uint8 in BGR order, its index in its source, its time in seconds or None."""
 
     image: NDArray[np.uint8]
     index: int = 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
@@ -110,6 +109,7 @@ class AlexNet(nn.Module):
         self.apply(_initialise)
 
     def forward(self, faces: Tensor) -> Tensor:
+        """Logits (N, classes) of normalised faces (N, in_channels, S, S)."""
         logits: Tensor = self.classifier(self.features(faces).flatten(1))
         return logits
 
