@@ -7,9 +7,11 @@ normalisation), and the last layer answers for seven emotions. `AlexNetConfig` h
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mien.errors import ConfigError
 
@@ -107,6 +109,7 @@ class AlexNet(nn.Module):
             nn.Linear(h2, config.classes),
         )
         self.apply(_initialise)
+        nn.init.normal_(self.classifier[-1].weight, std=0.01)  # so that the first answers are even
 
     def forward(self, faces: Tensor) -> Tensor:
         """Logits (N, classes) of normalised faces (N, in_channels, S, S)."""
@@ -130,3 +133,32 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+NETWORKS: Final = MappingProxyType(
+    {
+        "alexnet": AlexNetConfig(),
+        "alexnet-compact": AlexNetConfig(width=0.5, hidden=(512, 512)),
+    }
+)
+"""The named networks: `alexnet` is the paper's, `alexnet-compact` is the one that ships."""
+
+
+def named_network(name: str) -> AlexNetConfig:
+    """The config of a named network. Raises ConfigError on a name that it does not know."""
+    if name not in NETWORKS:
+        raise ConfigError(f"unknown network {name!r}; known are {', '.join(NETWORKS)}")
+    return NETWORKS[name]
+
+
+def prepare(faces: Tensor, config: AlexNetConfig) -> Tensor:
+    """Faces (N, 1, h, w) float 0..1 as the network takes them: (N, in_channels, S, S), normalised.
+
+    Enlarging is bilinear with half-pixel centres; grey is copied to three channels only where the weights need it.
+    Training, evaluation and the exported graph all pass through here.
+    """
+    size = config.input_size
+    if faces.shape[-2:] != (size, size):
+        faces = functional.interpolate(faces, size=(size, size), mode="bilinear", align_corners=False)
+    faces = (faces - config.mean) / config.std
+    return faces.expand(-1, config.in_channels, -1, -1) if config.in_channels > 1 else faces

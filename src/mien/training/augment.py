@@ -1,0 +1,117 @@
+"""Augmentation, batched and on the device of the faces, by kornia. What the network sees in training is made here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from kornia import augmentation as kornia
+from torch import Tensor, nn
+
+from mien.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How strongly training faces are varied; 0 switches a variation off.
+
+    flip        probability of a mirror image
+    rotation    degrees to either side
+    scale       relative enlargement or reduction, at most: 0.15 is 0.85..1.15
+    shift       relative to the face's side, in either direction
+    brightness  added to pixels in 0..1, at most, in either direction
+    contrast    relative, at most, in either direction
+    blur        probability of a Gaussian blur, sigma 0.3..1.2 pixels of the 48x48 face
+    noise       standard deviation of Gaussian noise on pixels in 0..1 (half of the faces get it)
+    erasing     probability that a rectangle of 2..20 % of the face is painted over (Zhong et al., AAAI 2020)
+    mixup       largest share of a second face that MixUp blends in, drawn evenly (Zhang et al., ICLR 2018)
+    cutmix      alpha of CutMix's beta distribution (Yun et al., ICCV 2019); MixUp and CutMix exclude each other
+    """
+
+    flip: float = 0.5
+    rotation: float = 15.0
+    scale: float = 0.15
+    shift: float = 0.08
+    brightness: float = 0.2
+    contrast: float = 0.3
+    blur: float = 0.1
+    noise: float = 0.03
+    erasing: float = 0.3
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "blur", "erasing", "scale", "shift", "brightness", "contrast", "noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"augmentation.{name} must be within 0 and 1, got {getattr(self, name)}")
+        if not 0 <= self.rotation <= 180:
+            raise ConfigError(f"augmentation.rotation must be within 0 and 180 degrees, got {self.rotation}")
+        if not 0 <= self.mixup <= 1:
+            raise ConfigError(f"augmentation.mixup must be within 0 and 1, got {self.mixup}")
+        if self.cutmix < 0:
+            raise ConfigError(f"augmentation.cutmix must not be negative, got {self.cutmix}")
+        if self.mixup and self.cutmix:
+            raise ConfigError("augmentation.mixup and augmentation.cutmix exclude each other: set one of them to 0")
+
+
+class Augmenter(nn.Module):
+    """Varies a batch: faces (N, 1, 48, 48) float 0..1 and targets (N, C) in, the same shapes out.
+
+    The geometric part works at 48x48, before the face is enlarged: docs/training.md has the measurement behind that.
+    Every draw comes from torch's global generators, so `torch.manual_seed` repeats it.
+    """
+
+    def __init__(self, strength: Augmentation) -> None:
+        super().__init__()
+        self.geometry = nn.Sequential(*_geometry(strength))
+        self.light = nn.Sequential(*_light(strength))
+        self.mix: nn.Module | None = None
+        if strength.mixup:
+            self.mix = kornia.RandomMixUpV2((0.0, strength.mixup), data_keys=["input", "class"])
+        elif strength.cutmix:
+            self.mix = kornia.RandomCutMixV2(
+                beta=strength.cutmix, use_correct_lambda=True, data_keys=["input", "class"]
+            )
+
+    @torch.no_grad()
+    def forward(self, faces: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Varied faces in 0..1, and targets mixed where MixUp or CutMix mixed the faces."""
+        faces = self.light(self.geometry(faces)).clamp(0, 1)
+        if self.mix is None:
+            return faces, targets
+        # kornia mixes hard labels only: give it row numbers, and mix the soft targets by what it answers.
+        faces, pairs = self.mix(faces, torch.arange(len(faces), device=faces.device, dtype=faces.dtype))
+        own, other, share = pairs.reshape(-1, 3).unbind(1)
+        return faces, torch.lerp(targets[own.long()], targets[other.long()], share[:, None])
+
+
+def _geometry(strength: Augmentation) -> list[nn.Module]:
+    parts: list[nn.Module] = []
+    if strength.flip:
+        parts.append(kornia.RandomHorizontalFlip(p=strength.flip))
+    if strength.rotation or strength.scale or strength.shift:
+        parts.append(
+            kornia.RandomAffine(
+                degrees=strength.rotation,
+                translate=(strength.shift, strength.shift),
+                scale=(1 - strength.scale, 1 + strength.scale),
+                padding_mode="border",
+                p=1.0,
+            )
+        )
+    return parts
+
+
+def _light(strength: Augmentation) -> list[nn.Module]:
+    parts: list[nn.Module] = []
+    if strength.brightness:
+        parts.append(kornia.RandomBrightness((1 - strength.brightness, 1 + strength.brightness), p=1.0))
+    if strength.contrast:
+        parts.append(kornia.RandomContrast((1 - strength.contrast, 1 + strength.contrast), p=1.0))
+    if strength.blur:
+        parts.append(kornia.RandomGaussianBlur((5, 5), (0.3, 1.2), p=strength.blur))
+    if strength.noise:
+        parts.append(kornia.RandomGaussianNoise(std=strength.noise, p=0.5))
+    if strength.erasing:
+        parts.append(kornia.RandomErasing(scale=(0.02, 0.2), value=0.5, p=strength.erasing))
+    return parts

@@ -1,0 +1,140 @@
+"""Checkpoints: one safetensors file each, with a JSON description in its header. No pickle, written whole or not at all.
+
+`last.safetensors` holds all that a run needs to go on; `best.safetensors` holds the averaged weights of the best epoch.
+Tensors are named `model.*` (the averaged weights, which are judged and exported), and in `last` also `raw.*` (the
+weights being trained) and `optimizer.*`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mien.errors import ConfigError, ModelError
+from mien.training.network import AlexNet, AlexNetConfig, prepare
+from mien.training.recipes import Recipe
+
+_HEADER: Final = "mien.checkpoint"
+_SCHEMA: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a checkpoint says of itself.
+
+    classes      names of the outputs, in their order
+    recipe       the whole recipe, the network's config within it
+    data         source, fingerprint and counts of what it was trained on
+    progress     where the run stands: epoch, step within it, sums of the running epoch
+    history      a record an epoch, as metrics.jsonl holds them
+    temperature  fitted on the held-back faces; the logits are to be divided by it
+    commit       git commit of the code, or None
+    """
+
+    classes: tuple[str, ...]
+    recipe: Mapping[str, Any]
+    data: Mapping[str, Any]
+    progress: Mapping[str, Any]
+    history: tuple[Mapping[str, Any], ...]
+    temperature: float = 1.0
+    commit: str | None = None
+
+    @property
+    def network(self) -> AlexNetConfig:
+        """The network's config."""
+        return AlexNetConfig.from_dict(self.recipe["network"])
+
+
+def save(path: Path, description: Description, tensors: Mapping[str, Tensor]) -> None:
+    """Write a checkpoint aside, then move it to its place, so that a kill leaves the old one or the new one."""
+    header = {_HEADER: json.dumps({"schema": _SCHEMA, **asdict(description)})}
+    aside = path.with_name(path.name + ".part")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside, header)
+    with aside.open("rb+") as file:
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def load(path: Path, *, prefix: str = "") -> tuple[Description, dict[str, Tensor]]:
+    """Description and tensors, those under a prefix only. A folder stands for its best.safetensors.
+
+    Raises ModelError where the file is missing, damaged or not a checkpoint of Mien.
+    """
+    file = path / "best.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise ModelError(f"no checkpoint at {file}")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            header = (opened.metadata() or {}).get(_HEADER)
+            if header is None:
+                raise ModelError(f"{file} is not a checkpoint of Mien: its header has no description")
+            tensors = {name: opened.get_tensor(name) for name in opened.keys() if name.startswith(prefix)}  # noqa: SIM118
+        return _described(json.loads(header)), tensors
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{file} is not a readable checkpoint: {error}") from error
+
+
+def _described(values: dict[str, Any]) -> Description:
+    schema = values.pop("schema")
+    if schema != _SCHEMA:
+        raise ModelError(f"the checkpoint has schema {schema}, this Mien reads {_SCHEMA}: update mien")
+    return Description(**{**values, "classes": tuple(values["classes"]), "history": tuple(values["history"])})
+
+
+def load_network(path: Path) -> tuple[Description, AlexNet]:
+    """The averaged network of a checkpoint, in evaluation mode on the CPU. Raises ModelError where it does not fit."""
+    description, tensors = load(path, prefix="model.")
+    try:
+        network = AlexNet(description.network)
+    except (ConfigError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} holds a network that this Mien does not know: {error}") from error
+    fill(network, {name.removeprefix("model."): tensor for name, tensor in tensors.items()}, path)
+    return description, network.eval()
+
+
+def fill(network: AlexNet, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a network. Raises ModelError naming the first that is missing, unknown or of another shape."""
+    own = network.state_dict()
+    for name in own.keys() | tensors.keys():
+        expected = tuple(own[name].shape) if name in own else None
+        got = tuple(tensors[name].shape) if name in tensors else None
+        if expected != got:
+            raise ModelError(f"{path} is of another architecture: {name} is {got}, expected {expected}")
+    network.load_state_dict(dict(tensors))
+
+
+@torch.no_grad()
+def logits_of(
+    network: AlexNet, faces: NDArray[np.uint8], *, batch: int = 256, progress: Callable[[int], None] | None = None
+) -> NDArray[np.float32]:
+    """Logits (N, C) of grey faces (N, 48, 48) uint8, in float32 on the network's own device."""
+    device = next(network.parameters()).device
+    answers = [torch.zeros(0, network.config.classes)]
+    for start in range(0, len(faces), batch):
+        part = torch.from_numpy(faces[start : start + batch]).to(device)
+        answers.append(network(prepare(part[:, None].float() / 255, network.config)).float().cpu())
+        if progress is not None:
+            progress(len(part))
+    result: NDArray[np.float32] = torch.cat(answers).numpy()
+    return result
+
+
+def predict_faces(
+    path: Path, faces: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None
+) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Classes and calibrated probabilities (N, C) float32 of a checkpoint for grey faces (N, 48, 48) uint8."""
+    description, network = load_network(path)
+    logits = torch.from_numpy(logits_of(network, faces, progress=progress))
+    probabilities: NDArray[np.float32] = torch.softmax(logits / description.temperature, dim=1).numpy()
+    return description.classes, probabilities

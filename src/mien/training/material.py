@@ -1,0 +1,95 @@
+"""From a dataset to what the loop eats: faces and targets to learn from, held-back faces, validation faces."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.dataset import FaceDataset, Protocol, judged
+from mien.errors import DataError
+from mien.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Faces (N, 48, 48) uint8 with soft targets (N, C) float32."""
+
+    faces: NDArray[np.uint8]
+    targets: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Faces (N, 48, 48) uint8 with the class (N,) int64 that a protocol calls the true one."""
+
+    faces: NDArray[np.uint8]
+    truth: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What one run uses, cut from one dataset.
+
+    learned     faces that the gradient sees
+    held        training faces that it does not see, with soft targets: they pick the epoch
+    held_judged those of them that the protocol judges: they fit the temperature
+    validation  the validation split; it is reported and takes no part in any choice, unless nothing is held back
+    protocol    what judges: ferplus where the recipe learns from votes, else fer2013
+    """
+
+    classes: tuple[str, ...]
+    learned: Examples
+    held: Examples
+    held_judged: Judged
+    validation: Judged
+    protocol: Protocol
+
+
+def gather(dataset: FaceDataset, recipe: Recipe) -> Material:
+    """Cut a dataset as a recipe says. Raises DataError where too few faces are left to learn from."""
+    votes = recipe.labels == "votes" and dataset.votes is not None
+    protocol: Protocol = "ferplus" if votes else "fer2013"
+    training = dataset.of_split("training")
+    held = _held_back(training.faces, recipe.holdback)
+    learned = _examples(training.take(~held), recipe, votes=votes)
+    if len(learned) < recipe.batch:
+        raise DataError(
+            f"{dataset.source} has {len(learned)} usable training faces, expected at least one batch of {recipe.batch}"
+        )
+    return Material(
+        classes=dataset.classes,
+        learned=learned,
+        held=_examples(training.take(held), recipe, votes=votes),
+        held_judged=_judged(training.take(held), protocol),
+        validation=_judged(dataset.of_split("validation"), protocol),
+        protocol=protocol,
+    )
+
+
+def _held_back(faces: NDArray[np.uint8], share: float) -> NDArray[np.bool_]:
+    """Rows that a hash of their pixels picks: copies of a face fall on the same side, whatever the order of the rows."""
+    digests = (hashlib.blake2b(face.tobytes(), digest_size=8).digest() for face in faces)
+    return np.fromiter((int.from_bytes(digest, "big") < share * 2**64 for digest in digests), np.bool_, len(faces))
+
+
+def _examples(dataset: FaceDataset, recipe: Recipe, *, votes: bool) -> Examples:
+    if votes:
+        targets, usable = dataset.soft_labels(min_share=recipe.min_share)
+    else:
+        usable = dataset.labels >= 0
+        targets = np.eye(len(dataset.classes), dtype=np.float32)[np.where(usable, dataset.labels, 0)]
+    return Examples(dataset.faces[usable], targets[usable])
+
+
+def _judged(dataset: FaceDataset, protocol: Protocol) -> Judged:
+    truth, mask = judged(dataset, protocol)
+    return Judged(dataset.faces[mask], truth[mask])
