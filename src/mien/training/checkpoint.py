@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file each, with a JSON description in its header. No pickle, written whole or not at all.
+"""Checkpoints: one safetensors file each, described by JSON in its header. No pickle; written whole or not at all.
 
 `last.safetensors` holds all that a run needs to go on; `best.safetensors` holds the averaged weights of the best epoch.
 Tensors are named `model.*` (the averaged weights, which are judged and exported), and in `last` also `raw.*` (the
@@ -23,7 +23,6 @@ from torch import Tensor
 
 from mien.errors import ConfigError, ModelError
 from mien.training.network import AlexNet, AlexNetConfig, prepare
-from mien.training.recipes import Recipe
 
 _HEADER: Final = "mien.checkpoint"
 _SCHEMA: Final = 1

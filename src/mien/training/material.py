@@ -41,7 +41,7 @@ class Material:
 
     learned     faces that the gradient sees
     held        training faces that it does not see, with soft targets: they pick the epoch
-    held_judged those of them that the protocol judges: they fit the temperature
+    held_truth  the class (held,) that the protocol calls the true one, -1 where it judges none: they fit the temperature
     validation  the validation split; it is reported and takes no part in any choice, unless nothing is held back
     protocol    what judges: ferplus where the recipe learns from votes, else fer2013
     """
@@ -49,7 +49,7 @@ class Material:
     classes: tuple[str, ...]
     learned: Examples
     held: Examples
-    held_judged: Judged
+    held_truth: NDArray[np.int64]
     validation: Judged
     protocol: Protocol
 
@@ -60,36 +60,35 @@ def gather(dataset: FaceDataset, recipe: Recipe) -> Material:
     protocol: Protocol = "ferplus" if votes else "fer2013"
     training = dataset.of_split("training")
     held = _held_back(training.faces, recipe.holdback)
-    learned = _examples(training.take(~held), recipe, votes=votes)
+    learned, _ = _examples(training.take(~held), recipe, votes=votes)
     if len(learned) < recipe.batch:
         raise DataError(
             f"{dataset.source} has {len(learned)} usable training faces, expected at least one batch of {recipe.batch}"
         )
+    held_examples, usable = _examples(training.take(held), recipe, votes=votes)
+    validation = dataset.of_split("validation")
+    truth, mask = judged(validation, protocol)
     return Material(
         classes=dataset.classes,
         learned=learned,
-        held=_examples(training.take(held), recipe, votes=votes),
-        held_judged=_judged(training.take(held), protocol),
-        validation=_judged(dataset.of_split("validation"), protocol),
+        held=held_examples,
+        held_truth=judged(usable, protocol)[0],
+        validation=Judged(validation.faces[mask], truth[mask]),
         protocol=protocol,
     )
 
 
 def _held_back(faces: NDArray[np.uint8], share: float) -> NDArray[np.bool_]:
-    """Rows that a hash of their pixels picks: copies of a face fall on the same side, whatever the order of the rows."""
+    """Rows that a hash of their pixels picks: copies of a face stay together, whatever the order of the rows."""
     digests = (hashlib.blake2b(face.tobytes(), digest_size=8).digest() for face in faces)
     return np.fromiter((int.from_bytes(digest, "big") < share * 2**64 for digest in digests), np.bool_, len(faces))
 
 
-def _examples(dataset: FaceDataset, recipe: Recipe, *, votes: bool) -> Examples:
+def _examples(dataset: FaceDataset, recipe: Recipe, *, votes: bool) -> tuple[Examples, FaceDataset]:
+    """The rows that can be learned from, with their targets; and the same rows as a dataset."""
     if votes:
         targets, usable = dataset.soft_labels(min_share=recipe.min_share)
     else:
         usable = dataset.labels >= 0
         targets = np.eye(len(dataset.classes), dtype=np.float32)[np.where(usable, dataset.labels, 0)]
-    return Examples(dataset.faces[usable], targets[usable])
-
-
-def _judged(dataset: FaceDataset, protocol: Protocol) -> Judged:
-    truth, mask = judged(dataset, protocol)
-    return Judged(dataset.faces[mask], truth[mask])
+    return Examples(dataset.faces[usable], targets[usable]), dataset.take(usable)

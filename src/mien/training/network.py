@@ -99,6 +99,7 @@ class AlexNet(nn.Module):
             nn.MaxPool2d(3, stride=2),
         )
         h1, h2 = config.hidden
+        last = nn.Linear(h2, config.classes)
         self.classifier = nn.Sequential(
             nn.Dropout(config.dropout),
             nn.Linear(c5 * config.final_map**2, h1),
@@ -106,10 +107,10 @@ class AlexNet(nn.Module):
             nn.Dropout(config.dropout),
             nn.Linear(h1, h2),
             nn.ReLU(inplace=True),
-            nn.Linear(h2, config.classes),
+            last,
         )
         self.apply(_initialise)
-        nn.init.normal_(self.classifier[-1].weight, std=0.01)  # so that the first answers are even
+        nn.init.normal_(last.weight, std=0.01)  # so that the first answers are even
 
     def forward(self, faces: Tensor) -> Tensor:
         """Logits (N, classes) of normalised faces (N, in_channels, S, S)."""

@@ -1,0 +1,205 @@
+"""From a checkpoint to one ONNX graph: grey faces (N, 1, 48, 48) uint8 in, calibrated probabilities (N, C) out.
+
+Enlarging, normalisation, softmax and temperature lie inside the graph, batch normalisation is folded into the
+convolutions, and the model card travels in the metadata.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from torch import Tensor, nn
+
+from mien.data.dataset import PROTOCOLS, FaceDataset, judged
+from mien.errors import ConfigError, ModelError
+from mien.evaluation.metrics import Metrics, evaluate
+from mien.model_card import CARD_KEY, ModelCard
+from mien.runtime.classifier import Classifier
+from mien.training.checkpoint import load_network
+from mien.training.network import AlexNet, prepare
+
+PARITY: Final = 1e-4
+"""The largest difference of any probability between torch and the float32 graph that an export lets pass."""
+
+CALIBRATION_FACES: Final = 512
+
+
+class Deployed(nn.Module):
+    """The whole of what is exported: faces (N, 1, 48, 48) uint8 in, probabilities (N, C) float32 out."""
+
+    def __init__(self, network: AlexNet, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.temperature = temperature
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Probabilities (N, C) of faces (N, 1, 48, 48) uint8."""
+        logits = self.network(prepare(faces.float() / 255, self.network.config))
+        return torch.softmax(logits / self.temperature, dim=1)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export did: the card that was written, and figures by precision, then by "protocol/split"."""
+
+    card: ModelCard
+    parity: float
+    figures: Mapping[str, Mapping[str, Metrics]]
+
+
+def export(
+    checkpoint: Path,
+    out: Path,
+    *,
+    dataset: FaceDataset | None = None,
+    int8: bool = False,
+    name: str = "mien",
+    version: str = "0",
+) -> Exported:
+    """Write a checkpoint (a file, or a run's folder) as ONNX; the file appears whole or not at all.
+
+    With a dataset, its validation faces judge the graph, and the figures go on the card; int8 needs one, to calibrate
+    on its training faces. Raises ModelError where float32 and torch differ by more than PARITY.
+    """
+    if int8 and (dataset is None or not len(dataset.of_split("training"))):
+        raise ConfigError("int8 is calibrated on training faces: give a dataset that has some")
+    description, network = load_network(checkpoint)
+    if dataset is not None and dataset.classes != description.classes:
+        raise ConfigError(
+            f"the checkpoint knows {', '.join(description.classes)}; the data has {', '.join(dataset.classes)}"
+        )
+    card = ModelCard(
+        name=name,
+        version=version,
+        classes=description.classes,
+        architecture=description.network.to_dict(),
+        temperature=description.temperature,
+        data=description.data,
+        source=description.commit,
+    )
+    if not out.parent.is_dir():
+        raise ConfigError(f"the folder {out.parent} does not exist")
+    deployed = Deployed(network, description.temperature).eval()
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
+        graph = Path(folder) / "float32.onnx"
+        _write_graph(deployed, graph)
+        _stamp(graph, card)
+        parity = _parity(graph, deployed, dataset)
+        figures = {card.precision: _figures(graph, dataset)}
+        if int8 and dataset is not None:
+            card = dataclasses.replace(card, precision="int8")
+            graph = _quantised(graph, dataset.of_split("training"))
+            _stamp(graph, card)
+            figures["int8"] = _figures(graph, dataset)
+        card = dataclasses.replace(card, metrics=_short(figures[card.precision]))
+        _stamp(graph, card)
+        graph.replace(out)
+    return Exported(card, parity, figures)
+
+
+def _write_graph(deployed: Deployed, path: Path) -> None:
+    example = torch.zeros(2, 1, 48, 48, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            deployed,
+            (example,),
+            path,
+            dynamo=True,
+            input_names=["faces"],
+            output_names=["probabilities"],
+            dynamic_shapes=({0: torch.export.Dim("N")},),
+            opset_version=18,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _stamp(path: Path, card: ModelCard) -> None:
+    model = onnx.load(path)
+    kept = {prop.key: prop.value for prop in model.metadata_props}
+    onnx.helper.set_model_props(model, {**kept, CARD_KEY: card.to_json()})
+    onnx.save(model, path)
+
+
+def _parity(path: Path, deployed: Deployed, dataset: FaceDataset | None) -> float:
+    """Largest difference of a probability between graph and torch, on noise and on faces, at N = 1, 3 and 64."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 48, 48), dtype=np.uint8)
+    samples = [noise[:1], noise[:3], noise]
+    if dataset is not None and len(dataset):
+        samples.append(dataset.faces[:64])
+    classifier = Classifier(path)
+    worst = 0.0
+    for faces in samples:
+        with torch.no_grad():
+            expected = deployed(torch.from_numpy(faces)[:, None]).numpy()
+        worst = max(worst, float(np.abs(classifier.probabilities(faces) - expected).max()))
+    if worst > PARITY:
+        raise ModelError(f"the exported graph differs from torch by {worst:.1e}, at most {PARITY:.0e} is allowed")
+    return worst
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, faces: NDArray[np.uint8], batch: int = 32) -> None:
+        self.batches: Iterator[NDArray[np.uint8]] = iter(
+            [faces[start : start + batch, None] for start in range(0, len(faces), batch)]
+        )
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        batch = next(self.batches, None)
+        return None if batch is None else {"faces": batch}
+
+
+def _quantised(graph: Path, training: FaceDataset) -> Path:
+    """Static int8 (QDQ), weights per channel, activations by their range on training faces."""
+    picked = np.random.default_rng(0).permutation(len(training))[:CALIBRATION_FACES]
+    target = graph.with_name("int8.onnx")
+    logging.getLogger().setLevel(logging.ERROR)  # quantize_static advises a preparation that the exporter has done
+    quantize_static(
+        graph,
+        target,
+        _Calibration(training.faces[picked]),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["Conv", "Gemm", "Relu"],
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+    return target
+
+
+def _figures(graph: Path, dataset: FaceDataset | None) -> dict[str, Metrics]:
+    """By "protocol/split", on the validation faces: all protocols that the dataset can serve."""
+    if dataset is None:
+        return {}
+    validation = dataset.of_split("validation")
+    protocols: Sequence[Any] = PROTOCOLS if dataset.votes is not None else ("fer2013",)
+    if not len(validation):
+        return {}
+    probabilities = Classifier(graph).probabilities(validation.faces)
+    found = {}
+    for protocol in protocols:
+        truth, mask = judged(validation, protocol)
+        if mask.any():
+            metrics = evaluate(probabilities[mask], truth[mask], classes=validation.classes)
+            found[f"{protocol}/validation"] = metrics
+    return found
+
+
+def _short(figures: Mapping[str, Metrics]) -> dict[str, Any]:
+    """What the card keeps of the figures."""
+    kept = ("n", "accuracy", "accuracy_ci95", "macro_f1", "macro_f1_ci95", "ece", "recall", "precision")
+    return {key: {name: metrics.to_dict()[name] for name in kept} for key, metrics in figures.items()}
