@@ -41,7 +41,7 @@ class Material:
 
     learned     faces that the gradient sees
     held        training faces that it does not see, with soft targets: they pick the epoch
-    held_truth  the class (held,) that the protocol calls the true one, -1 where it judges none: they fit the temperature
+    held_truth  their class (held,) by the protocol, -1 where it judges none: these fit the temperature
     validation  the validation split; it is reported and takes no part in any choice, unless nothing is held back
     protocol    what judges: ferplus where the recipe learns from votes, else fer2013
     """

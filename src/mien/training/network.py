@@ -42,8 +42,8 @@ class AlexNetConfig:
             raise ConfigError(f"groups must be 1 or 2, got {self.groups}")
         if not 0.05 <= self.width <= 4:
             raise ConfigError(f"width must be within 0.05 and 4, got {self.width}")
-        if not 63 <= self.input_size <= 512:
-            raise ConfigError(f"input_size must be within 63 and 512 pixels, got {self.input_size}")
+        if not 67 <= self.input_size <= 512:
+            raise ConfigError(f"input_size must be within 67 and 512 pixels, got {self.input_size}")
         if self.classes < 2:
             raise ConfigError(f"classes must be at least 2, got {self.classes}")
         if len(self.hidden) != 2 or min(self.hidden) < 1:

@@ -1,0 +1,96 @@
+"""`mien data`: look at a dataset before training on it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from mien.cli.console import progress, stderr, stdout
+
+if TYPE_CHECKING:
+    from mien.data.audit import Audit, Counts
+
+app = typer.Typer(no_args_is_help=True, help="Look at a dataset of faces.")
+
+_SHOWN = 10
+
+
+@app.callback()
+def _root() -> None:
+    """Look at a dataset of faces."""
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="fer2013.csv (plain, .gz, .zip), a manifest, Parquet, or a folder.")],
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on after malformed rows; exit 1 if any.")] = False,
+    own_classes: Annotated[
+        bool, typer.Option("--own-classes", help="Take folder or label names as classes, not as Mien's seven.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
+) -> None:
+    """Count faces by split and class; find exact duplicates, leaks between splits, conflicting labels, bad rows.
+
+    What it finds are findings: it exits 0 on any dataset that can be read, 1 where rows were skipped, 2 where it
+    cannot be read.
+    """
+    from mien.data.audit import audit
+    from mien.data.readers import read_faces
+
+    with progress() as bar:
+        task = bar.add_task("reading", total=100)
+        dataset = read_faces(
+            path,
+            skip_bad=skip_bad,
+            own_classes=own_classes,
+            progress=lambda done, total: bar.update(task, completed=100 * done // max(total, 1)),
+        )
+    found = audit(dataset)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict()))
+    else:
+        _print(found)
+    for row in found.bad:
+        stderr.print(f"[yellow]skipped:[/] {escape(str(row))}", soft_wrap=True, highlight=False)
+    if found.bad:
+        raise typer.Exit(1)
+
+
+def _print(found: Audit) -> None:
+    stdout.print(f"{escape(found.source)}: {found.rows:,} faces", soft_wrap=True)
+    stdout.print(_table("By its own labels", found.labels))
+    if found.majority is not None:
+        stdout.print(_table("By FER+ majority", found.majority))
+    for split, rows in found.copies.items():
+        stdout.print(f"copies within {split}: {rows:,}")
+    for (split, other), rows in found.shared.items():
+        stdout.print(f"{split} faces that stand in {other} as well: {rows:,}")
+    if found.leaks:
+        stdout.print(
+            f"[yellow]{found.leaks:,} training faces leak into validation or test[/]: --drop-leaks of mien train"
+        )
+    stdout.print(f"faces under conflicting labels: {len(found.conflicts):,}")
+    for rows_of_face in found.conflicts[:_SHOWN]:
+        stdout.print(f"  rows {escape(', '.join(rows_of_face))}", soft_wrap=True)
+    if len(found.conflicts) > _SHOWN:
+        stdout.print(f"  and {len(found.conflicts) - _SHOWN:,} more: --json lists all")
+    stdout.print(f"bad rows skipped: {len(found.bad):,}")
+    stdout.print(f"fingerprint: {found.fingerprint}", soft_wrap=True)
+
+
+def _table(title: str, counts: Counts) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    for split in counts:
+        table.add_column(split, justify="right")
+    for name in next(iter(counts.values()), {}):
+        rows = [by_class[name] for by_class in counts.values()]
+        table.add_row(escape(name), *(f"{n:,}" for n in rows))
+    table.add_section()
+    table.add_row("all", *(f"{sum(by_class.values()):,}" for by_class in counts.values()))
+    return table
