@@ -79,10 +79,12 @@ class Augmenter(nn.Module):
         faces = self.light(self.geometry(faces)).clamp(0, 1)
         if self.mix is None:
             return faces, targets
-        # kornia mixes hard labels only: give it row numbers, and mix the soft targets by what it answers.
+        # kornia mixes hard labels only: give it row numbers, and mix the soft targets by the share that it answers,
+        # which is the other face's for MixUp and the own one's for CutMix.
         faces, pairs = self.mix(faces, torch.arange(len(faces), device=faces.device, dtype=faces.dtype))
         own, other, share = pairs.reshape(-1, 3).unbind(1)
-        return faces, torch.lerp(targets[own.long()], targets[other.long()], share[:, None])
+        others = 1 - share if isinstance(self.mix, kornia.RandomCutMixV2) else share
+        return faces, torch.lerp(targets[own.long()], targets[other.long()], others[:, None])
 
 
 def _geometry(strength: Augmentation) -> list[nn.Module]:

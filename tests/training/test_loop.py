@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from mien.data.dataset import FaceDataset
+from mien.errors import ConfigError
+from mien.training import checkpoint
+from mien.training.loop import BEST, LAST, learning_rate, train
+from mien.training.recipes import Recipe, scratch, with_settings
+
+from .conftest import TINY_SETTINGS
+
+# Trains in a process of its own, so that it can be killed for real.
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests_training import striped_faces, TINY_SETTINGS
+from mien.training.loop import train
+from mien.training.recipes import scratch, with_settings
+
+recipe = with_settings(scratch(), [*TINY_SETTINGS, "save_minutes=0"])
+train(striped_faces(), recipe, Path(sys.argv[1]), resume="resume" in sys.argv, accelerator="cpu")
+"""
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    (folder / "run.py").write_text(SCRIPT, encoding="utf-8")
+    (folder / "tests_training.py").write_text(
+        (Path(__file__).parent / "conftest.py").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    with (folder / "log.txt").open("ab") as log:
+        return subprocess.Popen([sys.executable, "run.py", *arguments], cwd=folder, stdout=log, stderr=log)
+
+
+def assert_equal_files(one: Path, other: Path) -> None:
+    left, right = load_file(one), load_file(other)
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        assert np.array_equal(value, right[name]), name
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is for POSIX")
+def test_a_run_that_is_killed_and_resumed_ends_where_the_uninterrupted_one_does(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    assert start(tmp_path, "whole").wait(300) == 0, log.read_text(encoding="utf-8")
+    cuts = set()
+    for _ in range(2):
+        process = start(tmp_path, "cut", *(["resume"] if cuts else []))
+        before = cuts.copy()
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            place = _progress(tmp_path / "cut" / LAST)
+            if place is not None and place not in before and place[1] % 12 in (3, 4, 5, 6, 7):
+                process.kill()
+                break
+            time.sleep(0.005)
+        process.wait()
+        place = _progress(tmp_path / "cut" / LAST)
+        assert place is not None
+        cuts.add(place)
+    assert any(step for _, step in cuts), f"no kill fell in mid-epoch: {cuts}"
+    assert start(tmp_path, "cut", "resume").wait(300) == 0, log.read_text(encoding="utf-8")
+    assert_equal_files(tmp_path / "whole" / LAST, tmp_path / "cut" / LAST)
+    assert_equal_files(tmp_path / "whole" / BEST, tmp_path / "cut" / BEST)
+    records = [
+        [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        for run in ("whole", "cut")
+    ]
+    for record in (*records[0], *records[1]):
+        del record["faces_per_s"]
+    assert records[0] == records[1]
+
+
+def _progress(path: Path) -> tuple[int, int] | None:
+    if not path.exists():
+        return None
+    description, _ = checkpoint.load(path, prefix="none of its tensors")
+    return description.progress["epoch"], description.progress["step"]
+
+
+def test_it_learns(trained: Path, tiny: Recipe) -> None:
+    lines = (trained / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    history = [json.loads(line) for line in lines]
+    assert [record["epoch"] for record in history] == [1, 2, 3]
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    assert history[-1]["validation_accuracy"] > 2 / 7
+    assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(trained.glob("*.part"))
+
+
+def test_the_best_checkpoint_describes_itself(trained: Path, striped: FaceDataset, tiny: Recipe) -> None:
+    description, tensors = checkpoint.load(trained)
+    assert description.classes == striped.classes
+    assert Recipe.from_dict(description.recipe) == tiny
+    assert description.data["protocol"] == "ferplus"
+    assert description.data["learned"] + description.data["held_back"] == (striped.split == "training").sum()
+    best = min(description.history, key=lambda record: record["held_loss"])
+    assert description.temperature == best["temperature"]
+    assert all(name.startswith("model.") for name in tensors)
+
+
+def test_a_run_is_not_overwritten_and_resumes_only_as_itself(trained: Path, striped: FaceDataset, tiny: Recipe) -> None:
+    with pytest.raises(ConfigError, match="holds a run already"):
+        train(striped, tiny, trained, accelerator="cpu")
+    with pytest.raises(ConfigError, match="another recipe: batch"):
+        train(striped, dataclasses.replace(tiny, batch=32), trained, resume=True, accelerator="cpu")
+    with pytest.raises(ConfigError, match="other data"):
+        train(striped.take(np.arange(1, len(striped))), tiny, trained, resume=True, accelerator="cpu")
+
+
+def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path, striped: FaceDataset, tiny: Recipe) -> None:
+    stale = dataclasses.replace(tiny, epochs=8, patience=1, learning_rate=1e-9, ema=0.0, warmup=0.0)
+    train(striped, stale, tmp_path / "run", accelerator="cpu")
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    losses = [json.loads(line)["held_loss"] for line in lines]
+    best = losses.index(min(losses))
+    assert len(losses) == 8 or len(losses) == best + 2
+
+
+def test_sgd_and_own_classes_train_too(tmp_path: Path, striped: FaceDataset) -> None:
+    recipe = with_settings(scratch(), [*TINY_SETTINGS, "optimizer=sgd", "epochs=1", "holdback=0", "learning_rate=0.01"])
+    three = dataclasses.replace(striped, classes=("calm", "cross", "glad"), labels=striped.labels % 3, votes=None)
+    best = train(three, recipe, tmp_path / "run", accelerator="cpu")
+    classes, probabilities = checkpoint.predict_faces(best, striped.faces[:5])
+    assert classes == ("calm", "cross", "glad")
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+def test_learning_rate_warms_up_and_falls_to_zero() -> None:
+    recipe = dataclasses.replace(scratch(), epochs=10, warmup=2.0, learning_rate=0.1)
+    rates = [learning_rate(recipe, epoch) for epoch in np.linspace(0, 10, 101)]
+    assert 0 < rates[0] < 0.01
+    assert max(rates) == pytest.approx(0.1, rel=0.01)
+    assert rates.index(max(rates)) in (19, 20, 21)
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert math.isclose(learning_rate(recipe, 6), 0.05, rel_tol=1e-6)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mien.data.dataset import FaceDataset
+from mien.errors import DataError
+from mien.training.material import gather
+from mien.training.recipes import Recipe
+
+
+def keys(faces: np.ndarray) -> set[bytes]:
+    return {face.tobytes() for face in faces}
+
+
+def test_parts_are_disjoint_and_complete(striped: FaceDataset, tiny: Recipe) -> None:
+    material = gather(striped, tiny)
+    training = striped.of_split("training")
+    assert not keys(material.learned.faces) & keys(material.held.faces)
+    assert keys(material.learned.faces) | keys(material.held.faces) == keys(training.faces)
+    assert keys(material.validation.faces) == keys(striped.of_split("validation").faces)
+    assert 0 < len(material.held) < 0.25 * len(training)
+    assert material.protocol == "ferplus"
+
+
+def test_copies_of_a_face_stay_together(striped: FaceDataset, tiny: Recipe) -> None:
+    doubled = striped.take(np.repeat(np.arange(len(striped)), 2))
+    material = gather(doubled, dataclasses.replace(tiny, holdback=0.3))
+    assert not keys(material.learned.faces) & keys(material.held.faces)
+
+
+def test_rows_that_are_mostly_no_emotion_are_not_learned(striped: FaceDataset, tiny: Recipe) -> None:
+    assert striped.votes is not None
+    votes = striped.votes.copy()
+    votes[::2] = 0
+    votes[::2, -1] = 10  # not a face
+    material = gather(dataclasses.replace(striped, votes=votes), tiny)
+    assert len(material.learned) + len(material.held) == (striped.split[1::2] == "training").sum()
+
+
+def test_own_labels_are_one_hot_and_judged_as_fer2013(striped: FaceDataset, tiny: Recipe) -> None:
+    material = gather(striped, dataclasses.replace(tiny, labels="own"))
+    assert material.protocol == "fer2013"
+    assert set(np.unique(material.learned.targets)) == {0.0, 1.0}
+
+
+def test_too_few_faces_are_refused(striped: FaceDataset, tiny: Recipe) -> None:
+    with pytest.raises(DataError, match="at least one batch of 16"):
+        gather(striped.take(np.arange(12)), tiny)

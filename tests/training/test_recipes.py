@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mien.errors import ConfigError
+from mien.training.recipes import RECIPES, Recipe, named_recipe, scratch, with_settings
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_each_recipe_survives_json(name: str) -> None:
+    recipe = named_recipe(name)
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+@given(
+    epochs=st.integers(1, 1000),
+    rate=st.floats(1e-6, 1),
+    hidden=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+    flip=st.floats(0, 1),
+    optimizer=st.sampled_from(["adamw", "sgd"]),
+)
+def test_settings_reach_their_fields(
+    epochs: int, rate: float, hidden: tuple[int, int], flip: float, optimizer: str
+) -> None:
+    recipe = with_settings(
+        scratch(),
+        [
+            f"epochs={epochs}",
+            f"learning_rate = {rate!r}",
+            f"network.hidden={hidden[0]},{hidden[1]}",
+            f"augmentation.flip={flip!r}",
+            f"optimizer={optimizer}",
+        ],
+    )
+    assert (recipe.epochs, recipe.learning_rate, recipe.network.hidden) == (epochs, rate, hidden)
+    assert (recipe.augmentation.flip, recipe.optimizer) == (flip, optimizer)
+    assert recipe.augmentation.rotation == scratch().augmentation.rotation
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("epochs", "FIELD=VALUE"),
+        ("epoch=3", "epoch: no such field"),
+        ("network.depth=3", "network.depth: no such field"),
+        ("epochs=many", "epochs must be int"),
+        ("epochs=0", "epochs must be within"),
+        ("learning_rate=-1", "learning_rate must be above 0"),
+        ("network=alexnet", "network.width"),
+        ("network.hidden=1", "hidden must be two"),
+        ("epochs.more=1", "epochs.more"),
+        ("optimizer=adam", "optimizer must be one of adamw, sgd"),
+        ("labels=majority", "labels must be one of votes, own"),
+        ("precision=half", "precision must be one of"),
+        ("augmentation.flip=2", "augmentation.flip"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(setting: str, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        with_settings(scratch(), [setting])
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ConfigError, match="quick, scratch"):
+        named_recipe("slow")
+    with pytest.raises(ConfigError, match="speed"):
+        Recipe.from_dict({**scratch().to_dict(), "speed": 1})
