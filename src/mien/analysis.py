@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.media.drawing import draw_faces
-from mien.media.records import to_record, to_rows
+from mien.media.records import ROW_COLUMNS, to_record, to_rows
 from mien.types import Face
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ class Analysis:
     @property
     def width(self) -> int:
         """Width of the picture in pixels."""
-        return self.image.shape[1]
+        return int(self.image.shape[1])
 
     @property
     def height(self) -> int:
         """Height of the picture in pixels."""
-        return self.image.shape[0]
+        return int(self.image.shape[0])
 
     def to_dict(self) -> dict[str, Any]:
         """The record of this picture, as `mien predict --json` writes it."""
@@ -54,7 +54,8 @@ class Analysis:
             from mien.errors import MissingExtraError
 
             raise MissingExtraError("a pandas table", "tables") from None
-        return pd.DataFrame(to_rows(self.to_dict()))
+        rows = to_rows(self.to_dict())
+        return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(ROW_COLUMNS))
 
     def draw(self) -> Image:
         """The picture with boxes, labels and bars on it, as a PIL image (RGB)."""

@@ -1,0 +1,184 @@
+"""The path of one picture: read it, find its faces, cut them out, judge them, and hand back one Analysis."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.analysis import Analysis
+from mien.errors import ConfigError, ImageError
+from mien.media.sources import ImageSource, read_image, source_name
+from mien.model_card import ModelCard
+from mien.runtime.classifier import Classifier
+from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face, to_grey
+from mien.runtime.detectors import MIN_FACE_SCORE, Detector, load_detector
+from mien.runtime.weights import find_model
+from mien.types import Box, Detection, Face
+
+MIN_FACE: Final = 20.0
+"""Faces below this many pixels say too little about an emotion; the network itself reads 48."""
+
+_BATCH_FACES: Final = 64
+_BATCH_PICTURES: Final = 16
+_BATCH_PIXELS: Final = 50_000_000
+
+
+def load(
+    model: str | os.PathLike[str] | None = None,
+    *,
+    detector: str = "auto",
+    detector_model: str | os.PathLike[str] | None = None,
+    providers: Sequence[str] | None = None,
+    threads: int | None = None,
+    min_face: float = MIN_FACE,
+    min_face_score: float = MIN_FACE_SCORE,
+) -> Analyzer:
+    """An analyzer, ready to use.
+
+    model           None for the newest model that ships with Mien, the version of a shipped one, or an ONNX file
+    detector        "auto" (YuNet where it is at hand, else Haar), "haar", "yunet", or "none": each picture is a face
+    detector_model  YuNet's ONNX file, where it is to be another than the one at hand
+    providers       onnxruntime's execution providers, the best first; None for the CPU
+    threads         CPU threads for the network; None leaves it to onnxruntime
+    min_face        the shorter side of a face's box in pixels; smaller faces are left out
+    min_face_score  0..1: faces of which the detector is less sure are left out; Haar gives no score
+
+    Raises ModelError or DetectorError where one cannot be had, ConfigError on an option that makes no sense.
+    """
+    if not 0 <= min_face < math.inf:
+        raise ConfigError(f"min_face must be 0 pixels or more, got {min_face}")
+    if not 0 <= min_face_score <= 1:
+        raise ConfigError(f"min_face_score must be within 0..1, got {min_face_score}")
+    finder = load_detector(detector, model=None if detector_model is None else Path(detector_model))
+    classifier = Classifier(find_model(model), providers=providers, threads=threads)
+    return Analyzer(classifier, finder, min_face=min_face, min_face_score=min_face_score)
+
+
+class Analyzer:
+    """Reads emotions off the faces in pictures. It keeps nothing between calls, and threads may share it."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        detector: Detector,
+        *,
+        min_face: float = MIN_FACE,
+        min_face_score: float = MIN_FACE_SCORE,
+    ) -> None:
+        if detector.name not in CROP_RULES:
+            raise ConfigError(f"expected a detector with a crop rule ({', '.join(CROP_RULES)}), got {detector.name!r}")
+        self._classifier = classifier
+        self.detector = detector
+        self.min_face = min_face
+        self.min_face_score = min_face_score
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model says of itself."""
+        return self._classifier.card
+
+    def analyze(self, image: ImageSource, *, color: Literal["bgr", "rgb"] = "bgr") -> Analysis:
+        """The faces of one picture, from left to right.
+
+        image is a path, the bytes of a file, a file object, a PIL image, or an array (H, W[, 1, 3 or 4]); color is the
+        channel order of an array. Raises ImageError where the picture cannot be read.
+        """
+        return next(self.analyze_many([image], color=color))
+
+    def analyze_many(
+        self, images: Iterable[ImageSource], *, color: Literal["bgr", "rgb"] = "bgr"
+    ) -> Iterator[Analysis]:
+        """One Analysis for each picture, in their order; faces are judged in batches across pictures.
+
+        Pictures are read as the results are drawn, a batch ahead (at most 16 pictures). Raises ImageError at the first
+        picture that cannot be read, once the ones before it are handed out; `try_many` goes on instead.
+        """
+        for result in self.try_many(images, color=color):
+            if isinstance(result, ImageError):
+                raise result
+            yield result
+
+    def try_many(
+        self, images: Iterable[ImageSource], *, color: Literal["bgr", "rgb"] = "bgr"
+    ) -> Iterator[Analysis | ImageError]:
+        """As `analyze_many`, but a picture that cannot be read gives its error in its place."""
+        batch: list[_Looked | ImageError] = []
+        pixels = faces = 0
+        for image in images:
+            try:
+                looked = self._look(image, color)
+                pixels += looked.image.shape[0] * looked.image.shape[1]
+                faces += len(looked.crops)
+                batch.append(looked)
+            except ImageError as error:
+                batch.append(error)
+            if len(batch) >= _BATCH_PICTURES or faces >= _BATCH_FACES or pixels >= _BATCH_PIXELS:
+                yield from self._judge(batch)
+                batch, pixels, faces = [], 0, 0
+        yield from self._judge(batch)
+
+    def classify(self, crops: NDArray[np.uint8] | Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Probabilities (N, C) float32 of faces that another detector found; C as in `card.classes`.
+
+        crops is an array (N, H, W) of uint8 grey faces, or a sequence of N pictures, each (h, w) grey or (h, w, 3) BGR.
+        A face fills its picture as in FER2013: square, from the forehead to the chin. What is not square is cut to
+        one around its centre; what is not 48x48 is resampled. Raises ImageError on other shapes.
+        """
+        if isinstance(crops, np.ndarray) and (crops.ndim < 3 or (crops.ndim == 3 and crops.shape[2] in (3, 4))):
+            raise ImageError(f"expected faces (N, H, W), or a list of pictures, got one array {crops.shape}")
+        faces = []
+        for crop in crops:
+            grey = to_grey(read_image(crop))
+            box = Box(0.0, 0.0, float(grey.shape[1]), float(grey.shape[0]))
+            faces.append(crop_face(grey, box, CROP_RULES["none"]))
+        return self._classifier.probabilities(_stack(faces))
+
+    def _look(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Looked:
+        """Read a picture, find its faces, and cut them out."""
+        image = read_image(source, color=color)
+        found = [detection for detection in self.detector.detect(image) if self._is_wanted(detection)]
+        found.sort(key=lambda detection: (detection.box.x, detection.box.y))
+        rule = CROP_RULES[self.detector.name]
+        grey = to_grey(image) if found else None
+        crops = [crop_face(grey, detection.box, rule) for detection in found] if grey is not None else []
+        return _Looked(image, source_name(source), found, crops)
+
+    def _is_wanted(self, detection: Detection) -> bool:
+        shorter = min(detection.box.width, detection.box.height)
+        certain = detection.score is None or detection.score >= self.min_face_score
+        return shorter > 0 and shorter >= self.min_face and certain
+
+    def _judge(self, batch: Sequence[_Looked | ImageError]) -> Iterator[Analysis | ImageError]:
+        """Judge the faces of several pictures together, and give each picture its own."""
+        crops = [crop for looked in batch if isinstance(looked, _Looked) for crop in looked.crops]
+        rows = iter(self._classifier.probabilities(_stack(crops)).tolist())
+        for looked in batch:
+            if isinstance(looked, ImageError):
+                yield looked
+                continue
+            faces = tuple(
+                Face(found.box, found.score, dict(zip(self.card.classes, next(rows), strict=True)), found.landmarks)
+                for found in looked.found
+            )
+            yield Analysis(faces, self.card.id, looked.source, looked.image)
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A picture that was read, its faces found and cut out."""
+
+    image: NDArray[np.uint8]
+    source: str | None
+    found: Sequence[Detection]
+    crops: Sequence[NDArray[np.uint8]]
+
+
+def _stack(faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return np.stack(faces) if faces else np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8)

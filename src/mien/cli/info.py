@@ -1,0 +1,171 @@
+"""`mien info`: what is installed here, which model and which detector answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+from rich.text import Text
+
+from mien.cli.console import stdout
+from mien.errors import MienError
+
+
+def info(
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|VERSION", help="An ONNX file, or the version of a shipped model; default: newest."),
+    ] = None,
+    detector: Annotated[
+        Literal["auto", "haar", "yunet", "none"], typer.Option(help="The face detector to look for.")
+    ] = "auto",
+    detector_model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YuNet's ONNX file, instead of the one at hand.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    """Show versions, the model's card, the detector in use and why, execution providers and threads.
+
+    Where the model or the detector cannot be had, says so, shows the rest, and exits with 1.
+    """
+    import onnxruntime
+
+    facts: dict[str, Any] = {
+        "versions": _versions(),
+        "model": _or_error(_model, model),
+        "detector": _or_error(_detector, detector, detector_model),
+        "providers": onnxruntime.get_available_providers(),
+        "threads": _cpus(),
+    }
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        table = Table(box=SIMPLE, show_header=False, pad_edge=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in _lines(facts):
+            table.add_row(Text(name), Text(value))
+        stdout.print(table)
+    if "error" in facts["model"] or "error" in facts["detector"]:
+        raise typer.Exit(1)
+
+
+def _versions() -> dict[str, str]:
+    import platform
+
+    import cv2
+    import numpy as np
+    import onnxruntime
+    import PIL
+
+    import mien
+
+    return {
+        "mien": mien.__version__,
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+        "opencv": cv2.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+        "platform": platform.platform(),
+    }
+
+
+def _or_error(look: Any, *arguments: Any) -> dict[str, Any]:
+    try:
+        return dict(look(*arguments))
+    except MienError as error:
+        return {"error": str(error)}
+
+
+def _model(model: str | None) -> dict[str, Any]:
+    """The card of the model that would answer, and its file."""
+    from dataclasses import asdict
+    from hashlib import sha256
+
+    from mien.runtime.classifier import Classifier
+    from mien.runtime.weights import find_model
+
+    path = find_model(model)
+    card = Classifier(path).card
+    content = path.read_bytes()
+    return {
+        "id": card.id,
+        **asdict(card),
+        "file": str(path),
+        "bytes": len(content),
+        "sha256": sha256(content).hexdigest(),
+    }
+
+
+def _detector(name: str, model: Path | None) -> dict[str, Any]:
+    """The detector that would be used, its file, and why it is this one."""
+    from mien.runtime.detectors import load_detector
+    from mien.runtime.weights import find_yunet, vendored_yunet
+
+    found = load_detector(name, model=model)
+    path = (model or find_yunet()) if found.name == "yunet" else None
+    if model is not None:
+        why = "its file was named"
+    elif name != "auto":
+        why = "asked for"
+    elif path is None:
+        why = "it comes with OpenCV; YuNet finds more, and is used once `mien detector yunet` has fetched it"
+    else:
+        why = "it came with the package" if path == vendored_yunet() else "it was fetched into the user's cache"
+    return {"name": found.name, "file": None if path is None else str(path), "why": why}
+
+
+def _cpus() -> dict[str, int | None]:
+    import os
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"usable": usable, "machine": os.cpu_count()}
+
+
+def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The facts for people to read."""
+    lines = [(name, text) for name, text in facts["versions"].items()]
+    model, detector = facts["model"], facts["detector"]
+    if "error" in model:
+        lines.append(("model", model["error"]))
+    else:
+        lines += [
+            ("model", model["id"]),
+            ("file", f"{model['file']} ({model['bytes'] / 1e6:.1f} MB, sha256 {model['sha256'][:12]})"),
+            ("classes", ", ".join(model["classes"])),
+            ("architecture", _pairs(model["architecture"])),
+            ("temperature", f"{model['temperature']:g}"),
+            ("trained on", _pairs(model["data"])),
+            *((f"metrics {name}", _pairs(figures)) for name, figures in model["metrics"].items()),
+            ("licence", model["licence"]),
+            ("source", model["source"] or "-"),
+        ]
+    if "error" in detector:
+        lines.append(("detector", detector["error"]))
+    else:
+        lines.append(("detector", f"{detector['name']}: {detector['why']}"))
+        if detector["file"]:
+            lines.append(("its file", detector["file"]))
+    lines.append(("providers", ", ".join(facts["providers"])))
+    lines.append(("threads", f"{facts['threads']['usable']} usable of {facts['threads']['machine']}"))
+    return lines
+
+
+def _pairs(values: Any) -> str:
+    """A mapping on one line, its numbers short; what is nested stays for --json."""
+    if not isinstance(values, Mapping):
+        return str(values)
+    flat = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
+    return (
+        ", ".join(
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in flat.items()
+        )
+        or "-"
+    )

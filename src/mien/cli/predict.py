@@ -1,0 +1,168 @@
+"""`mien predict`: the emotions of the faces in photos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.progress import Progress, TextColumn
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from mien.cli.console import progress, stderr, stdout
+from mien.emotions import EMOTION_COLOURS
+
+_COLUMNS = ("source", "face", "emotion", "confidence", "x", "y", "width", "height")
+
+
+def predict(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH", help="Photos, folders (searched with their subfolders), or glob patterns."),
+    ],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write a copy of each photo there, with its faces marked."),
+    ] = None,
+    json_lines_to: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE|-", help="Write JSON Lines, one photo a line; - is standard output."),
+    ] = None,
+    detector: Annotated[
+        Literal["auto", "haar", "yunet", "none"],
+        typer.Option(help="Face detector; auto takes yunet where it is at hand; none: each photo is one face."),
+    ] = "auto",
+    detector_model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YuNet's ONNX file, instead of the one at hand.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|VERSION", help="An ONNX file, or the version of a shipped model; default: newest."),
+    ] = None,
+    min_face: Annotated[
+        float | None, typer.Option(metavar="PX", min=0, help="Leave out faces smaller than this many pixels (20).")
+    ] = None,
+    min_face_score: Annotated[
+        float | None,
+        typer.Option(metavar="0..1", min=0, max=1, help="Leave out faces the detector is less sure of (0.6)."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="CPU threads for the network; default: onnxruntime's choice.")
+    ] = None,
+) -> None:
+    """Name the emotion of every face in photos.
+
+    Prints a table, tab-separated where standard output is no terminal. A photo that cannot be read is reported, the
+    others go on, and the exit code is 1.
+    """
+    import warnings
+
+    from mien.analyzer import MIN_FACE, load
+    from mien.errors import ImageError
+    from mien.media.sinks import drawn_paths, json_lines, make_folder, save_picture
+    from mien.media.sources import find_images
+    from mien.runtime.detectors import MIN_FACE_SCORE
+
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged EXIF blocks: the photo itself is read or reported
+    found, lost = find_images(paths, skip=out)
+    for item in lost:
+        _report(str(item))
+    if not found:
+        stderr.print("[bold red]error:[/] there is no photo to analyse")
+        raise typer.Exit(2)
+    analyzer = load(
+        model,
+        detector=detector,
+        detector_model=detector_model,
+        threads=threads,
+        min_face=MIN_FACE if min_face is None else min_face,
+        min_face_score=MIN_FACE_SCORE if min_face_score is None else min_face_score,
+    )
+    drawn = drawn_paths(found, out) if out else [None] * len(found)
+    if out:
+        make_folder(out)
+    failed = len(lost)
+    with json_lines(json_lines_to) if json_lines_to else nullcontext(lambda record: None) as write, _speed() as bar:
+        listing = None if json_lines_to == "-" else _Listing()
+        for item in lost:
+            write(_failure(item.source, str(item), analyzer.card.id))
+        task = bar.add_task("photos", total=len(found), speed="", visible=len(found) > 3)
+        results = analyzer.try_many(image.path for image in found)
+        for image, copy, result in zip(found, drawn, results, strict=True):
+            if isinstance(result, ImageError):
+                failed += 1
+                _report(str(result))
+                write(_failure(str(image.path), str(result), analyzer.card.id))
+            else:
+                record = result.to_dict()
+                write(record)
+                if listing:
+                    listing.add(record)
+                if copy:
+                    save_picture(result.draw(), copy)
+            bar.update(task, advance=1, speed=f"{bar.tasks[task].speed or 0:.1f}/s")
+    if listing:
+        listing.close()
+    if out:
+        stderr.print(f"drawn copies are in {escape(str(out))}", soft_wrap=True, highlight=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+class _Listing:
+    """The faces on standard output: one table at the end on a terminal, else tab-separated lines as they come."""
+
+    def __init__(self) -> None:
+        self._table = Table(*_COLUMNS[:4], "box", box=SIMPLE) if stdout.is_terminal else None
+        if self._table is None:
+            typer.echo("\t".join(_COLUMNS))
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """The faces of one photo; one without any gets a line that says so."""
+        source = _printable(record["source"])
+        for number, face in enumerate(record["faces"], 1):
+            place = [f"{face['box'][key]:.0f}" for key in _COLUMNS[4:]]
+            self._line(source, str(number), face["emotion"], f"{face['confidence']:.3f}", place)
+        if not record["faces"]:
+            self._line(source, "-", "no face", "-", ["-"] * 4)
+
+    def _line(self, source: str, number: str, emotion: str, confidence: str, place: list[str]) -> None:
+        if self._table is None:
+            typer.echo("\t".join((source, number, emotion, confidence, *place)))
+            return
+        colour = Style(color="rgb({},{},{})".format(*EMOTION_COLOURS[emotion])) if emotion in EMOTION_COLOURS else ""
+        box = "-" if place[0] == "-" else "{},{} {}x{}".format(*place)
+        self._table.add_row(Text(source, overflow="fold"), number, Text(emotion, colour), confidence, box)
+
+    def close(self) -> None:
+        """Print what is still to be printed."""
+        if self._table is not None:
+            stdout.print(self._table)
+
+
+def _speed() -> Progress:
+    return progress(TextColumn("{task.fields[speed]}"))
+
+
+def _report(problem: str) -> None:
+    stderr.print(f"[bold red]error:[/] {escape(_printable(problem))}", soft_wrap=True, highlight=False)
+
+
+def _failure(source: str, reason: str, model: str) -> dict[str, Any]:
+    from mien.media.records import to_record
+
+    return to_record([], model=model, source=source, width=None, height=None, error=reason)
+
+
+def _printable(text: str) -> str:
+    """The text on one line, in what standard output can encode: a file's name may hold anything."""
+    encoding = stdout.encoding
+    plain = "".join(character if character.isprintable() else "?" for character in text)
+    return plain.encode(encoding, "replace").decode(encoding)

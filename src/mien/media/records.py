@@ -1,0 +1,75 @@
+"""The one wire format: what Mien says about one picture, as plain dictionaries, numbers and strings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from mien.types import Face
+
+SCHEMA: Final = 1
+"""The version of the records; it rises when a field changes its meaning or goes."""
+
+ROW_COLUMNS: Final = ("source", "face", "x", "y", "width", "height", "score", "emotion", "confidence")
+"""The columns of `to_rows`, which are followed by one for each class."""
+
+
+def to_record(
+    faces: Sequence[Face],
+    *,
+    model: str,
+    source: str | None,
+    width: int | None,
+    height: int | None,
+    error: str | None = None,
+) -> dict[str, Any]:
+    """The record of one picture, ready for JSON.
+
+    model is the model's id; source the picture's path or None; width and height its size in pixels. Of a picture that
+    could not be read, error says why, width and height are None, and there are no faces.
+
+    A face carries its box in pixels, rounded to 0.1 and clipped to the picture; the detector's score 0..1, or None
+    where it has none; the likeliest emotion, its probability as confidence, and the probabilities of all classes in
+    the model's order, rounded to 6 digits.
+    """
+    return {
+        "schema": SCHEMA,
+        "model": model,
+        "source": source,
+        "width": width,
+        "height": height,
+        "faces": [_face(face, width, height) for face in faces],
+        "error": error,
+    }
+
+
+def _face(face: Face, width: int | None, height: int | None) -> dict[str, Any]:
+    box = face.box if width is None or height is None else face.box.clipped(width, height)
+    left, top = round(float(box.x), 1), round(float(box.y), 1)
+    right, bottom = round(float(box.x + box.width), 1), round(float(box.y + box.height), 1)
+    return {
+        "box": {"x": left, "y": top, "width": round(right - left, 1), "height": round(bottom - top, 1)},
+        "score": None if face.score is None else round(float(face.score), 4),
+        "emotion": face.emotion,
+        "confidence": round(float(face.confidence), 6),
+        "probabilities": {name: round(float(value), 6) for name, value in face.probabilities.items()},
+    }
+
+
+def to_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A record as flat rows, one a face, numbered from 1; a picture without faces gives none.
+
+    The columns are ROW_COLUMNS, then `p_` with each class's name: its probability.
+    """
+    return [
+        {
+            "source": record["source"],
+            "face": number,
+            **face["box"],
+            "score": face["score"],
+            "emotion": face["emotion"],
+            "confidence": face["confidence"],
+            **{f"p_{name}": value for name, value in face["probabilities"].items()},
+        }
+        for number, face in enumerate(record["faces"], 1)
+    ]

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import mien
+from mien.cli.app import app
+from mien.emotions import EMOTIONS
+
+
+def test_json_holds_versions_model_detector_and_threads(brightness_model: Path) -> None:
+    result = CliRunner().invoke(app, ["info", "--json", "--model", str(brightness_model), "--detector", "haar"])
+    assert result.exit_code == 0
+    facts = json.loads(result.stdout)
+    assert facts["versions"]["mien"] == mien.__version__
+    assert set(facts["versions"]) >= {"python", "onnxruntime", "opencv", "numpy"}
+    assert facts["model"]["id"] == "brightness-1.0-float32"
+    assert facts["model"]["classes"] == list(EMOTIONS)
+    assert facts["model"]["sha256"] == sha256(brightness_model.read_bytes()).hexdigest()
+    assert facts["model"]["bytes"] == brightness_model.stat().st_size
+    assert facts["model"]["metrics"] == {"ferplus/validation": {"accuracy": 0.5, "n": 12}}
+    assert facts["detector"] == {"name": "haar", "file": None, "why": "asked for"}
+    assert "CPUExecutionProvider" in facts["providers"]
+    assert 1 <= facts["threads"]["usable"] <= facts["threads"]["machine"]
+
+
+def test_the_table_says_the_same_for_people(brightness_model: Path) -> None:
+    result = CliRunner().invoke(app, ["info", "--model", str(brightness_model)], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    for words in (
+        "brightness-1.0-float32",
+        "anger, disgust",
+        "accuracy 0.5, n 12",
+        "ferplus/validation",
+        "onnxruntime",
+    ):
+        assert words in result.stdout
+
+
+def test_auto_takes_haar_and_says_why_where_there_is_no_yunet(
+    brightness_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.runtime import weights
+
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    if weights.vendored_yunet().is_file():
+        pytest.skip("this copy of Mien has YuNet vendored")
+    facts = json.loads(CliRunner().invoke(app, ["info", "--json", "--model", str(brightness_model)]).stdout)
+    assert facts["detector"]["name"] == "haar"
+    assert "mien detector yunet" in facts["detector"]["why"]
+
+
+def test_what_cannot_be_had_is_said_and_the_rest_shown(tmp_path: Path) -> None:
+    arguments = ["info", "--model", str(tmp_path / "gone.onnx"), "--detector-model", str(tmp_path / "gone.onnx")]
+    for options in ([], ["--json"]):
+        result = CliRunner().invoke(app, [*arguments, *options], env={"COLUMNS": "300"})
+        assert result.exit_code == 1
+        assert mien.__version__ in result.stdout
+        assert result.stdout.count("gone.onnx") >= 2
+        assert result.exception is None or isinstance(result.exception, SystemExit)

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from mien.cli.app import app
+from mien.cli.console import stdout
+from mien.emotions import EMOTIONS
+from mien.errors import ConfigError, MienError, ModelError
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two grey pictures that the test's model calls fear and surprise, and one in a subfolder."""
+    monkeypatch.chdir(tmp_path)
+    for name, grey in (("fear.png", 85), ("surprise.jpg", 255), ("sub/fear.png", 85), ("sub/odd.webp", 128)):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (60, 60), (grey, grey, grey)).save(path, lossless=True)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def predict(brightness_model: Path):
+    def run(*arguments: str, detector: str = "none") -> Result:
+        options = ["--model", str(brightness_model), "--detector", detector]
+        return CliRunner().invoke(app, ["predict", *options, *arguments])
+
+    return run
+
+
+def records(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_tab_separated_lines_where_there_is_no_terminal(predict, photos: Path) -> None:
+    result = predict("photos")
+    assert result.exit_code == 0
+    header, *lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert header == ["source", "face", "emotion", "confidence", "x", "y", "width", "height"]
+    assert [(Path(line[0]).as_posix(), line[2]) for line in lines] == [
+        ("photos/fear.png", "fear"),
+        ("photos/surprise.jpg", "surprise"),
+        ("photos/sub/fear.png", "fear"),
+        ("photos/sub/odd.webp", "happiness"),
+    ]
+    assert lines[0][4:] == ["0", "0", "60", "60"]
+    assert float(lines[0][3]) > 0.9
+    assert result.stderr == ""
+
+
+def test_a_table_on_a_terminal(predict, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stdout, "_force_terminal", True)
+    result = predict("photos/fear.png")
+    assert "\t" not in result.stdout
+    assert "0,0 60x60" in result.stdout
+    assert "fear" in result.stdout
+
+
+def test_json_lines_on_standard_output_and_nothing_else(predict, photos: Path) -> None:
+    result = predict("photos", "--json", "-")
+    assert result.exit_code == 0
+    fear, surprise, *_ = records(result.stdout)
+    assert list(fear) == ["schema", "model", "source", "width", "height", "faces", "error"]
+    assert (fear["schema"], fear["model"], fear["error"]) == (1, "brightness-1.0-float32", None)
+    (face,) = fear["faces"]
+    assert face["box"] == {"x": 0, "y": 0, "width": 60, "height": 60}
+    assert face["score"] is None
+    assert list(face["probabilities"]) == list(EMOTIONS)
+    assert face["confidence"] == face["probabilities"]["fear"]
+    assert surprise["faces"][0]["emotion"] == "surprise"
+
+
+def test_bad_pictures_are_reported_and_the_rest_goes_on(predict, photos: Path) -> None:
+    (photos / "a text.jpg").write_text("no picture", encoding="utf-8")
+    (photos / "empty.png").touch()
+    whole = (photos / "surprise.jpg").read_bytes()
+    (photos / "truncated.jpg").write_bytes(whole[: len(whole) - 200])
+    result = predict("photos", "gone.jpg", "--json", "out.jsonl", "--out", "drawn")
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 4
+    for words in ("gone.jpg: no such file", "not a picture", "the file is empty", "truncated"):
+        assert sum(words in line for line in errors) == 1
+    got = records(Path("out.jsonl").read_text(encoding="utf-8"))
+    assert len(got) == 8
+    bad = [record for record in got if record["error"]]
+    assert [Path(record["source"]).name for record in bad] == ["gone.jpg", "a text.jpg", "empty.png", "truncated.jpg"]
+    assert all(record["faces"] == [] and record["width"] is None for record in bad)
+    assert sorted(path.relative_to("drawn").as_posix() for path in Path("drawn").rglob("*.*")) == [
+        "fear.png",
+        "sub/fear.png",
+        "sub/odd.webp.png",
+        "surprise.jpg",
+    ]
+
+
+def test_nothing_to_do_exits_with_2_and_writes_nothing(predict, photos: Path) -> None:
+    Path("empty").mkdir()
+    result = predict("gone.jpg", "empty", "*.gif", "--json", "out.jsonl", "--out", "drawn")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    for words in ("gone.jpg: no such file", "empty: no pictures", "*.gif: no picture matches", "there is no photo"):
+        assert words in result.stderr
+    assert not Path("out.jsonl").exists()
+    assert not Path("drawn").exists()
+
+
+def test_drawn_copies_are_upright_marked_and_of_the_same_kind(predict, photos: Path) -> None:
+    before = {path: path.read_bytes() for path in photos.rglob("*.*")}
+    turned = Image.new("RGB", (200, 120), "gray")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(photos / "turned.jpg", exif=exif)
+    assert predict("photos", "--out", "photos/drawn").exit_code == 0
+    assert predict("photos", "--out", "photos/drawn").exit_code == 0  # what was drawn is not drawn again
+    assert len(list((photos / "drawn").rglob("*.*"))) == 5
+    with Image.open("photos/drawn/turned.jpg") as drawn:
+        assert (drawn.format, drawn.size) == ("JPEG", (120, 200))
+        assert len(set(drawn.get_flattened_data())) > 10
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_originals_are_not_overwritten(predict, photos: Path) -> None:
+    before = (photos / "fear.png").read_bytes()
+    result = predict("photos/fear.png", "--out", "photos")
+    assert isinstance(result.exception, ConfigError)
+    assert "would be overwritten" in str(result.exception)
+    assert (photos / "fear.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        (["--out", "photos/fear.png"], ConfigError, "cannot be made a folder"),
+        (["--json", "gone/out.jsonl"], ConfigError, "cannot be written"),
+        (["--json", "photos"], ConfigError, "is a folder"),
+        (["--model", "gone.onnx"], ModelError, "gone.onnx"),
+        (["--model", "photos/fear.png"], ModelError, "fear.png"),
+        (["--detector-model", "photos/fear.png", "--detector", "yunet"], MienError, "fear.png"),
+    ],
+)
+def test_options_that_cannot_work(predict, photos: Path, options: list[str], kind: type, words: str) -> None:
+    result = predict("photos", *options)
+    assert isinstance(result.exception, kind)
+    assert words in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert result.stdout == ""
+
+
+def test_small_faces_can_be_left_out(predict, photos: Path) -> None:
+    assert "no face" not in predict("photos/fear.png", "--min-face", "60").stdout
+    result = predict("photos/fear.png", "--min-face", "61")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1].split("\t")[1:3] == ["-", "no face"]
+
+
+def test_names_that_hold_anything_stay_on_their_line(predict, photos: Path) -> None:
+    name = "photos/[red]x ä.png"
+    Image.new("RGB", (60, 60)).save(name)
+    assert str(Path(name)) in predict(name).stdout
+    if os.name == "posix" and sys.platform != "darwin":
+        odd = b"photos/line\nbreak \xff.png"
+        Path(os.fsdecode(odd)).write_bytes(Path(name).read_bytes())
+        result = predict(os.fsdecode(odd), "--json", "out.jsonl")
+        assert result.stdout.splitlines()[1].startswith("photos/line?break ?.png\t1\t")
+        assert records(Path("out.jsonl").read_text(encoding="utf-8"))[0]["source"] == os.fsdecode(odd)
+
+
+def test_the_help_tells_the_true_defaults(predict) -> None:
+    from mien.analyzer import MIN_FACE
+    from mien.runtime.detectors import MIN_FACE_SCORE
+
+    text = " ".join(predict("--help").stdout.replace("│", " ").split())
+    assert f"({MIN_FACE:g})" in text
+    assert f"({MIN_FACE_SCORE:g})" in text
+
+
+@pytest.mark.parametrize("detector", ["haar", "yunet"])
+def test_the_shipped_model_calls_the_astronaut_happy(tmp_path: Path, detector: str) -> None:
+    from mien.runtime.weights import find_yunet, shipped_models
+
+    data = pytest.importorskip("skimage.data")
+    if not shipped_models():
+        pytest.skip("this copy of Mien ships no model")
+    if detector == "yunet" and find_yunet() is None:
+        pytest.skip("YuNet is not at hand")
+    Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
+    result = CliRunner().invoke(app, ["predict", str(tmp_path), "--detector", detector, "--json", "-"])
+    (record,) = records(result.stdout)
+    (face,) = record["faces"]
+    assert face["emotion"] == "happiness"
+    assert 170 < face["box"]["x"] + face["box"]["width"] / 2 < 270
+
+
+def mien(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "mien", *arguments]
+
+
+def test_an_expected_failure_is_one_line_and_2(photos: Path) -> None:
+    run = subprocess.run(mien("predict", "photos", "--model", "gone.onnx"), capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith("error: ")
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+def test_ctrl_c_leaves_no_file_and_exits_with_130(brightness_model: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (250, 250, 3), dtype=np.uint8)
+    for number in range(400):
+        Image.fromarray(noise).save(tmp_path / f"{number}.bmp")
+    out, lines = tmp_path / "drawn", tmp_path / "out.jsonl"
+    options = ["--model", str(brightness_model), "--detector", "none", "--out", str(out), "--json", str(lines)]
+    with subprocess.Popen(mien("predict", str(tmp_path), *options), stdout=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 60
+        while len(list(out.glob("*.png"))) < 5 and time.monotonic() < until:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert not lines.exists()
+    assert not list(tmp_path.rglob("*.part"))
+    drawn = list(out.glob("*.png"))
+    assert 5 <= len(drawn) < 400
+    for path in drawn:
+        with Image.open(path) as image:
+            image.load()

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mien.emotions import EMOTIONS
+from mien.media.records import ROW_COLUMNS, to_record, to_rows
+from mien.types import Box, Face
+
+SHARES = dict(zip(EMOTIONS, (0.01, 0.02, 0.03, 0.8, 0.1, 0.03, 0.01), strict=True))
+
+
+def test_a_record_has_the_schema_of_the_wire_format() -> None:
+    face = Face(Box(-4.26, 10.04, 30.0, 200.0), 0.98765, SHARES)
+    record = to_record([face], model="m-1-int8", source="a/b.jpg", width=100, height=60)
+    assert json.loads(json.dumps(record)) == {
+        "schema": 1,
+        "model": "m-1-int8",
+        "source": "a/b.jpg",
+        "width": 100,
+        "height": 60,
+        "faces": [
+            {
+                "box": {"x": 0.0, "y": 10.0, "width": 25.7, "height": 50.0},
+                "score": 0.9877,
+                "emotion": "happiness",
+                "confidence": 0.8,
+                "probabilities": SHARES,
+            }
+        ],
+        "error": None,
+    }
+    assert list(record["faces"][0]["probabilities"]) == list(EMOTIONS)
+
+
+def test_what_is_not_known_is_null() -> None:
+    record = to_record([Face(Box(0, 0, 5, 5), None, SHARES)], model="m", source=None, width=9, height=9)
+    assert record["source"] is None
+    assert record["faces"][0]["score"] is None
+    failed = to_record([], model="m", source="x.jpg", width=None, height=None, error="x.jpg: no such file")
+    assert (failed["width"], failed["faces"], failed["error"]) == (None, [], "x.jpg: no such file")
+
+
+def test_numbers_of_numpy_become_plain_ones() -> None:
+    shares = dict(zip(EMOTIONS, np.full(7, 1 / 7, np.float32), strict=True))
+    box = Box(*np.array([1, 2, 3, 4], np.float32))  # type: ignore[arg-type]
+    json.dumps(to_record([Face(box, np.float32(0.5), shares)], model="m", source=None, width=9, height=9))  # type: ignore[arg-type]
+
+
+@given(st.builds(Box, *[st.floats(-50, 150)] * 2, *[st.floats(0.5, 200)] * 2), st.integers(1, 100), st.integers(1, 100))
+def test_boxes_lie_within_the_picture_and_near_the_true_ones(box: Box, width: int, height: int) -> None:
+    (face,) = to_record([Face(box, None, SHARES)], model="m", source=None, width=width, height=height)["faces"]
+    told, true = face["box"], box.clipped(width, height)
+    assert 0 <= told["x"] <= told["x"] + told["width"] <= width + 1e-9
+    assert 0 <= told["y"] <= told["y"] + told["height"] <= height + 1e-9
+    for key in ("x", "y", "width", "height"):
+        assert abs(told[key] - getattr(true, key)) <= 0.1 + 1e-9
+
+
+def test_rows_are_flat_and_one_a_face() -> None:
+    faces = [Face(Box(x, 0, 5, 5), None, SHARES) for x in (0, 6)]
+    rows = to_rows(to_record(faces, model="m", source="a.png", width=20, height=20))
+    assert [(row["source"], row["face"], row["x"]) for row in rows] == [("a.png", 1, 0), ("a.png", 2, 6)]
+    assert rows[0]["p_happiness"] == 0.8
+    assert list(rows[0]) == [
+        *ROW_COLUMNS,
+        *(f"p_{name}" for name in EMOTIONS),
+    ]
+    assert to_rows(to_record([], model="m", source="a.png", width=20, height=20)) == []

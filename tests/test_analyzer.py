@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien
+from mien.analyzer import Analyzer, load
+from mien.emotions import EMOTIONS
+from mien.errors import ConfigError, ImageError, MissingExtraError, ModelError
+from mien.runtime.classifier import Classifier
+from mien.types import Box, Detection
+
+
+class SquaresDetector:
+    """Finds the bright squares on a black picture; its score is given by the caller. It frames as "none" does."""
+
+    name = "none"
+
+    def __init__(self, score: float | None = None) -> None:
+        self._score = score
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        _, _, stats, _ = cv2.connectedComponentsWithStats((image[:, :, 0] > 0).astype(np.uint8))
+        return [Detection(Box(*map(float, row[:4])), self._score) for row in stats[:0:-1]]
+
+
+def level(emotion: str) -> int:
+    """The grey that the test's model takes for this emotion; 1 is the darkest that is not background."""
+    return max(1, round(255 * EMOTIONS.index(emotion) / 6))
+
+
+def picture(*emotions: str, side: int = 30) -> np.ndarray:
+    """Grey squares in a row on black, one for each emotion, (side + 20, N (side + 10) + 10, 3)."""
+    image = np.zeros((side + 20, len(emotions) * (side + 10) + 10, 3), np.uint8)
+    for number, emotion in enumerate(emotions):
+        image[10 : 10 + side, 10 + number * (side + 10) :][:, :side] = level(emotion)
+    return image
+
+
+@pytest.fixture(scope="session")
+def squares(brightness_model: Path) -> Analyzer:
+    return Analyzer(Classifier(brightness_model), SquaresDetector())
+
+
+def emotions(analysis: mien.Analysis) -> list[str]:
+    return [face.emotion for face in analysis.faces]
+
+
+def test_faces_come_from_left_to_right_with_what_they_show(squares: Analyzer) -> None:
+    image = picture(*EMOTIONS)
+    result = squares.analyze(image)
+    assert emotions(result) == list(EMOTIONS)
+    assert [face.box.x for face in result.faces] == [10 + 40 * number for number in range(7)]
+    for face in result.faces:
+        assert list(face.probabilities) == list(EMOTIONS)
+        assert sum(face.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert face.score is None
+    assert result.model == squares.card.id == "brightness-1.0-float32"
+    assert (result.width, result.height, result.source) == (290, 50, None)
+    np.testing.assert_array_equal(result.image, image)
+
+
+def test_all_sources_give_the_same_and_a_path_is_named(squares: Analyzer, tmp_path: Path) -> None:
+    path = tmp_path / "row.png"
+    image = picture("fear", "surprise")
+    Image.fromarray(image[:, :, ::-1]).save(path)
+    with path.open("rb") as file:
+        results = [
+            squares.analyze(source)
+            for source in (image, str(path), path, path.read_bytes(), io.BytesIO(path.read_bytes()), file)
+        ]
+    assert all(result.faces == results[0].faces for result in results)
+    assert results[1].source == results[2].source == str(path)
+    assert results[3].source is None
+
+
+def test_colour_order_matters_and_can_be_told(brightness_model: Path) -> None:
+    analyzer = load(brightness_model, detector="none")
+    red = np.zeros((48, 48, 3), np.uint8)
+    red[:, :, 0] = 255  # in RGB; its grey is 76, as blue in BGR it is 29
+    assert emotions(analyzer.analyze(red, color="rgb")) == ["fear"]
+    assert emotions(analyzer.analyze(red)) == ["disgust"]
+    np.testing.assert_array_equal(analyzer.analyze(red, color="rgb").image[0, 0], [0, 0, 255])
+
+
+def test_many_pictures_give_what_each_gives_alone(squares: Analyzer) -> None:
+    rng = np.random.default_rng(1)
+    pictures = [picture(*rng.choice(EMOTIONS, rng.integers(0, 12))) for _ in range(40)]
+    pictures[20] = picture(*EMOTIONS * 20)  # 140 faces: more than a batch
+    together = list(squares.analyze_many(pictures))
+    assert len(together) == 40
+    for image, result in zip(pictures, together, strict=True):
+        alone = squares.analyze(image)
+        assert emotions(result) == emotions(alone)
+        np.testing.assert_array_equal(result.image, image)
+        for one, other in zip(result.faces, alone.faces, strict=True):
+            assert one.box == other.box
+            assert list(one.probabilities.values()) == pytest.approx(list(other.probabilities.values()), abs=1e-5)
+
+
+def test_many_pictures_are_read_as_they_are_needed(squares: Analyzer) -> None:
+    read = 0
+
+    def pictures() -> Iterator[np.ndarray]:
+        nonlocal read
+        for _ in range(100):
+            read += 1
+            yield picture("anger")
+
+    results = squares.analyze_many(pictures())
+    assert read == 0
+    next(results)
+    assert read == 16
+    assert len(list(results)) == 99
+    assert list(squares.analyze_many([])) == []
+
+
+def test_large_pictures_are_not_held_back(squares: Analyzer) -> None:
+    read = []
+    pictures = (read.append(n) or np.zeros((6000, 6000, 3), np.uint8) for n in range(6))
+    next(squares.analyze_many(pictures))
+    assert len(read) == 2
+
+
+def test_a_bad_picture_raises_in_its_place_or_is_handed_out(squares: Analyzer) -> None:
+    sources = [picture("fear"), b"no picture", picture("anger", "fear")]
+    results = squares.analyze_many(sources)
+    assert emotions(next(results)) == ["fear"]
+    with pytest.raises(ImageError, match="not a picture"):
+        next(results)
+    first, second, third = squares.try_many(sources)
+    assert isinstance(second, ImageError)
+    assert (len(first.faces), len(third.faces)) == (1, 2)
+
+
+def test_a_picture_without_faces_has_none(squares: Analyzer) -> None:
+    assert squares.analyze(picture()).faces == ()
+    assert squares.analyze(np.zeros((1, 1, 3), np.uint8)).faces == ()
+
+
+def test_small_and_uncertain_faces_are_left_out(brightness_model: Path) -> None:
+    classifier = Classifier(brightness_model)
+    image = picture("fear", side=30)
+    for side, found in ((30, 1), (30.5, 0), (0, 1)):
+        assert len(Analyzer(classifier, SquaresDetector(), min_face=side).analyze(image).faces) == found
+    for score, least, found in ((0.5, 0.5, 1), (0.49, 0.5, 0), (None, 1.0, 1)):
+        analyzer = Analyzer(classifier, SquaresDetector(score), min_face_score=least)
+        faces = analyzer.analyze(image).faces
+        assert [face.score for face in faces] == [score] * found
+
+
+def test_threads_may_share_an_analyzer(squares: Analyzer) -> None:
+    rng = np.random.default_rng(2)
+    pictures = [picture(*rng.choice(EMOTIONS, rng.integers(0, 6)), side=20 + i % 13) for i in range(60)]
+    wanted = [squares.analyze(image).faces for image in pictures]
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda image: squares.analyze(image).faces, pictures))
+    assert got == wanted
+
+
+def test_classify_takes_faces_in_all_their_forms(squares: Analyzer) -> None:
+    levels = [level(emotion) for emotion in EMOTIONS]
+    faces = np.stack([np.full((48, 48), grey, np.uint8) for grey in levels])
+    forms = [
+        faces,
+        np.repeat(faces, 2, axis=1).repeat(2, axis=2),
+        np.repeat(faces[..., None], 3, axis=3),
+        [np.full((20 + grey % 50, 90), grey, np.uint8) for grey in levels],
+        [np.full((64, 64, 3), grey, np.uint8) for grey in levels],
+    ]
+    for form in forms:
+        probabilities = squares.classify(form)
+        assert probabilities.dtype == np.float32
+        assert probabilities.shape == (7, 7)
+        np.testing.assert_array_equal(probabilities.argmax(1), range(7))
+        np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+    assert squares.classify([]).shape == (0, 7)
+
+
+def test_classify_leaves_48x48_as_it_is(squares: Analyzer, brightness_model: Path) -> None:
+    faces = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    np.testing.assert_array_equal(squares.classify(faces), Classifier(brightness_model).probabilities(faces))
+
+
+@pytest.mark.parametrize("crops", [np.zeros((48, 48), np.uint8), np.zeros((48, 48, 3), np.uint8)])
+def test_classify_refuses_one_picture_where_several_are_meant(squares: Analyzer, crops: np.ndarray) -> None:
+    with pytest.raises(ImageError, match="a list of pictures"):
+        squares.classify(crops)
+    with pytest.raises(ImageError, match="got int64"):
+        squares.classify([np.zeros((48, 48), np.int64)])
+
+
+def test_load_refuses_what_makes_no_sense(brightness_model: Path) -> None:
+    for options in ({"min_face": -1}, {"min_face": float("nan")}, {"min_face_score": 1.5}, {"detector": "cat"}):
+        with pytest.raises(ConfigError):
+            load(brightness_model, **options)
+    with pytest.raises(ModelError, match=r"9\.9"):
+        load("9.9", detector="none")
+    assert load(str(brightness_model), detector="haar").detector.name == "haar"
+
+    class Unknown(SquaresDetector):
+        name = "unknown"
+
+    with pytest.raises(ConfigError, match="crop rule"):
+        Analyzer(Classifier(brightness_model), Unknown())
+
+
+def test_an_analysis_can_be_looked_at(squares: Analyzer, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = squares.analyze(picture("fear", "anger"))
+    assert [face["emotion"] for face in result.to_dict()["faces"]] == ["fear", "anger"]
+    assert result.draw().size == (result.width, result.height)
+    with Image.open(io.BytesIO(result._repr_png_())) as shown:
+        assert shown.size == (result.width, result.height)
+        assert np.asarray(shown).tobytes() == np.asarray(result.draw()).tobytes()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match=r"mien\[tables\]"):
+        result.to_pandas()
+
+
+def test_an_analysis_becomes_a_table(squares: Analyzer) -> None:
+    pytest.importorskip("pandas")
+    table = squares.analyze(picture("fear", "anger")).to_pandas()
+    assert list(table["emotion"]) == ["fear", "anger"]
+    assert table["p_fear"][0] == pytest.approx(table["confidence"][0])
+    assert list(squares.analyze(picture()).to_pandas()["emotion"]) == []

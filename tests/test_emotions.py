@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mien.emotions import (
+    EMOTION_COLOURS,
+    EMOTIONS,
+    FER2013_CODES,
+    FERPLUS_COLUMNS,
+    SYNONYMS,
+    Emotion,
+    parse_emotion,
+)
+from mien.errors import DataError
+
+
+def test_the_order_is_alphabetical() -> None:
+    assert EMOTIONS == ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+    assert list(EMOTIONS) == sorted(EMOTIONS)
+    assert Emotion.HAPPINESS == "happiness"
+
+
+def test_the_code_books_are_the_published_ones() -> None:
+    assert sorted(FER2013_CODES) == sorted(EMOTIONS)
+    assert [FER2013_CODES.index(name) for name in ("anger", "happiness", "sadness", "neutral")] == [0, 3, 4, 6]
+    assert len(FERPLUS_COLUMNS) == 10
+    assert set(FERPLUS_COLUMNS) - set(EMOTIONS) == {"contempt", "unknown", "nf"}
+    assert FERPLUS_COLUMNS[:2] == ("neutral", "happiness")
+
+
+@given(st.sampled_from([*EMOTIONS, *SYNONYMS]), st.sampled_from([str.lower, str.upper, str.title]), st.text(" \t\n"))
+def test_names_and_synonyms_are_known_in_any_case(name: str, spelt: type[str.lower], space: str) -> None:
+    assert parse_emotion(space + spelt(name) + space) == SYNONYMS.get(name, name)
+
+
+@given(st.text())
+def test_anything_else_is_refused_by_name(name: str) -> None:
+    if name.strip().lower() not in {*EMOTIONS, *SYNONYMS}:
+        with pytest.raises(DataError, match="unknown emotion") as caught:
+            parse_emotion(name)
+        assert repr(name) in str(caught.value)
+
+
+def test_synonyms_lead_to_emotions_and_each_has_a_colour_of_its_own() -> None:
+    assert set(SYNONYMS.values()) <= set(EMOTIONS)
+    assert not set(SYNONYMS) & set(EMOTIONS)
+    assert set(EMOTION_COLOURS) == set(EMOTIONS)
+    assert len(set(EMOTION_COLOURS.values())) == 7

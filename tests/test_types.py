@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import math
+import pickle
+from dataclasses import FrozenInstanceError
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mien.types import Box, Face
+
+numbers = st.floats(-1000, 1000)
+sizes = st.floats(0.01, 1000)
+boxes = st.builds(Box, numbers, numbers, sizes, sizes)
+
+
+@given(boxes, boxes)
+def test_iou_is_a_share_and_the_same_both_ways(one: Box, other: Box) -> None:
+    assert 0 <= one.iou(other) <= 1 + 1e-9
+    assert one.iou(other) == other.iou(one)
+
+
+@given(boxes)
+def test_iou_with_itself_is_one_and_with_the_next_box_zero(box: Box) -> None:
+    assert math.isclose(box.iou(box), 1, rel_tol=1e-6)
+    assert box.iou(Box(box.x + 2 * box.width, box.y, box.width, box.height)) == 0
+
+
+def test_iou_of_two_halves_that_share_a_quarter() -> None:
+    assert Box(0, 0, 4, 4).iou(Box(2, 0, 4, 4)) == pytest.approx(8 / 24)
+    assert Box(0, 0, 0, 0).iou(Box(0, 0, 0, 0)) == 0
+
+
+@given(boxes, st.integers(1, 1000), st.integers(1, 1000))
+def test_a_clipped_box_lies_in_the_picture_and_in_itself(box: Box, width: int, height: int) -> None:
+    part = box.clipped(width, height)
+    assert 0 <= part.x <= part.x + part.width <= width + 1e-9
+    assert 0 <= part.y <= part.y + part.height <= height + 1e-9
+    assert part.area <= box.area * (1 + 1e-9)
+    assert part.clipped(width, height).iou(part) == pytest.approx(1 if part.area > 0 else 0)
+
+
+@given(boxes)
+def test_a_box_within_the_picture_is_not_changed_by_clipping(box: Box) -> None:
+    assume(box.x >= 0 and box.y >= 0)
+    part = box.clipped(3000, 3000)
+    assert (part.x, part.y) == (box.x, box.y)
+    assert part.width == pytest.approx(box.width, abs=1e-9)
+
+
+def test_a_box_of_no_or_negative_size_has_no_area() -> None:
+    assert Box(0, 0, -2, 3).area == Box(0, 0, 0, 3).area == 0
+    assert Box(0, 0, -2, -3).area == 0
+
+
+def test_a_face_names_its_likeliest_class() -> None:
+    face = Face(Box(0, 0, 9, 9), None, {"bored": 0.2, "keen": 0.7, "calm": 0.1})
+    assert (face.emotion, face.confidence) == ("keen", 0.7)
+    with pytest.raises(FrozenInstanceError):
+        face.score = 1.0  # type: ignore[misc]
+    assert pickle.loads(pickle.dumps(face)) == face
