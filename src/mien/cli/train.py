@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -32,8 +32,10 @@ def train(
     network: Annotated[
         str | None, typer.Option(help="alexnet (the paper's) or alexnet-compact.", show_default="the recipe's")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, show_default="the recipe's")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, show_default="the recipe's")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the faces.", show_default="the recipe's")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of all randomness.", show_default="the recipe's")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,7 +53,9 @@ def train(
         bool, typer.Option("--own-classes", help="Take folder or label names as classes, not as Mien's seven.")
     ] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on after malformed rows.")] = False,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu, cuda or mps.")] = "auto",
+    accelerator: Annotated[
+        Literal["auto", "cpu", "gpu", "cuda", "mps"], typer.Option(help="What to train on; auto takes a GPU if any.")
+    ] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Devices, or processes on a CPU.")] = 1,
     show_recipe: Annotated[bool, typer.Option("--show-recipe", help="Print the whole recipe and exit.")] = False,
     preview_augment: Annotated[
@@ -182,14 +186,14 @@ class _Watch:
 
 
 def _commit() -> str | None:
-    """The git commit of Mien's own code, where it runs from a checkout."""
+    """The git commit of Mien's own code, where it runs from a checkout of it."""
+    here = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
     try:
-        found = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return git("rev-parse", "HEAD") if git("ls-files", here.name) else None
     except OSError:
         return None
-    return found.stdout.strip() or None

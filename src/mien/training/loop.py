@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -69,8 +70,7 @@ def train(
     `out` goes on; its recipe and data must be the same. Raises ConfigError or DataError before any work begins.
     """
     material = gather(dataset, recipe)
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=_precision(recipe, accelerator))
-    fabric.launch()
+    fabric = _fabric(recipe, accelerator, devices)
     if recipe.batch % fabric.world_size:
         raise ConfigError(f"batch {recipe.batch} does not divide among {fabric.world_size} ranks")
 
@@ -184,6 +184,16 @@ def _figures(
 ) -> dict[str, float]:
     metrics = evaluate(apply_temperature(logits, temperature), truth, classes=classes, resamples=1)
     return {f"{name}_accuracy": metrics.accuracy, f"{name}_macro_f1": metrics.macro_f1, f"{name}_ece": metrics.ece}
+
+
+def _fabric(recipe: Recipe, accelerator: str, devices: int) -> Fabric:
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces each choice of precision
+    try:
+        fabric = Fabric(accelerator=accelerator, devices=devices, precision=_precision(recipe, accelerator))
+    except (RuntimeError, ValueError, TypeError, ImportError) as error:
+        raise ConfigError(f"cannot train on {devices} of {accelerator}: {str(error).splitlines()[0]}") from error
+    fabric.launch()
+    return fabric
 
 
 def _precision(recipe: Recipe, accelerator: str) -> Literal["bf16-mixed", "16-mixed", "32-true"]:
