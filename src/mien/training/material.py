@@ -63,8 +63,8 @@ def gather(dataset: FaceDataset, recipe: Recipe) -> Material:
     learned, _ = _examples(training.take(~held), recipe, votes=votes)
     if len(learned) < recipe.batch:
         raise DataError(
-            f"{dataset.source} has {len(learned)} usable training faces, expected at least one batch of {recipe.batch}: "
-            "lower batch"
+            f"{dataset.source} has {len(learned)} usable training faces, expected at least one "
+            f"batch of {recipe.batch}: lower batch"
         )
     held_examples, usable = _examples(training.take(held), recipe, votes=votes)
     validation = dataset.of_split("validation")
