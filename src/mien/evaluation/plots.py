@@ -77,7 +77,7 @@ def plot_reliability(result: Reliability, path: str | os.PathLike[str], *, title
 def plot_training(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
     """Draw losses, accuracies and learning rate by epoch, from the lines of a run's metrics.jsonl.
 
-    A line holds epoch, loss, learning_rate, and as far as the run has such faces held_loss, held_accuracy,
+    A line holds epoch, train_loss, learning_rate, and as far as the run has such faces held_loss, held_accuracy,
     validation_loss and validation_accuracy. Raises ConfigError when there is no epoch to draw.
     """
     if not history:
@@ -88,7 +88,7 @@ def plot_training(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[
         for axes, kind in ((loss, "loss"), (accuracy, "accuracy")):
             axes.grid(alpha=0.3)
             for key, label, colour in (
-                (kind, "training", _BLUE),
+                (f"train_{kind}", "training", _BLUE),
                 (f"held_{kind}", "held back", _GREEN),
                 (f"validation_{kind}", "validation", _ORANGE),
             ):
