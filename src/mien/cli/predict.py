@@ -51,7 +51,7 @@ def predict(
     ] = None,
     min_face_score: Annotated[
         float | None,
-        typer.Option(metavar="0..1", min=0, max=1, help="Leave out faces the detector is less sure of (0.6)."),
+        typer.Option(metavar="0..1", min=0, max=1, help="Leave out faces the detector is less sure of (0.65)."),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="CPU threads for the network; default: onnxruntime's choice.")
@@ -75,7 +75,8 @@ def predict(
     for item in lost:
         _report(str(item))
     if not found:
-        stderr.print("[bold red]error:[/] there is no photo to analyse")
+        if not lost:
+            _report("there is no photo to analyse but those in --out itself")
         raise typer.Exit(2)
     analyzer = load(
         model,

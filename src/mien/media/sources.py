@@ -113,7 +113,7 @@ def _identify(file: IO[bytes], name: str) -> Image.Image:
                 return image
             except Exception as error:  # plugins raise nearly anything on damaged files
                 raise ImageError(f"{name}: damaged or truncated: {_reason(error)}") from error
-    raise ImageError(f"{name}: not a picture of a known format; known are {', '.join(FORMATS)}")
+    raise ImageError(f"{name}: not a picture of a known format; known are {', '.join(FORMATS).upper()}")
 
 
 @cache
