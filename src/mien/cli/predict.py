@@ -65,7 +65,7 @@ def predict(
     import warnings
 
     from mien.analyzer import MIN_FACE, load
-    from mien.errors import ImageError
+    from mien.errors import ConfigError, ImageError
     from mien.media.sinks import drawn_paths, json_lines, make_folder, save_picture
     from mien.media.sources import find_images
     from mien.runtime.detectors import MIN_FACE_SCORE
@@ -75,9 +75,7 @@ def predict(
     for item in lost:
         _report(str(item))
     if not found:
-        if not lost:
-            _report("there is no photo to analyse but those in --out itself")
-        raise typer.Exit(2)
+        raise typer.Exit(2) if lost else ConfigError("there is no photo to analyse but those in --out itself")
     analyzer = load(
         model,
         detector=detector,
