@@ -2,7 +2,7 @@
 
 Trains the compact network both ways, with equal draws of everything else, and prints accuracy and speed:
 
-    python benchmarks/geometry.py --data ../shared/data/fer2013/trainval.parquet --seeds 2 --epochs 8 --size 163
+    python benchmarks/geometry.py --seeds 2 --epochs 8 --size 163
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def speed(augment: Augmenter, size: int, batch: int = 128, rounds: int = 20) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/fer2013/trainval.parquet"))
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--size", type=int, default=163)

@@ -1,6 +1,6 @@
 """The whole path on natural photos: how often one of the seven emotions is named as the photo's label says.
 
-    python benchmarks/photos.py --photos ../shared/data/lfw [--detector-model YUNET.onnx] [--model FILE]
+    python benchmarks/photos.py [--data ../shared/data] [--model FILE]
 
 The photos are of Labeled Faces in the Wild, labelled by one student each, so only happiness and neutral (and perhaps
 surprise) are labelled well enough to say much. Of several faces in a photo the largest counts; a photo without a found
@@ -53,14 +53,13 @@ def measure(analyzer: mien.Analyzer, photos: Path) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--detector-model", type=Path, default=None)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds lfw/ and detectors/")
     parser.add_argument("--model", default=None)
     args = parser.parse_args()
-    for detector, file in (("haar", None), ("yunet", args.detector_model)):
-        if detector == "haar" or file is not None:
-            analyzer = mien.load(args.model, detector=detector, detector_model=file)
-            print(json.dumps(measure(analyzer, args.photos)))
+    yunet = next((args.data / "detectors").glob("face_detection_yunet_*.onnx"))
+    for detector, file in (("haar", None), ("yunet", yunet)):
+        analyzer = mien.load(args.model, detector=detector, detector_model=file)
+        print(json.dumps(measure(analyzer, args.data / "lfw")))
 
 
 if __name__ == "__main__":

@@ -32,13 +32,12 @@ def export(
     """
     from mien.data.readers import read_faces
     from mien.emotions import EMOTIONS
-    from mien.training.checkpoint import load_network
+    from mien.training.checkpoint import describe
     from mien.training.export import export as write
 
     dataset = None
     if data is not None:
-        description, _ = load_network(checkpoint)
-        dataset = read_faces(data, own_classes=description.classes != EMOTIONS)
+        dataset = read_faces(data, own_classes=describe(checkpoint).classes != EMOTIONS)
     with stderr.status("exporting"):
         exported = write(checkpoint, out, dataset=dataset, int8=int8, name=name, version=model_version)
     stdout.print(f"wrote {escape(str(out))}: {exported.card.id}, {out.stat().st_size / 1e6:.2f} MB", soft_wrap=True)

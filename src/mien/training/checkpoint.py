@@ -65,11 +65,20 @@ def save(path: Path, description: Description, tensors: Mapping[str, Tensor]) ->
     aside.replace(path)
 
 
+def describe(path: Path) -> Description:
+    """What a checkpoint says of itself; no weights are read. Raises ModelError as `load` does."""
+    return _read(path, None)[0]
+
+
 def load(path: Path, *, prefix: str = "") -> tuple[Description, dict[str, Tensor]]:
     """Description and tensors, those under a prefix only. A folder stands for its best.safetensors.
 
     Raises ModelError where the file is missing, damaged or not a checkpoint of Mien.
     """
+    return _read(path, prefix)
+
+
+def _read(path: Path, prefix: str | None) -> tuple[Description, dict[str, Tensor]]:
     file = path / "best.safetensors" if path.is_dir() else path
     if not file.is_file():
         raise ModelError(f"no checkpoint at {file}")
@@ -78,7 +87,8 @@ def load(path: Path, *, prefix: str = "") -> tuple[Description, dict[str, Tensor
             header = (opened.metadata() or {}).get(_HEADER)
             if header is None:
                 raise ModelError(f"{file} is not a checkpoint of Mien: its header has no description")
-            tensors = {name: opened.get_tensor(name) for name in opened.keys() if name.startswith(prefix)}  # noqa: SIM118
+            names = [] if prefix is None else [name for name in opened.keys() if name.startswith(prefix)]  # noqa: SIM118
+            tensors = {name: opened.get_tensor(name) for name in names}
         return _described(json.loads(header)), tensors
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{file} is not a readable checkpoint: {error}") from error

@@ -1,0 +1,73 @@
+# What a developer runs. All of it works on a fresh machine with Python 3.11 or later and make: the first target that
+# needs one makes an environment in .venv, the next ones add to it.
+
+PYTHON ?= python3
+DATA ?= ../shared/data/fer2013/trainval.parquet
+RUN ?= runs/shipped
+YUNET ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+VERSION = $(shell $(BIN)/python -c 'import mien; print(mien.__version__)')
+MODEL = src/mien/assets/models/$(VERSION).onnx
+
+.PHONY: help demo test check model bench vendor clean
+
+help:
+	@echo "make demo    read the emotion off a photo, and draw it"
+	@echo "make test    run the tests"
+	@echo "make check   formatting, lint, types, import contracts"
+	@echo "make model   data to shipped model: trains on DATA=$(DATA), hours on a CPU"
+	@echo "make bench   measure crops, detection and emotions on photos of ../shared"
+	@echo "make vendor  fetch YuNet into the package, so that a wheel built then holds it (or from YUNET=FILE)"
+	@echo "make clean   remove what the other targets made, but no training run"
+
+demo: $(VENV)/.demo
+	@photo=$$($(BIN)/python -c "from importlib.util import find_spec; from pathlib import Path; \
+	  print(Path(find_spec('skimage').origin).parent / 'data' / 'astronaut.png')") && \
+	  $(BIN)/mien predict "$$photo" --out demo
+	@test -f demo/astronaut.png && echo "The drawn picture: demo/astronaut.png"
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+# A run that was stopped goes on where it stood.
+model: $(VENV)/.dev
+	$(BIN)/mien train --data $(DATA) --out $(RUN) $(if $(wildcard $(RUN)/last.safetensors),--resume)
+	$(BIN)/mien export $(RUN) --int8 --data $(DATA) --model-version $(VERSION) -o $(MODEL)
+	$(BIN)/mien evaluate $(MODEL) --data $(DATA) --protocol all
+
+bench: $(VENV)/.dev
+	@for name in crop_frame detection photos; do echo "benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+vendor: $(VENV)/.demo
+	@$(BIN)/python scripts/vendor_yunet.py $(if $(YUNET),--from $(YUNET))
+
+clean:
+	rm -rf $(VENV) .venv-light build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -type d -prune -exec rm -rf {} +
+
+# The environment. pip before 25.1 does not know dependency groups.
+$(VENV)/.pip:
+	@$(PYTHON) -c "import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
+	  'Mien needs Python 3.11 or later, $(PYTHON) is %d.%d: make ... PYTHON=python3.12' % v[:2])"
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.pip pyproject.toml constraints.txt
+	@echo "Installing Mien into $(VENV) (about 600 MB) ..."
+	@$(PIP) install -c constraints.txt -e . --group demo
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.pip pyproject.toml constraints.txt
+	@echo "Installing Mien, PyTorch and the tools of development into $(VENV) (about 2 GB) ..."
+	@$(PIP) install -c constraints.txt -e '.[train,tables]' --group dev
+	@touch $@ $(VENV)/.demo
