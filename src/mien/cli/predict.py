@@ -51,7 +51,7 @@ def predict(
     ] = None,
     min_face_score: Annotated[
         float | None,
-        typer.Option(metavar="0..1", min=0, max=1, help="Leave out faces the detector is less sure of (0.65)."),
+        typer.Option(metavar="0..1", min=0, max=1, help="Leave out faces the detector is less sure of (0.7)."),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="CPU threads for the network; default: onnxruntime's choice.")

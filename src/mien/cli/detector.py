@@ -1,0 +1,65 @@
+"""`mien detector`: which face detectors are at hand, and YuNet fetched once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from mien.cli.console import progress, stderr, stdout
+from mien.errors import MienError
+
+app = typer.Typer(no_args_is_help=True, help="Face detectors: fetch YuNet, list what is at hand.")
+
+
+@app.command()
+def yunet(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Take YuNet from this file, for machines without a network."),
+    ] = None,
+) -> None:
+    """Fetch YuNet (230 kB, MIT licence) from the OpenCV zoo into the user's cache, verified by SHA-256.
+
+    Once it is there, `--detector auto` takes it. The cache is $MIEN_CACHE, or the usual folder of this system. Prints
+    the file's path.
+    """
+    from mien.runtime.weights import YUNET, fetch, is_genuine, place, user_cache
+
+    destination = user_cache() / YUNET.name
+    if source is not None:
+        place(source, YUNET.sha256, destination)
+    elif is_genuine(destination, YUNET.sha256):
+        stderr.print("YuNet is there already")
+    else:
+        with progress() as bar:
+            task = bar.add_task("YuNet", total=YUNET.size)
+            fetch(
+                YUNET.url,
+                YUNET.sha256,
+                destination,
+                lambda done, total: bar.update(task, completed=done, total=total or None),
+                size=YUNET.size,
+            )
+    typer.echo(destination)
+
+
+@app.command(name="list")
+def list_detectors() -> None:
+    """List the detectors, where each comes from, and which one `auto` takes."""
+    from mien.runtime.detectors import DETECTORS, load_detector
+    from mien.runtime.weights import find_yunet
+
+    origins = {"haar": "comes with OpenCV", "yunet": str(find_yunet()), "none": "the whole picture is the face"}
+    table = Table("detector", "at hand", "from")
+    for name in DETECTORS:
+        try:
+            found = load_detector(name).name
+        except MienError as error:
+            table.add_row(name, "no", escape(str(error)))
+        else:
+            table.add_row(name, "yes", escape(f"takes {found}" if name == "auto" else origins[name]))
+    stdout.print(table)

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mien.errors import ConfigError, DetectorError
+from mien.runtime import detectors
+from mien.runtime.crops import CROP_RULES
+from mien.runtime.detectors import DETECTORS, Detector, HaarDetector, WholeImageDetector, YuNetDetector, load_detector
+from mien.types import Box, Detection
+
+YUNET_FILE = Path(__file__).parents[3] / "shared" / "data" / "detectors" / "face_detection_yunet_2026may.onnx"
+ASTRONAUT = Box(178, 63, 90, 113)  # by eye, forehead to chin
+needs_yunet = pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file is not in ../shared/data")
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> NDArray[np.uint8]:
+    data = pytest.importorskip("skimage.data")
+    return np.ascontiguousarray(data.astronaut()[:256, :384, ::-1])
+
+
+@pytest.fixture(
+    scope="module",
+    params=["haar", pytest.param("yunet", marks=[needs_yunet, pytest.mark.real_data])],
+)
+def detector(request: pytest.FixtureRequest) -> Detector:
+    return HaarDetector() if request.param == "haar" else YuNetDetector(YUNET_FILE)
+
+
+def best(found: list[Detection]) -> Box:
+    return max((detection.box for detection in found), key=ASTRONAUT.iou)
+
+
+def test_the_astronauts_face_is_found(detector: Detector, astronaut: NDArray[np.uint8]) -> None:
+    found = detector.detect(astronaut)
+    assert len(found) == 1
+    assert found[0].box.iou(ASTRONAUT) > 0.6
+
+
+def test_scores_and_landmarks_are_what_the_detector_has(detector: Detector, astronaut: NDArray[np.uint8]) -> None:
+    (face,) = detector.detect(astronaut)
+    if detector.name == "haar":
+        assert (face.score, face.landmarks) == (None, None)
+        return
+    assert face.score is not None
+    assert 0.8 < face.score <= 1
+    assert face.landmarks is not None
+    right_eye, left_eye, nose, right_mouth, left_mouth = face.landmarks
+    assert right_eye[0] < nose[0] < left_eye[0]
+    assert right_mouth[0] < left_mouth[0]
+    assert right_eye[1] < nose[1] < right_mouth[1]
+
+
+@pytest.mark.parametrize("factor", [0.4, 0.7, 2])
+def test_boxes_come_back_in_the_pictures_own_pixels(
+    detector: Detector, astronaut: NDArray[np.uint8], factor: float
+) -> None:
+    resized = np.asarray(cv2.resize(astronaut, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+    boxes = [
+        Box(box.x / factor, box.y / factor, box.width / factor, box.height / factor)
+        for box in (detection.box for detection in detector.detect(resized))
+    ]
+    assert max(box.iou(ASTRONAUT) for box in boxes) > 0.6
+
+
+def test_stretched_pictures_map_back_by_axis(detector: Detector, astronaut: NDArray[np.uint8]) -> None:
+    strip = np.zeros((256, 1800, 3), np.uint8)
+    strip[:, 1000:1384] = astronaut
+    box = best([Detection(Box(d.box.x - 1000, d.box.y, d.box.width, d.box.height)) for d in detector.detect(strip)])
+    assert box.iou(ASTRONAUT) > 0.6
+
+
+def test_a_face_that_fills_the_picture_is_found(detector: Detector, astronaut: NDArray[np.uint8]) -> None:
+    for margin in (0, 10):
+        left, top = int(ASTRONAUT.x) - margin - 12, int(ASTRONAUT.y) - margin
+        tight = astronaut[top : top + 113 + 2 * margin, left : left + 113 + 2 * margin].copy()
+        boxes = [Box(d.box.x + left, d.box.y + top, d.box.width, d.box.height) for d in detector.detect(tight)]
+        assert boxes
+        assert max(box.iou(ASTRONAUT) for box in boxes) > 0.5
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4000, 3), (3000, 2, 3), (9, 700, 3), (64, 64, 3)])
+def test_no_face_gives_an_empty_list(detector: Detector, shape: tuple[int, int, int]) -> None:
+    assert detector.detect(np.full(shape, 90, np.uint8)) == []
+
+
+def test_the_picture_is_left_as_it_was(detector: Detector, astronaut: NDArray[np.uint8]) -> None:
+    before = astronaut.copy()
+    detector.detect(astronaut)
+    np.testing.assert_array_equal(astronaut, before)
+
+
+def test_threads_get_what_one_alone_gets(detector: Detector, astronaut: NDArray[np.uint8]) -> None:
+    pictures = [astronaut[:height, :width].copy() for height, width in ((250, 300), (240, 320), (220, 290), (200, 300))]
+    alone = [detector.detect(picture) for picture in pictures]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(detector.detect, pictures * 2))
+    assert together == alone * 2
+    assert any(alone)
+
+
+@given(st.integers(1, 90), st.integers(1, 90))
+def test_the_whole_picture_is_the_face(height: int, width: int) -> None:
+    assert WholeImageDetector().detect(np.zeros((height, width, 3), np.uint8)) == [Detection(Box(0, 0, width, height))]
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_pictures_are_scaled_between_the_bounds_in_proportion(height: int, width: int) -> None:
+    small = detectors._fit(np.zeros((height, width, 3), np.uint8), 100, 200)
+    assert max(small.shape[:2]) == min(max(height, width, 100), 200)
+    scale = max(small.shape[:2]) / max(height, width)
+    assert abs(min(small.shape[:2]) - min(height, width) * scale) <= 1
+
+
+def test_every_detector_has_a_crop_rule() -> None:
+    assert set(CROP_RULES) == set(DETECTORS) - {"auto"}
+
+
+def test_auto_takes_haar_where_yunet_is_not_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detectors, "find_yunet", lambda: None)
+    assert load_detector().name == "haar"
+    with pytest.raises(DetectorError, match="mien detector yunet"):
+        load_detector("yunet")
+
+
+@needs_yunet
+@pytest.mark.real_data
+def test_auto_takes_yunet_where_it_is_at_hand_or_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detectors, "find_yunet", lambda: None)
+    assert load_detector(model=YUNET_FILE).name == "yunet"
+    monkeypatch.setattr(detectors, "find_yunet", lambda: YUNET_FILE)
+    assert load_detector().name == "yunet"
+    assert load_detector("haar").name == "haar"
+
+
+def test_none_needs_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detectors, "find_yunet", lambda: Path("damaged.onnx"))
+    assert load_detector("none").name == "none"
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ConfigError, match="expected a detector of auto, haar, yunet, none, got 'mtcnn'"):
+        load_detector("mtcnn")
+
+
+@pytest.mark.parametrize("name", ["haar", "none"])
+def test_a_file_goes_with_yunet_only(name: str) -> None:
+    with pytest.raises(ConfigError, match="goes with yunet"):
+        load_detector(name, model=Path("yunet.onnx"))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match=r"gone\.onnx: cannot read"):
+        YuNetDetector(tmp_path / "gone.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x07" * 500])
+def test_a_file_with_other_content_is_refused_without_noise(
+    tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "yunet.onnx"
+    path.write_bytes(content)
+    with pytest.raises(DetectorError, match="expected YuNet"):
+        load_detector("yunet", model=path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_another_onnx_model_is_refused(brightness_model: Path) -> None:
+    with pytest.raises(DetectorError, match="expected YuNet"):
+        YuNetDetector(brightness_model)
+
+
+@needs_yunet
+@pytest.mark.real_data
+@pytest.mark.parametrize("damage", [lambda b: b[:1000], lambda b: b[:-1], lambda b: b[:5000] + bytes(900) + b[5900:]])
+def test_a_damaged_yunet_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "yunet.onnx"
+    path.write_bytes(damage(YUNET_FILE.read_bytes()))
+    with pytest.raises(DetectorError, match="expected YuNet"):
+        YuNetDetector(path)
+
+
+def test_opencv_without_cascades_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
+    with pytest.raises(DetectorError, match=r"brings no Haar cascade.*mien detector yunet"):
+        HaarDetector()
+    monkeypatch.delattr(cv2, "CascadeClassifier")
+    with pytest.raises(DetectorError, match="brings no Haar cascade"):
+        HaarDetector()

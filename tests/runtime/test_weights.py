@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mien.errors import DetectorError, ModelError
+from mien.runtime import weights
+from mien.runtime.weights import YUNET, fetch, find_model, find_yunet, is_genuine, place, shipped_models, user_cache
+
+CONTENT = bytes(range(256)) * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Answers(BaseHTTPRequestHandler):
+    """/good and /moved give CONTENT, /truncated breaks off, /unsized gives no length, /other something else."""
+
+    def do_GET(self) -> None:
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/good")
+            self.end_headers()
+            return
+        if self.path not in {"/good", "/truncated", "/unsized", "/other"}:
+            self.send_error(404)
+            return
+        body = b"<html>sign in</html>" if self.path == "/other" else CONTENT
+        self.send_response(200)
+        if self.path != "/unsized":
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if self.path == "/truncated" else body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on standard error."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("path", ["/good", "/moved", "/unsized"])
+def test_fetch_stores_what_was_asked_for(server: str, tmp_path: Path, path: str) -> None:
+    seen: list[tuple[int, int]] = []
+    destination = tmp_path / "new" / "file.bin"
+    assert fetch(server + path, SHA256, destination, lambda *at: seen.append(at), size=len(CONTENT)) == destination
+    assert destination.read_bytes() == CONTENT
+    assert [p.name for p in destination.parent.iterdir()] == ["file.bin"]
+    received = [done for done, _ in seen]
+    assert received == sorted(set(received))
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_fetched_file_has_the_usual_mode(server: str, tmp_path: Path) -> None:
+    """A wheel is built of it: a file that only its owner may read would stay so in site-packages."""
+    (tmp_path / "usual").touch()
+    fetch(server + "/good", SHA256, tmp_path / "file")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    ("path", "sha256", "size", "message"),
+    [
+        ("/truncated", SHA256, len(CONTENT), "expected 256,000 bytes, got 128,000|bytes read"),
+        ("/good", "0" * 64, 0, f"expected SHA-256 {'0' * 64}, got {SHA256}"),
+        ("/other", SHA256, 0, "expected SHA-256"),
+        ("/other", SHA256, len(CONTENT), "expected 256,000 bytes, got 20"),
+        ("/good", SHA256, 100_000, "expected 100,000 bytes, got more"),
+        ("/nowhere", SHA256, 0, "the server answered 404 Not Found.*--detector-model FILE"),
+    ],
+)
+def test_fetch_keeps_nothing_that_is_wrong(
+    server: str, tmp_path: Path, path: str, sha256: str, size: int, message: str
+) -> None:
+    old = tmp_path / "file.bin"
+    old.write_bytes(b"the old one")
+    with pytest.raises(DetectorError, match=message) as raised:
+        fetch(server + path, sha256, old, size=size)
+    assert server + path in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert old.read_bytes() == b"the old one"
+    assert list(tmp_path.iterdir()) == [old]
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    with pytest.raises(DetectorError, match=rf"cannot fetch http://127.0.0.1:{port}/x: .*refused.*--detector-model"):
+        fetch(f"http://127.0.0.1:{port}/x", SHA256, tmp_path / "file.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
+def test_an_interruption_leaves_nothing(server: str, tmp_path: Path, interruption: type[BaseException]) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise interruption
+
+    with pytest.raises(interruption):
+        fetch(server + "/good", SHA256, tmp_path / "file.bin", interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(server: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DetectorError, match="cannot write"):
+        fetch(server + "/good", SHA256, tmp_path / "file" / "below" / "x")
+
+
+def test_place_copies_the_right_file_only(tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "cache" / "file"
+    source.write_bytes(CONTENT)
+    assert place(source, SHA256, destination).read_bytes() == CONTENT
+    source.write_bytes(CONTENT[:-1])
+    destination.unlink()
+    with pytest.raises(DetectorError, match="source: expected SHA-256"):
+        place(source, SHA256, destination)
+    assert list(destination.parent.iterdir()) == []
+    with pytest.raises(DetectorError, match="nothing: cannot read"):
+        place(tmp_path / "nothing", SHA256, destination)
+
+
+def test_is_genuine(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert not is_genuine(path, SHA256)
+    path.write_bytes(CONTENT)
+    assert is_genuine(path, SHA256)
+    path.write_bytes(CONTENT[1:])
+    assert not is_genuine(path, SHA256)
+
+
+def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    assert user_cache() == tmp_path
+    monkeypatch.setenv("MIEN_CACHE", "")
+    assert user_cache().is_absolute()
+    assert "mien" in user_cache().parts
+
+
+def test_yunet_from_the_package_comes_before_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cache, assets = tmp_path / "cache", tmp_path / "assets"
+    monkeypatch.setenv("MIEN_CACHE", str(cache))
+    monkeypatch.setattr(weights, "_ASSETS", assets)
+    assert find_yunet() is None
+    for folder in (cache, assets / "vendor"):
+        folder.mkdir(parents=True)
+        (folder / YUNET.name).touch()
+        assert find_yunet() == folder / YUNET.name
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    monkeypatch.setattr(weights, "_ASSETS", tmp_path)
+
+    def ship(*names: str) -> Path:
+        for name in names:
+            (folder / name).touch()
+        return folder
+
+    return ship
+
+
+def test_the_newest_model_is_the_default(models: Callable[..., Path]) -> None:
+    folder = models("1.9.onnx", "1.10.onnx", "0.3.onnx", "notes.txt")
+    assert list(shipped_models()) == ["0.3", "1.9", "1.10"]
+    assert find_model() == find_model("1.10") == folder / "1.10.onnx"
+    assert find_model("1.9") == folder / "1.9.onnx"
+
+
+def test_a_model_may_be_a_file(models: Callable[..., Path], tmp_path: Path) -> None:
+    models("1.0.onnx")
+    mine = tmp_path / "mine.onnx"
+    mine.touch()
+    assert find_model(mine) == find_model(str(mine)) == mine
+
+
+def test_an_unknown_model_is_named_with_the_known_ones(models: Callable[..., Path]) -> None:
+    with pytest.raises(ModelError, match="ships no model"):
+        find_model()
+    models("1.0.onnx", "1.1.onnx")
+    with pytest.raises(ModelError, match=r"a shipped version \(1\.0, 1\.1\), got 2\.0"):
+        find_model("2.0")
