@@ -40,7 +40,8 @@ check: $(VENV)/.dev
 
 # A run that was stopped goes on where it stood.
 model: $(VENV)/.dev
-	$(BIN)/mien train --data $(DATA) --out $(RUN) $(if $(wildcard $(RUN)/last.safetensors),--resume)
+	mkdir -p $(dir $(MODEL))
+	$(BIN)/mien train --data $(DATA) --drop-leaks --out $(RUN) $(if $(wildcard $(RUN)/last.safetensors),--resume)
 	$(BIN)/mien export $(RUN) --int8 --data $(DATA) --model-version $(VERSION) -o $(MODEL)
 	$(BIN)/mien evaluate $(MODEL) --data $(DATA) --protocol all
 

@@ -123,6 +123,18 @@ def test_many_pictures_are_read_as_they_are_needed(squares: Analyzer) -> None:
     assert list(squares.analyze_many([])) == []
 
 
+def test_a_buffer_may_be_filled_anew_between_pictures(squares: Analyzer) -> None:
+    def frames() -> Iterator[np.ndarray]:
+        buffer = np.zeros_like(picture("anger"))
+        for emotion in EMOTIONS:
+            buffer[:] = picture(emotion)
+            yield buffer
+
+    for emotion, result in zip(EMOTIONS, squares.analyze_many(frames()), strict=True):
+        assert emotions(result) == [emotion]
+        assert np.array_equal(result.image, picture(emotion))
+
+
 def test_large_pictures_are_not_held_back(squares: Analyzer) -> None:
     read = []
     pictures = (read.append(n) or np.zeros((6000, 6000, 3), np.uint8) for n in range(6))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         ModelError,
     )
     from mien.model_card import ModelCard
-    from mien.types import Box, Detection, Face, Frame
+    from mien.types import Box, Detection, Face
 
 __version__ = "0.1.0"
 
@@ -42,7 +42,6 @@ _HOMES = {
     "EMOTIONS": "mien.emotions",
     "Emotion": "mien.emotions",
     "Face": "mien.types",
-    "Frame": "mien.types",
     "ImageError": "mien.errors",
     "MienError": "mien.errors",
     "MissingExtraError": "mien.errors",
@@ -62,7 +61,6 @@ __all__ = [
     "DetectorError",
     "Emotion",
     "Face",
-    "Frame",
     "ImageError",
     "MienError",
     "MissingExtraError",

@@ -143,6 +143,8 @@ class Analyzer:
     def _look(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Looked:
         """Read a picture, find its faces, and cut them out."""
         image = read_image(source, color=color)
+        if isinstance(source, np.ndarray) and np.may_share_memory(image, source):
+            image = image.copy()  # the caller may fill its array anew before the result is looked at
         found = [detection for detection in self.detector.detect(image) if self._is_wanted(detection)]
         found.sort(key=lambda detection: (detection.box.x, detection.box.y))
         rule = CROP_RULES[self.detector.name]

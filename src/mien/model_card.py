@@ -1,4 +1,4 @@
-"""The card that travels inside every ONNX file and checkpoint: what the model is, what it saw, how well it does."""
+"""The card that travels inside every ONNX file: what the model is, what it saw, how well it does."""
 
 from __future__ import annotations
 

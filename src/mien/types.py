@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +46,6 @@ class Detection:
     box: Box
     score: float | None = None
     landmarks: tuple[tuple[float, float], ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One picture: image (H, W, 3) uint8 in BGR order, its index in its source, its time in seconds or None."""
-
-    image: NDArray[np.uint8]
-    index: int = 0
-    time_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,8 +91,27 @@ def test_train_evaluate_export_evaluate(run: Path, folders: Path, tmp_path: Path
     assert figures[0]["accuracy"] == pytest.approx(figures[1]["accuracy"], abs=0.2)
 
 
+def test_a_console_that_knows_ascii_only_gets_figures_too(run: Path, folders: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "mien", "evaluate", str(run), "--data", str(folders)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert b"worst confusions" in result.stdout
+    assert b"accuracy" in result.stdout
+
+
 def test_a_finished_run_is_not_overwritten(run: Path, folders: Path) -> None:
     assert_one_line_error(mien("train", "--data", folders, "--out", run, "--drop-leaks", *TINY), "holds a run already")
+
+
+def test_a_resumed_run_takes_its_own_recipe(run: Path, folders: Path) -> None:
+    result = mien("train", "--data", folders, "--out", run, "--drop-leaks", "--resume")
+    assert result.returncode == 0, result.stderr
+    changed = mien("train", "--data", folders, "--out", run, "--drop-leaks", "--resume", "--set", "batch=8")
+    assert_one_line_error(changed, "another recipe: batch")
 
 
 def test_own_classes_travel_to_the_card(folders: Path, tmp_path: Path) -> None:
@@ -132,6 +152,7 @@ def test_the_recipe_is_shown_and_can_be_typed_back() -> None:
         (["--set", "epoch=1", "--data", "x"], ["epoch: no such field"]),
         (["--resume", "--out", "nowhere/run"], ["no checkpoint"]),
         (["--preview-augment", "sheet.txt"], [".png"]),
+        (["--out", "/dev/null/run"], ["cannot be made a folder"]),
     ],
 )
 def test_bad_usage_is_one_line(folders: Path, arguments: list[str], parts: list[str]) -> None:

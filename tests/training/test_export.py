@@ -86,8 +86,10 @@ def test_a_graph_that_differs_from_torch_is_not_written(
 def test_what_cannot_be_exported_is_refused(tmp_path: Path, trained: Path, striped: FaceDataset) -> None:
     with pytest.raises(ConfigError, match="calibrated on training faces"):
         export(trained, tmp_path / "model.onnx", int8=True)
-    with pytest.raises(ConfigError, match="does not exist"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         export(trained, tmp_path / "nowhere" / "model.onnx")
+    with pytest.raises(ConfigError, match="is a folder"):
+        export(trained, tmp_path)
     other = dataclasses.replace(striped, classes=("a", "b", "c", "d", "e", "f", "g"), votes=None)
     with pytest.raises(ConfigError, match="the checkpoint knows anger"):
         export(trained, tmp_path / "model.onnx", dataset=other)

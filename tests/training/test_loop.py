@@ -15,9 +15,11 @@ from safetensors.numpy import load_file
 
 from mien.data.dataset import FaceDataset
 from mien.errors import ConfigError
-from mien.training import checkpoint
-from mien.training.loop import BEST, LAST, learning_rate, train
+from mien.training import checkpoint, loop
+from mien.training.checkpoint import BEST, LAST
+from mien.training.loop import learning_rate, train
 from mien.training.recipes import Recipe, scratch, with_settings
+from mien.training.state import TrainingState
 
 from .conftest import TINY_SETTINGS
 
@@ -119,22 +121,73 @@ def test_a_run_is_not_overwritten_and_resumes_only_as_itself(trained: Path, stri
         train(striped.take(np.arange(1, len(striped))), tiny, trained, resume=True, accelerator="cpu")
 
 
-def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path, striped: FaceDataset, tiny: Recipe) -> None:
-    stale = dataclasses.replace(tiny, epochs=8, patience=1, learning_rate=1e-9, ema=0.0, warmup=0.0)
-    train(striped, stale, tmp_path / "run", accelerator="cpu")
-    lines = (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    losses = [json.loads(line)["held_loss"] for line in lines]
-    best = losses.index(min(losses))
-    assert len(losses) == 8 or len(losses) == best + 2
+@pytest.mark.parametrize(("patience", "ended_after"), [(0, 6), (1, 3), (2, 6)])
+def test_patience_ends_a_run_that_no_longer_improves(
+    tmp_path: Path,
+    striped: FaceDataset,
+    tiny: Recipe,
+    monkeypatch: pytest.MonkeyPatch,
+    patience: int,
+    ended_after: int,
+) -> None:
+    losses = iter([3.0, 2.0, 2.5, 1.9, 1.8, 1.7])
+    monkeypatch.setattr(loop, "judge", lambda *_: {"held_loss": next(losses), "temperature": 1.0})
+    recipe = dataclasses.replace(tiny, epochs=6, patience=patience)
+    train(striped, recipe, tmp_path / "run", accelerator="cpu")
+    progress = checkpoint.describe(tmp_path / "run" / LAST).progress
+    assert progress["epoch"] == ended_after
+    assert progress["best_epoch"] == (1 if patience == 1 else 5)
+
+
+def test_a_run_that_diverges_says_so(tmp_path: Path, striped: FaceDataset, tiny: Recipe) -> None:
+    wild = dataclasses.replace(tiny, optimizer="sgd", learning_rate=10.0, clip=0.0, warmup=0.0)
+    with pytest.raises(ConfigError, match=r"the loss is .* at epoch .* lower learning_rate"):
+        train(striped, wild, tmp_path / "run", accelerator="cpu")
+
+
+def test_a_run_can_be_resumed_from_its_very_start(
+    tmp_path: Path, striped: FaceDataset, tiny: Recipe, trained: Path
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    def kill(_: loop.Step) -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        train(striped, tiny, tmp_path / "run", accelerator="cpu", on_step=kill)
+    train(striped, tiny, tmp_path / "run", accelerator="cpu", resume=True)
+    assert_equal_files(tmp_path / "run" / LAST, trained / LAST)
+
+
+def test_the_average_is_the_moving_average_of_weights_and_statistics(tiny: Recipe) -> None:
+    state = TrainingState.begin(tiny.network, tiny)
+    before = {name: value.clone() for name, value in state.averaged.state_dict().items()}
+    for value in state.network.state_dict().values():
+        value.add_(1)
+    state.average(0.9, 1000)
+    for name, value in state.averaged.state_dict().items():
+        expected = before[name] + (0.1 if value.is_floating_point() else 1)
+        assert value.numpy() == pytest.approx(expected.numpy(), abs=1e-6), name
+    state.average(0.9, 0)  # in the first steps the decay is lower
+    moved = before["features.0.weight"] + 0.1 + 0.9 * 0.9
+    assert state.averaged.state_dict()["features.0.weight"].numpy() == pytest.approx(moved.numpy(), abs=1e-5)
+
+
+def test_few_held_back_faces_fit_no_temperature(trained: Path) -> None:
+    assert len(checkpoint.describe(trained).history) == 3
+    assert checkpoint.describe(trained).temperature == 1.0
 
 
 def test_sgd_and_own_classes_train_too(tmp_path: Path, striped: FaceDataset) -> None:
-    recipe = with_settings(scratch(), [*TINY_SETTINGS, "optimizer=sgd", "epochs=1", "holdback=0", "learning_rate=0.01"])
+    recipe = with_settings(scratch(), [*TINY_SETTINGS, "optimizer=sgd", "holdback=0", "learning_rate=0.05"])
     three = dataclasses.replace(striped, classes=("calm", "cross", "glad"), labels=striped.labels % 3, votes=None)
     best = train(three, recipe, tmp_path / "run", accelerator="cpu")
     classes, probabilities = checkpoint.predict_faces(best, striped.faces[:5])
     assert classes == ("calm", "cross", "glad")
-    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+    assert probabilities.shape == (5, 3)
+    history = checkpoint.describe(best).history
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
 
 
 def test_learning_rate_warms_up_and_falls_to_zero() -> None:

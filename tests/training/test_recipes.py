@@ -57,6 +57,9 @@ def test_settings_reach_their_fields(
         ("labels=majority", "labels must be one of votes, own"),
         ("precision=half", "precision must be one of"),
         ("augmentation.flip=2", "augmentation.flip"),
+        ("seed=-1", "seed must be within"),
+        ("network.std=nan", "std above 0"),
+        ("network.hidden=512,999999999", "hidden must be two"),
     ],
 )
 def test_bad_settings_are_refused_by_name(setting: str, named: str) -> None:

@@ -65,6 +65,9 @@ def evaluate(
             "protocol's name before the suffix. Needs matplotlib, as mien[train] brings."
         ),
     ] = None,
+    reliability: Annotated[
+        Path | None, typer.Option(help="Draw accuracy against confidence to this file, as --confusion does.")
+    ] = None,
     probabilities: Annotated[
         Path | None,
         typer.Option(
@@ -84,10 +87,11 @@ def evaluate(
     """
     from mien.evaluation.metrics import evaluate as judge
     from mien.evaluation.metrics import report
-    from mien.evaluation.plots import plot_confusion, require_plots
+    from mien.evaluation.plots import require_plots
 
-    if confusion is not None:
-        require_plots(confusion)
+    for picture in (confusion, reliability):
+        if picture is not None:
+            require_plots(picture)
     if probabilities is not None and probabilities.suffix != ".npz":
         raise ConfigError(f"--probabilities takes a file that ends in .npz, got {probabilities.name}")
     name, classes, predict = _open_model(model, threads)
@@ -103,10 +107,8 @@ def evaluate(
             typer.echo(json_module.dumps(line, ensure_ascii=False, allow_nan=False))
         else:
             _print(metrics, f"{name} on {data.name}, {split} split, protocol {each}")
-        if confusion is not None:
-            path = confusion.with_stem(f"{confusion.stem}-{each}") if protocol == "all" else confusion
-            plot_confusion(metrics, path, title=f"{name}, {each}, {split}")
-            stderr.print(f"confusion matrix: {escape(str(path))}", soft_wrap=True)
+        suffix = f"-{each}" if protocol == "all" else ""
+        _draw(confusion, reliability, suffix, f"{name}, {each}, {split}", metrics, answers[mask], truth[mask])
     if dataset.bad:
         raise typer.Exit(1)
 
@@ -212,6 +214,29 @@ def _save(path: Path, dataset: FaceDataset, truths: Truths, answers: NDArray[np.
     with written_aside(path) as part, part.open("wb") as file:
         np.savez_compressed(file, row=dataset.row, classes=np.array(dataset.classes), probabilities=answers, **arrays)
     stderr.print(f"probabilities: {escape(str(path))}", soft_wrap=True)
+
+
+def _draw(
+    confusion: Path | None,
+    reliability: Path | None,
+    suffix: str,
+    title: str,
+    metrics: Metrics,
+    answers: NDArray[np.float32],
+    truth: NDArray[np.int64],
+) -> None:
+    """The pictures that were asked for, each to its file with a suffix to its name."""
+    from mien.evaluation import calibration
+    from mien.evaluation.plots import plot_confusion, plot_reliability
+
+    if confusion is not None:
+        path = confusion.with_stem(confusion.stem + suffix)
+        plot_confusion(metrics, path, title=title)
+        stderr.print(f"confusion matrix: {escape(str(path))}", soft_wrap=True)
+    if reliability is not None:
+        path = reliability.with_stem(reliability.stem + suffix)
+        plot_reliability(calibration.reliability(answers, truth), path, title=title)
+        stderr.print(f"reliability: {escape(str(path))}", soft_wrap=True)
 
 
 def _print(metrics: Metrics, title: str) -> None:

@@ -44,6 +44,8 @@ def export(
     stdout.print(f"largest difference between float32 and torch: {exported.parity:.1e}", highlight=False)
     if any(exported.figures.values()):
         stdout.print(_table(exported))
+    elif dataset is not None:
+        stderr.print("no figures: the data has no validation split; `mien evaluate --split` judges on another")
 
 
 def _table(exported: Exported) -> Table:

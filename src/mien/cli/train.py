@@ -28,7 +28,10 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: checkpoints, metrics, curves.")] = Path(
         "runs/scratch"
     ),
-    recipe: Annotated[str, typer.Option(help="Where to start from: scratch (full) or quick (minutes).")] = "scratch",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="scratch (full) or quick (minutes).", show_default="scratch; with --resume, the run's own"),
+    ] = None,
     network: Annotated[
         str | None, typer.Option(help="alexnet (the paper's) or alexnet-compact.", show_default="the recipe's")
     ] = None,
@@ -67,10 +70,10 @@ def train(
 
     A run that was killed goes on with `--resume` and ends exactly where it would have ended.
     """
-    from mien.training.recipes import named_recipe, with_settings
+    from mien.training.recipes import with_settings
 
     shorthand = [f"{name}={value}" for name, value in (("epochs", epochs), ("seed", seed)) if value is not None]
-    chosen = _with_network(named_recipe(recipe), network)
+    chosen = _with_network(_recipe(recipe, out if resume else None), network)
     chosen = with_settings(chosen, [*shorthand, *(settings or [])])
     if show_recipe:
         _show(chosen)
@@ -86,6 +89,16 @@ def train(
         return
     dataset = _without_leaks(dataset, drop=drop_leaks)
     _run(dataset, chosen, out, resume=resume, accelerator=accelerator, devices=devices)
+
+
+def _recipe(name: str | None, resumed: Path | None) -> Recipe:
+    """The recipe of this name; by default that of the run to resume, or scratch."""
+    from mien.training.checkpoint import LAST, describe
+    from mien.training.recipes import Recipe, named_recipe
+
+    if name is None and resumed is not None:
+        return Recipe.from_dict(describe(resumed / LAST).recipe)
+    return named_recipe(name or "scratch")
 
 
 def _with_network(recipe: Recipe, network: str | None) -> Recipe:
@@ -120,14 +133,14 @@ def _read(path: Path, *, own_classes: bool, skip_bad: bool) -> FaceDataset:
 
 
 def _without_leaks(dataset: FaceDataset, *, drop: bool) -> FaceDataset:
-    from mien.data.audit import leaks
+    from mien.data.audit import drop_leaks, leaks
 
     leaked = leaks(dataset)
     if not leaked.any():
         return dataset
     if drop:
         stderr.print(f"left out {leaked.sum():,} training faces whose pixels stand in validation or test as well")
-        return dataset.take(~leaked)
+        return drop_leaks(dataset)
     stderr.print(
         f"[yellow]warning:[/] {leaked.sum():,} training faces stand in validation or test as well, "
         "which flatters every figure: --drop-leaks leaves them out",
@@ -137,6 +150,7 @@ def _without_leaks(dataset: FaceDataset, *, drop: bool) -> FaceDataset:
 
 
 def _run(dataset: FaceDataset, recipe: Recipe, out: Path, *, resume: bool, accelerator: str, devices: int) -> None:
+    from mien.training.checkpoint import LAST
     from mien.training.loop import train as run
 
     with progress(TextColumn("{task.fields[figures]}")) as bar:
@@ -154,7 +168,7 @@ def _run(dataset: FaceDataset, recipe: Recipe, out: Path, *, resume: bool, accel
                 on_epoch=watch.epoch,
             )
         except KeyboardInterrupt:
-            if (out / "last.safetensors").exists():
+            if (out / LAST).exists():
                 stderr.print(f"stopped; the same command with --resume goes on in {escape(str(out))}", soft_wrap=True)
             raise
     stderr.print(f"best epoch: {escape(str(best))}", soft_wrap=True)

@@ -128,7 +128,8 @@ class YuNetDetector:
                 self._find(np.zeros((_YUNET_LEAST, _YUNET_LEAST, 3), np.uint8))
         except (cv2.error, ValueError) as error:
             raise DetectorError(
-                f"{path}: expected YuNet as an ONNX file that OpenCV {cv2.__version__} runs, got something else"
+                f"{path}: expected YuNet as an ONNX file that OpenCV {cv2.__version__} runs, got something else: "
+                f"{_FETCH_HINT}"
             ) from error
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:

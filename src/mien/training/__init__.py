@@ -1,8 +1,8 @@
 """The only room that imports torch: network, augmentation, recipes, loop, checkpoints, export."""
 
+from importlib.util import find_spec
+
 from mien.errors import MissingExtraError
 
-try:
-    import torch as _torch  # noqa: F401
-except ImportError:
-    raise MissingExtraError("training", "train") from None
+if not all(find_spec(name) for name in ("torch", "kornia", "lightning_fabric", "safetensors", "onnx", "onnxscript")):
+    raise MissingExtraError("training", "train")

@@ -20,7 +20,7 @@ class Augmentation:
     scale       relative enlargement or reduction, at most: 0.15 is 0.85..1.15
     shift       relative to the face's side, in either direction
     brightness  added to pixels in 0..1, at most, in either direction
-    contrast    relative, at most, in either direction
+    contrast    gain on pixels, at most, in either direction: 0.3 is a factor of 0.7..1.3 about black
     blur        probability of a Gaussian blur, sigma 0.3..1.2 pixels of the 48x48 face
     noise       standard deviation of Gaussian noise on pixels in 0..1 (half of the faces get it)
     erasing     probability that a rectangle of 2..20 % of the face is painted over (Zhong et al., AAAI 2020)

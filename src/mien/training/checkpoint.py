@@ -22,7 +22,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mien.errors import ConfigError, ModelError
+from mien.media.sinks import written_aside
 from mien.training.network import AlexNet, AlexNetConfig, prepare
+
+LAST: Final = "last.safetensors"
+BEST: Final = "best.safetensors"
 
 _HEADER: Final = "mien.checkpoint"
 _SCHEMA: Final = 1
@@ -37,7 +41,7 @@ class Description:
     data         source, fingerprint and counts of what it was trained on
     progress     where the run stands: epoch, step within it, sums of the running epoch
     history      a record an epoch, as metrics.jsonl holds them
-    temperature  fitted on the held-back faces; the logits are to be divided by it
+    temperature  of the last finished epoch, fitted on the held-back faces; the logits are to be divided by it
     commit       git commit of the code, or None
     """
 
@@ -56,13 +60,22 @@ class Description:
 
 
 def save(path: Path, description: Description, tensors: Mapping[str, Tensor]) -> None:
-    """Write a checkpoint aside, then move it to its place, so that a kill leaves the old one or the new one."""
+    """Write a checkpoint aside, then move it to its place, so that a kill leaves the old one or the new one.
+
+    Raises ConfigError where it cannot be written.
+    """
     header = {_HEADER: json.dumps({"schema": _SCHEMA, **asdict(description)})}
-    aside = path.with_name(path.name + ".part")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside, header)
-    with aside.open("rb+") as file:
-        os.fsync(file.fileno())
-    aside.replace(path)
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with written_aside(path) as part:
+        part.touch()
+        mode = part.stat().st_mode
+        try:
+            save_file(kept, part, header)
+        except SafetensorError as error:
+            raise ConfigError(f"{path}: cannot be written: {error}") from error
+        part.chmod(mode)  # safetensors leaves a file that nobody else may read
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
 def describe(path: Path) -> Description:
@@ -79,7 +92,7 @@ def load(path: Path, *, prefix: str = "") -> tuple[Description, dict[str, Tensor
 
 
 def _read(path: Path, prefix: str | None) -> tuple[Description, dict[str, Tensor]]:
-    file = path / "best.safetensors" if path.is_dir() else path
+    file = path / BEST if path.is_dir() else path
     if not file.is_file():
         raise ModelError(f"no checkpoint at {file}")
     try:

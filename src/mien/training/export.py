@@ -6,6 +6,7 @@ convolutions, and the model card travels in the metadata.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import tempfile
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from mien.data.dataset import PROTOCOLS, FaceDataset, judged
 from mien.errors import ConfigError, ModelError
 from mien.evaluation.metrics import Metrics, evaluate
+from mien.media.sinks import written_aside
 from mien.model_card import CARD_KEY, ModelCard
 from mien.runtime.classifier import Classifier
 from mien.training.checkpoint import load_network
@@ -71,7 +73,8 @@ def export(
     """Write a checkpoint (a file, or a run's folder) as ONNX; the file appears whole or not at all.
 
     With a dataset, its validation faces judge the graph, and the figures go on the card; int8 needs one, to calibrate
-    on its training faces. Raises ModelError where float32 and torch differ by more than PARITY.
+    on its training faces. Raises ModelError where float32 and torch differ by more than PARITY, ConfigError on int8
+    without training faces, on data of other classes, and where the file cannot be written.
     """
     if int8 and (dataset is None or not len(dataset.of_split("training"))):
         raise ConfigError("int8 is calibrated on training faces: give a dataset that has some")
@@ -89,10 +92,9 @@ def export(
         data=description.data,
         source=description.commit,
     )
-    if not out.parent.is_dir():
-        raise ConfigError(f"the folder {out.parent} does not exist")
     deployed = Deployed(network, description.temperature).eval()
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
+    with written_aside(out) as whole, tempfile.TemporaryDirectory() as folder, _quiet():
+        whole.touch()  # a path that cannot be written is refused before the work
         graph = Path(folder) / "float32.onnx"
         _write_graph(deployed, graph)
         _stamp(graph, card)
@@ -105,27 +107,37 @@ def export(
             figures["int8"] = _figures(graph, dataset)
         card = dataclasses.replace(card, metrics=_short(figures[card.precision]))
         _stamp(graph, card)
-        graph.replace(out)
+        whole.write_bytes(graph.read_bytes())
     return Exported(card, parity, figures)
 
 
 def _write_graph(deployed: Deployed, path: Path) -> None:
     example = torch.zeros(2, 1, 48, 48, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        torch.onnx.export(
-            deployed,
-            (example,),
-            path,
-            dynamo=True,
-            input_names=["faces"],
-            output_names=["probabilities"],
-            dynamic_shapes=({0: torch.export.Dim("N")},),
-            opset_version=18,
-            external_data=False,
-            verbose=False,
-        )
+    torch.onnx.export(
+        deployed,
+        (example,),
+        path,
+        dynamo=True,
+        input_names=["faces"],
+        output_names=["probabilities"],
+        dynamic_shapes=({0: torch.export.Dim("N")},),
+        opset_version=18,
+        external_data=False,
+        verbose=False,
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's warnings and quantize_static's advice to prepare a graph that is prepared already."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _stamp(path: Path, card: ModelCard) -> None:
@@ -167,7 +179,6 @@ def _quantised(graph: Path, training: FaceDataset) -> Path:
     """Static int8 (QDQ), weights per channel, activations by their range on training faces."""
     picked = np.random.default_rng(0).permutation(len(training))[:CALIBRATION_FACES]
     target = graph.with_name("int8.onnx")
-    logging.getLogger().setLevel(logging.ERROR)  # quantize_static advises a preparation that the exporter has done
     quantize_static(
         graph,
         target,

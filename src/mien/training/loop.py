@@ -29,15 +29,16 @@ from mien.errors import ConfigError
 from mien.evaluation.calibration import apply_temperature, fit_temperature
 from mien.evaluation.metrics import evaluate
 from mien.evaluation.plots import plot_training
+from mien.media.sinks import make_folder, written_aside
 from mien.training.augment import Augmenter
-from mien.training.checkpoint import Description, logits_of
+from mien.training.checkpoint import BEST, LAST, Description, logits_of
 from mien.training.material import Examples, Material, gather
 from mien.training.network import AlexNet, prepare
 from mien.training.recipes import Recipe
 from mien.training.state import TrainingState
 
-LAST: Final = "last.safetensors"
-BEST: Final = "best.safetensors"
+LEAST_FITTED: Final = 100
+"""Held-back faces that it takes to fit a temperature; with fewer it stays 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,8 @@ def train(
     `out` goes on; its recipe and data must be the same. Raises ConfigError or DataError before any work begins.
     """
     material = gather(dataset, recipe)
-    fabric = _fabric(recipe, accelerator, devices)
-    if recipe.batch % fabric.world_size:
-        raise ConfigError(f"batch {recipe.batch} does not divide among {fabric.world_size} ranks")
-
     recipe = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, classes=len(material.classes)))
-    state = TrainingState.begin(recipe.network, recipe)
+    fabric = _fabric(recipe, accelerator, devices)
     described = Description(
         classes=material.classes,
         recipe=recipe.to_dict(),
@@ -84,13 +81,8 @@ def train(
         history=(),
         commit=commit,
     )
-    if resume:
-        state.restore(out / LAST, described)
-    elif (out / LAST).exists():
-        raise ConfigError(f"{out} holds a run already: resume it, or choose another folder")
-    out.mkdir(parents=True, exist_ok=True)
+    state = _begin(fabric, recipe, described, out, resume=resume)
 
-    fabric.to_device(state.averaged)
     model, optimizer = fabric.setup(state.network, state.optimizer)
     augment = Augmenter(recipe.augmentation)
     faces, targets = _on_device(fabric, material.learned)
@@ -111,19 +103,24 @@ def train(
             batch, batch_targets = augment(faces[rows].float() / 255, targets[rows])
             logits = model(prepare(batch, recipe.network).contiguous(memory_format=torch.channels_last))
             loss = functional.cross_entropy(logits.float(), batch_targets, label_smoothing=recipe.label_smoothing)
+            if not math.isfinite(loss.item()):
+                raise ConfigError(
+                    f"the loss is {loss.item()} at epoch {epoch + 1}, step {step + 1}: lower learning_rate"
+                )
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, epoch + step / steps)
             optimizer.zero_grad()
             fabric.backward(loss)
             if recipe.clip:
-                fabric.clip_gradients(model, optimizer, max_norm=recipe.clip)
+                fabric.clip_gradients(model, optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
             optimizer.step()
             state.average(recipe.ema, epoch * steps + step)
 
             progress.step = step + 1
             progress.loss_sum += loss.item()
             told = Step(epoch + 1, recipe.epochs, step + 1, steps, progress.loss_sum / (step + 1), speed.after_step())
-            on_step(told)
+            if fabric.is_global_zero:
+                on_step(told)
             if fabric.is_global_zero and time.monotonic() - saved_at > 60 * recipe.save_minutes:
                 state.save_whole(out / LAST, described)
                 saved_at = time.monotonic()
@@ -136,15 +133,32 @@ def train(
             "protocol": material.protocol,
             **judge(state.averaged, material),
         }
+        record = fabric.broadcast(record)  # one rank's figures decide for all
         better = state.close_epoch(record)
         if fabric.is_global_zero:
             if better:
-                state.save_averaged(out / BEST, described, record["temperature"])
+                state.save_averaged(out / BEST, described)
             _write_history(out, state.history)
             state.save_whole(out / LAST, described)
+            on_epoch(record)
         saved_at = time.monotonic()
-        on_epoch(record)
     return out / BEST
+
+
+def _begin(fabric: Fabric, recipe: Recipe, described: Description, out: Path, *, resume: bool) -> TrainingState:
+    """A fresh state, or the one that the run in `out` was left in; on the device, and kept in `out` from the start."""
+    state = TrainingState.begin(recipe.network, recipe)
+    fabric.to_device(state.network)
+    fabric.to_device(state.averaged)
+    if resume:
+        state.restore(out / LAST, described)
+        return state
+    if (out / LAST).exists():
+        raise ConfigError(f"{out} holds a run already: resume it, or choose another folder")
+    make_folder(out)
+    if fabric.is_global_zero:
+        state.save_whole(out / LAST, described)
+    return state
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
@@ -158,7 +172,8 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
 def judge(network: AlexNet, material: Material) -> dict[str, Any]:
     """How the averaged network does on held-back and validation faces (those that there are), and its temperature.
 
-    The temperature is fitted on the held-back faces that the protocol judges; losses are taken before it.
+    The temperature is fitted on the held-back faces that the protocol judges, if they are LEAST_FITTED or more; losses
+    are taken before it.
     """
     found: dict[str, Any] = {"temperature": 1.0}
     if len(material.held):
@@ -166,7 +181,7 @@ def judge(network: AlexNet, material: Material) -> dict[str, Any]:
         found["held_loss"] = _loss(logits, material.held.targets)
         logits, truth = logits[truth >= 0], truth[truth >= 0]
         if len(truth):
-            found["temperature"] = fit_temperature(logits, truth)
+            found["temperature"] = fit_temperature(logits, truth) if len(truth) >= LEAST_FITTED else 1.0
             found |= _figures("held", logits, truth, found["temperature"], material.classes)
     if len(material.validation):
         logits, truth = logits_of(network, material.validation.faces), material.validation.truth
@@ -193,6 +208,8 @@ def _fabric(recipe: Recipe, accelerator: str, devices: int) -> Fabric:
     except (RuntimeError, ValueError, TypeError, ImportError) as error:
         raise ConfigError(f"cannot train on {devices} of {accelerator}: {str(error).splitlines()[0]}") from error
     fabric.launch()
+    if recipe.batch % fabric.world_size:
+        raise ConfigError(f"batch {recipe.batch} does not divide among {fabric.world_size} ranks")
     return fabric
 
 
@@ -247,7 +264,6 @@ def _provenance(dataset: FaceDataset, material: Material) -> dict[str, Any]:
 
 
 def _write_history(out: Path, history: list[Mapping[str, Any]]) -> None:
-    aside = out / "metrics.jsonl.part"
-    aside.write_text("".join(json.dumps(record) + "\n" for record in history), encoding="utf-8")
-    aside.replace(out / "metrics.jsonl")
+    with written_aside(out / "metrics.jsonl") as part:
+        part.write_text("".join(json.dumps(record) + "\n" for record in history), encoding="utf-8")
     plot_training(history, out / "curves.png")

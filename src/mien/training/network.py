@@ -46,12 +46,12 @@ class AlexNetConfig:
             raise ConfigError(f"input_size must be within 67 and 512 pixels, got {self.input_size}")
         if self.classes < 2:
             raise ConfigError(f"classes must be at least 2, got {self.classes}")
-        if len(self.hidden) != 2 or min(self.hidden) < 1:
-            raise ConfigError(f"hidden must be two positive widths, got {self.hidden}")
+        if len(self.hidden) != 2 or not all(1 <= width <= 65_536 for width in self.hidden):
+            raise ConfigError(f"hidden must be two widths within 1 and 65536, got {self.hidden}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be within 0 and 1, got {self.dropout}")
-        if self.std <= 0:
-            raise ConfigError(f"std must be positive, got {self.std}")
+        if not (0 < self.std <= 10 and -10 <= self.mean <= 10):
+            raise ConfigError(f"mean must be within -10 and 10 and std above 0, got {self.mean} and {self.std}")
 
     @property
     def filters(self) -> tuple[int, int, int, int, int]:

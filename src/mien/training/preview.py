@@ -10,6 +10,7 @@ from PIL import Image
 
 from mien.data.dataset import FaceDataset
 from mien.errors import ConfigError, DataError
+from mien.media.sinks import written_aside
 from mien.training.augment import Augmenter
 from mien.training.material import gather
 from mien.training.recipes import Recipe
@@ -38,6 +39,5 @@ def write_preview(dataset: FaceDataset, recipe: Recipe, path: Path) -> None:
     tiles = torch.nn.functional.pad(tiles, (0, _GAP, 0, _GAP), value=1.0)
     side = tiles.shape[-1]
     sheet = tiles.reshape(_ROWS, _COLUMNS, side, side).permute(0, 2, 1, 3).reshape(_ROWS * side, _COLUMNS * side)
-    aside = path.with_name(path.name + ".part")
-    Image.fromarray((sheet * 255).round().to(torch.uint8).numpy()).save(aside, "PNG")
-    aside.replace(path)
+    with written_aside(path) as part:
+        Image.fromarray((sheet * 255).round().to(torch.uint8).numpy()).save(part, "PNG")

@@ -65,6 +65,8 @@ class Recipe:
             ("ema", 0, 0.999999),
             ("clip", 0, 1e6),
             ("patience", 0, 100_000),
+            ("seed", 0, 2**63 - 1),
+            ("save_minutes", 0, 1e6),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} must be within {low} and {high}, got {getattr(self, name)}")
@@ -81,14 +83,13 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe that `to_dict` wrote. Raises ConfigError on fields that it does not know."""
-        unknown = set(values) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise ConfigError(f"unknown field of the recipe: {', '.join(sorted(unknown))}")
-        parts = dict(values)
-        parts["network"] = AlexNetConfig.from_dict(parts["network"])
-        parts["augmentation"] = Augmentation(**parts["augmentation"])
-        return cls(**parts)
+        """The recipe that `to_dict` wrote. Raises ConfigError on one that this Mien does not know."""
+        try:
+            network = AlexNetConfig.from_dict(values["network"])
+            augmentation = Augmentation(**values["augmentation"])
+            return cls(**{**values, "network": network, "augmentation": augmentation})
+        except (TypeError, KeyError) as error:
+            raise ConfigError(f"a recipe that this Mien does not know: {error}") from error
 
 
 def scratch() -> Recipe:

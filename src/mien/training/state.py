@@ -65,7 +65,7 @@ class TrainingState:
         epoch = self.progress.epoch
         self.progress.epoch, self.progress.step, self.progress.loss_sum = epoch + 1, 0, 0.0
         criterion = record.get("held_loss", record.get("validation_loss", -float(epoch)))
-        if criterion >= self.progress.best:
+        if not criterion < self.progress.best:
             return False
         self.progress.best, self.progress.best_epoch = criterion, epoch
         return True
@@ -86,10 +86,9 @@ class TrainingState:
             },
         )
 
-    def save_averaged(self, path: Path, described: Description, temperature: float) -> None:
+    def save_averaged(self, path: Path, described: Description) -> None:
         """Write the averaged weights alone: what is judged and exported."""
-        stamped = dataclasses.replace(self._stamped(described), temperature=temperature)
-        checkpoint.save(path, stamped, _under("model", self.averaged.state_dict()))
+        checkpoint.save(path, self._stamped(described), _under("model", self.averaged.state_dict()))
 
     def restore(self, path: Path, described: Description) -> None:
         """Bring back what `save_whole` kept. Raises ConfigError where that run had other data or another recipe."""
@@ -114,7 +113,12 @@ class TrainingState:
         self.progress, self.history = Progress(**kept.progress), list(kept.history)
 
     def _stamped(self, described: Description) -> Description:
-        return dataclasses.replace(described, progress=dataclasses.asdict(self.progress), history=tuple(self.history))
+        return dataclasses.replace(
+            described,
+            progress=dataclasses.asdict(self.progress),
+            history=tuple(self.history),
+            temperature=self.history[-1]["temperature"] if self.history else 1.0,
+        )
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
