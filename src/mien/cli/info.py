@@ -162,10 +162,13 @@ def _pairs(values: Any) -> str:
     """A mapping on one line, its numbers short; what is nested stays for --json."""
     if not isinstance(values, Mapping):
         return str(values)
-    flat = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
     return (
-        ", ".join(
-            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in flat.items()
-        )
-        or "-"
+        ", ".join(f"{name} {_short(value)}" for name, value in values.items() if not isinstance(value, Mapping)) or "-"
     )
+
+
+def _short(value: Any) -> str:
+    """A number, or the numbers of a list, to four digits."""
+    if isinstance(value, list | tuple):
+        return "-".join(map(_short, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
