@@ -1,11 +1,13 @@
-"""Augmentation, batched and on the device of the faces, by kornia. What the network sees in training is made here."""
+"""Augmentation, batched and on the faces' own device, by kornia: what the network sees in training is made here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from kornia import augmentation as kornia
+from kornia.geometry.transform import warp_affine
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
@@ -55,16 +57,18 @@ class Augmentation:
 
 
 class Augmenter(nn.Module):
-    """Varies a batch: faces (N, 1, 48, 48) float 0..1 and targets (N, C) in, the same shapes out.
+    """Varies a batch and enlarges it: faces (N, 1, 48, 48) float 0..1 and targets (N, C) in, faces (N, 1, S, S) out.
 
-    The geometric part works at 48x48, before the face is enlarged: docs/training.md has the measurement behind that.
-    Every draw comes from torch's global generators, so `torch.manual_seed` repeats it.
+    Light is varied at 48x48; mirroring, turning, scaling, shifting and enlarging to S are one resampling, which blurs
+    less than two: docs/training.md has the measurement. Every draw comes from torch's global generators, so
+    `torch.manual_seed` repeats it.
     """
 
-    def __init__(self, strength: Augmentation) -> None:
+    def __init__(self, strength: Augmentation, size: int) -> None:
         super().__init__()
-        self.geometry = nn.Sequential(*_geometry(strength))
+        self.size = size
         self.light = nn.Sequential(*_light(strength))
+        self.geometry = nn.ModuleList(_geometry(strength))
         self.mix: nn.Module | None = None
         if strength.mixup:
             self.mix = kornia.RandomMixUpV2((0.0, strength.mixup), data_keys=["input", "class"])
@@ -76,7 +80,7 @@ class Augmenter(nn.Module):
     @torch.no_grad()
     def forward(self, faces: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Varied faces in 0..1, and targets mixed where MixUp or CutMix mixed the faces."""
-        faces = self.light(self.geometry(faces)).clamp(0, 1)
+        faces = self._warped(self.light(faces).clamp(0, 1))
         if self.mix is None:
             return faces, targets
         # kornia mixes hard labels only: give it row numbers, and mix the soft targets by the share that it answers,
@@ -85,6 +89,20 @@ class Augmenter(nn.Module):
         own, other, share = pairs.reshape(-1, 3).unbind(1)
         others = 1 - share if isinstance(self.mix, kornia.RandomCutMixV2) else share
         return faces, torch.lerp(targets[own.long()], targets[other.long()], others[:, None])
+
+    def _warped(self, faces: Tensor) -> Tensor:
+        """Faces (N, 1, S, S), by one bilinear resampling with half-pixel centres; beyond the edge the edge repeats."""
+        scale = self.size / faces.shape[-1]
+        offset = (scale - 1) / 2
+        enlarge = torch.tensor([[scale, 0, offset], [0, scale, offset], [0, 0, 1]], device=faces.device)
+        matrix = torch.eye(3, device=faces.device).repeat(len(faces), 1, 1)
+        for part in self.geometry:
+            drawn: Any = part
+            drawn(faces)  # cheap at 48x48, and the way to the matrices that it draws
+            matrix = drawn.transform_matrix @ matrix
+        size = (self.size, self.size)
+        warped: Tensor = warp_affine(faces, (enlarge @ matrix)[:, :2], size, padding_mode="border", align_corners=True)
+        return warped
 
 
 def _geometry(strength: Augmentation) -> list[nn.Module]:

@@ -84,7 +84,7 @@ def train(
     state = _begin(fabric, recipe, described, out, resume=resume)
 
     model, optimizer = fabric.setup(state.network, state.optimizer)
-    augment = Augmenter(recipe.augmentation)
+    augment = Augmenter(recipe.augmentation, recipe.network.input_size)
     faces, targets = _on_device(fabric, material.learned)
     steps = len(faces) // recipe.batch
     progress = state.progress

@@ -15,7 +15,7 @@ from mien.training.augment import Augmenter
 from mien.training.material import gather
 from mien.training.recipes import Recipe
 
-_ROWS, _COLUMNS, _GAP = 8, 12, 2
+_ROWS, _COLUMNS, _SIDE, _GAP = 8, 12, 96, 2
 
 
 def write_preview(dataset: FaceDataset, recipe: Recipe, path: Path) -> None:
@@ -32,10 +32,10 @@ def write_preview(dataset: FaceDataset, recipe: Recipe, path: Path) -> None:
     picked = np.random.default_rng(recipe.seed).choice(len(learned), _ROWS, replace=False)
     faces = torch.from_numpy(learned.faces[picked])[:, None].float() / 255
     torch.manual_seed(recipe.seed)
-    augment = Augmenter(recipe.augmentation)
-    versions = [faces] + [augment(faces, torch.from_numpy(learned.targets[picked]))[0] for _ in range(_COLUMNS - 1)]
-    tiles = torch.stack(versions, 1).flatten(0, 1)
-    tiles = torch.nn.functional.interpolate(tiles, scale_factor=2, mode="bilinear", align_corners=False)
+    augment = Augmenter(recipe.augmentation, _SIDE)
+    targets = torch.from_numpy(learned.targets[picked])
+    plain = torch.nn.functional.interpolate(faces, size=(_SIDE, _SIDE), mode="bilinear", align_corners=False)
+    tiles = torch.stack([plain, *(augment(faces, targets)[0] for _ in range(_COLUMNS - 1))], 1).flatten(0, 1)
     tiles = torch.nn.functional.pad(tiles, (0, _GAP, 0, _GAP), value=1.0)
     side = tiles.shape[-1]
     sheet = tiles.reshape(_ROWS, _COLUMNS, side, side).permute(0, 2, 1, 3).reshape(_ROWS * side, _COLUMNS * side)
