@@ -139,7 +139,7 @@ def _initialise(module: nn.Module) -> None:
 NETWORKS: Final = MappingProxyType(
     {
         "alexnet": AlexNetConfig(),
-        "alexnet-compact": AlexNetConfig(width=0.5, hidden=(512, 512)),
+        "alexnet-compact": AlexNetConfig(width=0.5, hidden=(512, 512), dropout=0.3),
     }
 )
 """The named networks: `alexnet` is the paper's, `alexnet-compact` is the one that ships."""

@@ -39,7 +39,7 @@ class Recipe:
     labels: Literal["votes", "own"] = "votes"
     min_share: float = 0.5
     holdback: float = 0.04
-    epochs: int = 36
+    epochs: int = 20
     batch: int = 128
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 1.5e-3
