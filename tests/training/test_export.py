@@ -47,6 +47,13 @@ def test_batch_normalisation_is_folded_and_weights_stay_inside(exported: dict[st
     assert sorted(path.name for path in exported["plain"].parent.iterdir()) == ["int8.onnx", "plain.onnx"]
 
 
+@pytest.mark.parametrize("kind", ["plain", "int8"])
+def test_nothing_of_the_machine_is_in_the_file(exported: dict[str, Path], kind: str) -> None:
+    content = exported[kind].read_bytes()
+    assert b"export.py" not in content
+    assert b"stack_trace" not in content
+
+
 def test_the_card_travels_with_the_graph(exported: dict[str, Path], striped: FaceDataset) -> None:
     plain, int8 = Classifier(exported["plain"]).card, Classifier(exported["int8"]).card
     assert (plain.id, int8.id) == ("striped-1.2-float32", "striped-1.2-int8")

@@ -125,6 +125,12 @@ def _write_graph(deployed: Deployed, path: Path) -> None:
         external_data=False,
         verbose=False,
     )
+    model = onnx.load(path)
+    # The exporter notes the stack at each node, with paths of the machine that it ran on.
+    for noted in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        del noted.metadata_props[:]
+        noted.doc_string = ""
+    onnx.save(model, path)
 
 
 @contextlib.contextmanager
