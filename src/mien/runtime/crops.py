@@ -43,10 +43,10 @@ class CropRule:
     y: float = 0.5
 
 
-# By benchmarks/crop_frame.py, medians. Of 1,000 training faces of FER2013 that fill the picture, YuNet finds 99 % and
-# sees the frame at side 1.02, x 0.50, y 0.48 of its box; with a grey border 0.95, 0.50, 0.49. Haar finds 69 % and
-# sees it at 1.06, 0.50, 0.50, but its scale is coarse; on photos of LFW with a border its box is 0.94 of YuNet's height
-# and its centre lies where YuNet's rule has it, which gives 1.07, 0.50, 0.50. A whole picture is its own frame.
+# By benchmarks/crop_frame.py --faces 400, medians. Of training faces of FER2013 that fill the picture, YuNet finds 99 %
+# and sees the frame at side 1.02, x 0.50, y 0.485 of its box; in a grey border 0.95, 0.50, 0.49. Haar finds 64 % and
+# sees it at 1.10, 0.50, 0.51, in a border 72 % and 1.03, 0.50, 0.50: its scale is coarse. On photos of LFW that a face
+# fills Haar's box is 0.88 of YuNet's height. A whole picture is its own frame.
 CROP_RULES: Final[Mapping[str, CropRule]] = {
     "haar": CropRule(side=1.05, x=0.5, y=0.5),
     "yunet": CropRule(side=1.0, x=0.5, y=0.485),
