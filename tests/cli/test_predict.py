@@ -187,17 +187,27 @@ def test_the_help_tells_the_true_defaults(predict) -> None:
     assert f"({MIN_FACE_SCORE:g})" in text
 
 
-@pytest.mark.parametrize("detector", ["haar", "yunet"])
-def test_the_shipped_model_calls_the_astronaut_happy(tmp_path: Path, detector: str) -> None:
-    from mien.runtime.weights import find_yunet, shipped_models
+YUNET_FILE = Path(__file__).parents[3] / "shared" / "data" / "detectors" / "face_detection_yunet_2026may.onnx"
 
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        pytest.param(["--detector", "haar"], id="haar"),
+        pytest.param(
+            ["--detector", "yunet", "--detector-model", str(YUNET_FILE)],
+            id="yunet",
+            marks=[
+                pytest.mark.real_data,
+                pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file is not in ../shared/data"),
+            ],
+        ),
+    ],
+)
+def test_the_shipped_model_calls_the_astronaut_happy(tmp_path: Path, detector: list[str]) -> None:
     data = pytest.importorskip("skimage.data")
-    if not shipped_models():
-        pytest.skip("this copy of Mien ships no model")
-    if detector == "yunet" and find_yunet() is None:
-        pytest.skip("YuNet is not at hand")
     Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
-    result = CliRunner().invoke(app, ["predict", str(tmp_path), "--detector", detector, "--json", "-"])
+    result = CliRunner().invoke(app, ["predict", str(tmp_path), *detector, "--json", "-"])
     (record,) = records(result.stdout)
     (face,) = record["faces"]
     assert face["emotion"] == "happiness"

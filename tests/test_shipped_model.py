@@ -1,0 +1,42 @@
+"""The model in the package, held to what is said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import mien
+from mien.emotions import EMOTIONS
+from mien.runtime.classifier import Classifier
+from mien.runtime.weights import find_model, shipped_models
+
+PARQUET = Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "trainval.parquet"
+
+
+def test_it_is_small_and_describes_itself() -> None:
+    path = find_model()
+    assert path.stat().st_size <= 10_000_000
+    assert path == shipped_models()[mien.__version__]
+    card = Classifier(path).card
+    assert card.classes == EMOTIONS
+    assert card.id == f"mien-{mien.__version__}-int8"
+    assert card.metrics["ferplus/validation"]["accuracy"] >= 0.82
+    assert b"site-packages" not in path.read_bytes()
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not PARQUET.is_file(), reason="../shared/data/fer2013/trainval.parquet is not there")
+def test_its_card_tells_the_truth() -> None:
+    pytest.importorskip("pyarrow")
+    from mien.data.dataset import judged
+    from mien.data.readers import read_faces
+    from mien.evaluation.metrics import evaluate
+
+    classifier = Classifier(find_model())
+    validation = read_faces(PARQUET).of_split("validation")
+    truth, mask = judged(validation, "ferplus")
+    found = evaluate(classifier.probabilities(validation.faces[mask]), truth[mask], classes=EMOTIONS, resamples=1)
+    assert found.accuracy >= 0.82
+    # int8 may round otherwise on another processor, but not by more than a few faces.
+    assert found.accuracy == pytest.approx(classifier.card.metrics["ferplus/validation"]["accuracy"], abs=0.003)
