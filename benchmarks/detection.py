@@ -1,6 +1,6 @@
 """How well the detectors find faces of 40 to 200 pixels in larger natural pictures.
 
-    python benchmarks/detection.py [--data ../shared/data] [--pictures 200] [--seed 2] [--json]
+    python benchmarks/detection.py [--data ../shared/data] [--pictures 200] [--seed 2] [--sides 640 1600] [--json]
 
 Photos of Labeled Faces in the Wild (350x350, one face filling each) are shrunk to squares of 40 to 200 pixels and
 pasted, two to six a picture and apart from each other, into pictures without a human face that come with scikit-image,
@@ -71,11 +71,13 @@ def load_photos(folder: Path, detector: YuNetDetector) -> list[tuple[NDArray[np.
     return photos
 
 
-def make_scenes(photos: Sequence[tuple[NDArray[np.uint8], Box]], count: int, seed: int) -> Iterator[Scene]:
-    """Pictures with pasted faces, the same for the same seed."""
+def make_scenes(
+    photos: Sequence[tuple[NDArray[np.uint8], Box]], count: int, seed: int, canvas: tuple[int, int] = CANVAS
+) -> Iterator[Scene]:
+    """Pictures with pasted faces, the same for the same seed; canvas bounds their longer sides."""
     rng = np.random.default_rng(seed)
     for index in range(count):
-        empty = _background(BACKGROUNDS[index % len(BACKGROUNDS)], int(rng.integers(*CANVAS)))
+        empty = _background(BACKGROUNDS[index % len(BACKGROUNDS)], int(rng.integers(*canvas)))
         image, frames, boxes = empty.copy(), [], []
         for _ in range(rng.integers(2, 7)):
             photo, box = photos[rng.integers(len(photos))]
@@ -153,10 +155,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--sides", type=int, nargs=2, default=CANVAS, help="least and largest longer side of a picture")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     yunet = YuNetDetector(next((options.data / "detectors").glob("face_detection_yunet_*.onnx")))
-    scenes = list(make_scenes(load_photos(options.data / "lfw", yunet), options.pictures, options.seed))
+    scenes = list(
+        make_scenes(load_photos(options.data / "lfw", yunet), options.pictures, options.seed, tuple(options.sides))
+    )
     results = {detector.name: measure(detector, scenes) for detector in (yunet, HaarDetector())}
     if options.json:
         print(json.dumps(results))

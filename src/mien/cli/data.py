@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mien.cli.console import progress, stderr, stdout
+from mien.cli.console import stdout
+from mien.cli.reading import read_dataset
 
 if TYPE_CHECKING:
     from mien.data.audit import Audit, Counts
@@ -40,23 +41,12 @@ def check(
     cannot be read.
     """
     from mien.data.audit import audit
-    from mien.data.readers import read_faces
 
-    with progress() as bar:
-        task = bar.add_task("reading", total=100)
-        dataset = read_faces(
-            path,
-            skip_bad=skip_bad,
-            own_classes=own_classes,
-            progress=lambda done, total: bar.update(task, completed=100 * done // max(total, 1)),
-        )
-    found = audit(dataset)
+    found = audit(read_dataset(path, skip_bad=skip_bad, own_classes=own_classes))
     if as_json:
         typer.echo(json.dumps(found.to_dict()))
     else:
         _print(found)
-    for row in found.bad:
-        stderr.print(f"[yellow]skipped:[/] {escape(str(row))}", soft_wrap=True, highlight=False)
     if found.bad:
         raise typer.Exit(1)
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mien.cli.console import progress, stderr, stdout
+from mien.cli.reading import read_dataset
 from mien.errors import ConfigError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -147,19 +148,9 @@ def _open_checkpoint(path: Path, threads: int | None) -> tuple[str, tuple[str, .
 def _read(path: Path, split: SplitChoice, classes: tuple[str, ...], *, skip_bad: bool) -> FaceDataset:
     """The rows of the split, with the model's classes. Raises ConfigError or DataError where there are none such."""
     from mien.data.dataset import SPLITS
-    from mien.data.readers import read_faces
     from mien.emotions import EMOTIONS
 
-    with progress() as bar:
-        task = bar.add_task("reading", total=None)
-        dataset = read_faces(
-            path,
-            skip_bad=skip_bad,
-            own_classes=classes != EMOTIONS,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    for row in dataset.bad:
-        stderr.print(f"[yellow]skipped:[/] {escape(str(row))}", soft_wrap=True, highlight=False)
+    dataset = read_dataset(path, skip_bad=skip_bad, own_classes=classes != EMOTIONS)
     if dataset.classes != classes:
         raise ConfigError(
             f"the model's classes are {', '.join(classes)}; those of {path} are {', '.join(dataset.classes)}"

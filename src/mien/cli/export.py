@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mien.cli.console import stderr, stdout
+from mien.cli.reading import read_dataset
 
 if TYPE_CHECKING:
     from mien.training.export import Exported
@@ -30,14 +31,13 @@ def export(
 
     The export fails where the float32 graph differs from torch by more than 0.0001 in any probability.
     """
-    from mien.data.readers import read_faces
     from mien.emotions import EMOTIONS
     from mien.training.checkpoint import describe
     from mien.training.export import export as write
 
     dataset = None
     if data is not None:
-        dataset = read_faces(data, own_classes=describe(checkpoint).classes != EMOTIONS)
+        dataset = read_dataset(data, own_classes=describe(checkpoint).classes != EMOTIONS)
     with stderr.status("exporting"):
         exported = write(checkpoint, out, dataset=dataset, int8=int8, name=name, version=model_version)
     stdout.print(f"wrote {escape(str(out))}: {exported.card.id}, {out.stat().st_size / 1e6:.2f} MB", soft_wrap=True)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import Progress, TaskID, TextColumn
 
 from mien.cli.console import progress, stderr
+from mien.cli.reading import read_dataset
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def train(
         return
     if data is None:
         raise ConfigError("--data is missing: name the labelled faces to train on")
-    dataset = _read(data, own_classes=own_classes, skip_bad=skip_bad)
+    dataset = read_dataset(data, own_classes=own_classes, skip_bad=skip_bad)
     if preview_augment is not None:
         from mien.training.preview import write_preview
 
@@ -114,22 +115,6 @@ def _show(recipe: Recipe) -> None:
         for name, inner in value.items() if isinstance(value, Mapping) else ((None, value),):
             path = key if name is None else f"{key}.{name}"
             typer.echo(f"{path}={','.join(map(str, inner)) if isinstance(inner, list | tuple) else inner}")
-
-
-def _read(path: Path, *, own_classes: bool, skip_bad: bool) -> FaceDataset:
-    from mien.data.readers import read_faces
-
-    with progress() as bar:
-        task = bar.add_task("reading", total=None)
-        dataset = read_faces(
-            path,
-            skip_bad=skip_bad,
-            own_classes=own_classes,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    for row in dataset.bad:
-        stderr.print(f"[yellow]skipped:[/] {escape(str(row))}", soft_wrap=True, highlight=False)
-    return dataset
 
 
 def _without_leaks(dataset: FaceDataset, *, drop: bool) -> FaceDataset:
