@@ -18,7 +18,7 @@ help:
 	@echo "make demo    read the emotion off a photo, and draw it"
 	@echo "make test    run the tests"
 	@echo "make check   formatting, lint, types, import contracts"
-	@echo "make model   data to shipped model: trains on DATA=$(DATA), hours on a CPU"
+	@echo "make model   data to shipped model and its card: trains on DATA=$(DATA), hours on a CPU"
 	@echo "make bench   measure crops, detection and emotions on photos of ../shared"
 	@echo "make vendor  fetch YuNet into the package, so that a wheel built then holds it (or from YUNET=FILE)"
 	@echo "make clean   remove what the other targets made, but no training run"
@@ -43,7 +43,10 @@ model: $(VENV)/.dev
 	mkdir -p $(dir $(MODEL))
 	$(BIN)/mien train --data $(DATA) --drop-leaks --out $(RUN) $(if $(wildcard $(RUN)/last.safetensors),--resume)
 	$(BIN)/mien export $(RUN) --int8 --data $(DATA) --model-version $(VERSION) -o $(MODEL)
-	$(BIN)/mien evaluate $(MODEL) --data $(DATA) --protocol all
+	mkdir -p docs/results
+	$(BIN)/mien evaluate $(MODEL) --data $(DATA) --protocol all --json > docs/results/shipped.json.part
+	mv docs/results/shipped.json.part docs/results/shipped.json
+	$(BIN)/python scripts/model_card.py docs/results/shipped.json $(MODEL)
 
 bench: $(VENV)/.dev
 	@for name in crop_frame detection photos; do echo "benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done

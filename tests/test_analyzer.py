@@ -169,6 +169,58 @@ def test_small_and_uncertain_faces_are_left_out(brightness_model: Path) -> None:
         assert [face.score for face in faces] == [score] * found
 
 
+def test_the_threshold_of_the_analyzer_goes_with_each_face(brightness_model: Path) -> None:
+    image = np.full((48, 48, 3), 64, np.uint8)  # between two levels of the test's model: it is in two minds
+    (face,) = load(brightness_model, detector="none").analyze(image).faces
+    assert 0.4 < face.confidence < 0.6
+    assert face.uncertain
+    for threshold in (0, 0.2, 0.9, 1):
+        analysis = load(brightness_model, detector="none", uncertain_below=threshold).analyze(image)
+        assert analysis.faces[0].uncertain_below == threshold
+        assert analysis.faces[0].uncertain == analysis.to_dict()["faces"][0]["uncertain"] == (threshold > 0.5)
+    for wrong in (-0.1, 1.01, float("nan")):
+        with pytest.raises(ConfigError, match="uncertain_below"):
+            load(brightness_model, detector="none", uncertain_below=wrong)
+
+
+class LeftHalfClassifier:
+    """Calls a face the more surely fear the brighter its left half is; counts the batches that it was given."""
+
+    def __init__(self, brightness: Classifier) -> None:
+        self.card = brightness.card
+        self.batches: list[int] = []
+
+    def probabilities(self, faces: np.ndarray) -> np.ndarray:
+        self.batches.append(len(faces))
+        left = faces[:, :, :24].mean((1, 2)) / 255
+        shares = np.repeat((1 - left[:, None]) / 6, 7, axis=1)
+        shares[:, EMOTIONS.index("fear")] = left
+        return shares.astype(np.float32)
+
+
+def test_flip_averages_over_face_and_mirror_image_in_one_batch(brightness_model: Path) -> None:
+    classifier = LeftHalfClassifier(Classifier(brightness_model))
+    plain, flipped = (
+        Analyzer(classifier, SquaresDetector(), flip=flip)  # type: ignore[arg-type]
+        for flip in (False, True)
+    )
+    face = np.full((48, 48), 51, np.uint8)
+    face[:, :24] = 255
+    crops = np.stack([face, face[:, ::-1], np.full((48, 48), 102, np.uint8)])
+    fear = EMOTIONS.index("fear")
+    assert plain.classify(crops)[:, fear] == pytest.approx([1, 0.2, 0.4])
+    result = flipped.classify(crops)
+    assert result.dtype == np.float32
+    assert result[:, fear] == pytest.approx([0.6, 0.6, 0.4])
+    np.testing.assert_allclose(result.sum(1), 1, atol=1e-6)
+    assert classifier.batches == [3, 6]
+    assert flipped.classify([]).shape == (0, 7)
+    image = np.zeros((70, 70, 3), np.uint8)
+    image[10:58, 10:58] = face[:, :, None]
+    assert plain.analyze(image).faces[0].probabilities["fear"] == pytest.approx(1)
+    assert flipped.analyze(image).faces[0].probabilities["fear"] == pytest.approx(0.6)
+
+
 def test_threads_may_share_an_analyzer(squares: Analyzer) -> None:
     rng = np.random.default_rng(2)
     pictures = [picture(*rng.choice(EMOTIONS, rng.integers(0, 6)), side=20 + i % 13) for i in range(60)]

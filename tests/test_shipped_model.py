@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mien.emotions import EMOTIONS
 from mien.runtime.classifier import Classifier
 from mien.runtime.weights import find_model, shipped_models
 
+SHIPPED = Path(__file__).parents[1] / "docs" / "results" / "shipped.json"
 PARQUET = Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "trainval.parquet"
 
 
@@ -23,6 +25,16 @@ def test_it_is_small_and_describes_itself() -> None:
     assert card.id == f"mien-{mien.__version__}-int8"
     assert card.metrics["ferplus/validation"]["accuracy"] >= 0.82
     assert b"site-packages" not in path.read_bytes()
+
+
+def test_the_evaluation_in_the_repository_is_of_this_model() -> None:
+    lines = [json.loads(line) for line in SHIPPED.read_text(encoding="utf-8").splitlines()]
+    card = Classifier(find_model()).card
+    assert {line["model"] for line in lines} == {card.id}
+    assert {f"{line['protocol']}/{line['split']}" for line in lines} == set(card.metrics)
+    for line in lines:
+        own = card.metrics[f"{line['protocol']}/{line['split']}"]
+        assert (line["n"], line["accuracy"]) == (own["n"], pytest.approx(own["accuracy"], abs=0.003))
 
 
 @pytest.mark.real_data

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mien.types import Box, Face
+from mien.types import UNCERTAIN_BELOW, Box, Face
 
 numbers = st.floats(-1000, 1000)
 sizes = st.floats(0.01, 1000)
@@ -60,3 +60,13 @@ def test_a_face_names_its_likeliest_class() -> None:
     with pytest.raises(FrozenInstanceError):
         face.score = 1.0  # type: ignore[misc]
     assert pickle.loads(pickle.dumps(face)) == face
+
+
+def test_a_face_below_its_threshold_is_uncertain() -> None:
+    def shown(confidence: float, *threshold: float) -> Face:
+        return Face(Box(0, 0, 9, 9), None, {"calm": confidence, "keen": 0.2}, None, *threshold)
+
+    assert not shown(UNCERTAIN_BELOW).uncertain
+    assert shown(UNCERTAIN_BELOW - 1e-6).uncertain
+    assert shown(0.7, 0.8).uncertain
+    assert not shown(0.3, 0.0).uncertain

@@ -20,7 +20,7 @@ from mien.runtime.classifier import Classifier
 from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face, to_grey
 from mien.runtime.detectors import MIN_FACE_SCORE, Detector, load_detector
 from mien.runtime.weights import find_model
-from mien.types import Box, Detection, Face
+from mien.types import UNCERTAIN_BELOW, Box, Detection, Face
 
 MIN_FACE: Final = 20.0
 """Faces below this many pixels say too little about an emotion; the network itself reads 48."""
@@ -39,6 +39,8 @@ def load(
     threads: int | None = None,
     min_face: float = MIN_FACE,
     min_face_score: float = MIN_FACE_SCORE,
+    uncertain_below: float = UNCERTAIN_BELOW,
+    flip: bool = False,
 ) -> Analyzer:
     """An analyzer, ready to use.
 
@@ -49,6 +51,8 @@ def load(
     threads         CPU threads for the network; None leaves it to onnxruntime
     min_face        the shorter side of a face's box in pixels; smaller faces are left out
     min_face_score  0..1: faces of which the detector is less sure are left out; Haar gives no score
+    uncertain_below 0..1: faces whose likeliest class has a lower probability are marked `uncertain`; 0 marks none
+    flip            judge each face and its mirror image, and average: twice the network's work
 
     Raises ModelError or DetectorError where one cannot be had, ConfigError on an option that makes no sense.
     """
@@ -58,11 +62,21 @@ def load(
         raise ConfigError(f"min_face_score must be within 0..1, got {min_face_score}")
     finder = load_detector(detector, model=None if detector_model is None else Path(detector_model))
     classifier = Classifier(find_model(model), providers=providers, threads=threads)
-    return Analyzer(classifier, finder, min_face=min_face, min_face_score=min_face_score)
+    return Analyzer(
+        classifier,
+        finder,
+        min_face=min_face,
+        min_face_score=min_face_score,
+        uncertain_below=uncertain_below,
+        flip=flip,
+    )
 
 
 class Analyzer:
-    """Reads emotions off the faces in pictures. It keeps nothing between calls, and threads may share it."""
+    """Reads emotions off the faces in pictures. It keeps nothing between calls, and threads may share it.
+
+    The options are those of `load`. Raises ConfigError on a detector without a crop rule and a threshold outside 0..1.
+    """
 
     def __init__(
         self,
@@ -71,13 +85,19 @@ class Analyzer:
         *,
         min_face: float = MIN_FACE,
         min_face_score: float = MIN_FACE_SCORE,
+        uncertain_below: float = UNCERTAIN_BELOW,
+        flip: bool = False,
     ) -> None:
+        if not 0 <= uncertain_below <= 1:
+            raise ConfigError(f"uncertain_below must be within 0..1, got {uncertain_below}")
         if detector.name not in CROP_RULES:
             raise ConfigError(f"expected a detector with a crop rule ({', '.join(CROP_RULES)}), got {detector.name!r}")
         self._classifier = classifier
         self.detector = detector
         self.min_face = min_face
         self.min_face_score = min_face_score
+        self.uncertain_below = uncertain_below
+        self.flip = flip
 
     @property
     def card(self) -> ModelCard:
@@ -138,7 +158,7 @@ class Analyzer:
             grey = to_grey(read_image(crop))
             box = Box(0.0, 0.0, float(grey.shape[1]), float(grey.shape[0]))
             faces.append(crop_face(grey, box, CROP_RULES["none"]))
-        return self._classifier.probabilities(_stack(faces))
+        return self._probabilities(faces)
 
     def _look(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Looked:
         """Read a picture, find its faces, and cut them out."""
@@ -160,16 +180,31 @@ class Analyzer:
     def _judge(self, batch: Sequence[_Looked | ImageError]) -> Iterator[Analysis | ImageError]:
         """Judge the faces of several pictures together, and give each picture its own."""
         crops = [crop for looked in batch if isinstance(looked, _Looked) for crop in looked.crops]
-        rows = iter(self._classifier.probabilities(_stack(crops)).tolist())
+        rows = iter(self._probabilities(crops).tolist())
         for looked in batch:
             if isinstance(looked, ImageError):
                 yield looked
                 continue
             faces = tuple(
-                Face(found.box, found.score, dict(zip(self.card.classes, next(rows), strict=True)), found.landmarks)
+                Face(
+                    found.box,
+                    found.score,
+                    dict(zip(self.card.classes, next(rows), strict=True)),
+                    found.landmarks,
+                    self.uncertain_below,
+                )
                 for found in looked.found
             )
             yield Analysis(faces, self.card.id, looked.source, looked.image)
+
+    def _probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """(N, C) float32 of N faces (48, 48); with flip, the mean over each and its mirror image, in one batch."""
+        faces = np.stack(crops) if crops else np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8)
+        if not self.flip:
+            return self._classifier.probabilities(faces)
+        both = self._classifier.probabilities(np.concatenate([faces, faces[:, :, ::-1]]))
+        mean: NDArray[np.float32] = both.reshape(2, len(faces), len(self.card.classes)).mean(axis=0, dtype=np.float32)
+        return mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +215,3 @@ class _Looked:
     source: str | None
     found: Sequence[Detection]
     crops: Sequence[NDArray[np.uint8]]
-
-
-def _stack(faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    return np.stack(faces) if faces else np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8)

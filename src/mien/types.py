@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+UNCERTAIN_BELOW: Final = 0.6
+"""A face whose likeliest class has a lower probability counts as uncertain, unless another threshold is asked for.
+
+The probabilities are calibrated, so the number means what it says: of answers at 0.6, about six in ten are right.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +59,15 @@ class Detection:
 class Face:
     """One face and what it shows: where it was found, and a calibrated probability for each class.
 
-    probabilities maps the model's classes, in the model's order, to values 0..1 that add up to 1.
+    probabilities maps the model's classes, in the model's order, to values 0..1 that add up to 1. uncertain_below
+    (0..1) is the threshold that `uncertain` goes by.
     """
 
     box: Box
     score: float | None
     probabilities: Mapping[str, float]
     landmarks: tuple[tuple[float, float], ...] | None = None
+    uncertain_below: float = UNCERTAIN_BELOW
 
     @property
     def emotion(self) -> str:
@@ -69,3 +78,8 @@ class Face:
     def confidence(self) -> float:
         """The probability of the likeliest class, 0..1."""
         return max(self.probabilities.values())
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the likeliest class is less probable than `uncertain_below`."""
+        return self.confidence < self.uncertain_below

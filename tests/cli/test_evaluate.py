@@ -121,6 +121,12 @@ def test_json_is_one_object_with_the_promised_keys_and_nothing_else(run: Run, mo
     assert values["confusion"][FEAR][SURPRISE] == 2
     assert np.sum(values["confusion"]) == 6
     assert values["ece"] == pytest.approx(abs(SURE - 4 / 6), abs=1e-5)
+    assert values["aurc"] == pytest.approx(2 / 6)  # all answers are equally sure
+    assert values["certain"]["threshold"] == 0.6
+    assert (values["certain"]["share"], values["certain"]["accuracy"]) == (1, pytest.approx(4 / 6))
+    assert values["recall_ci95"]["disgust"] is None
+    low, high = values["recall_ci95"]["fear"]
+    assert low < 1 / 3 < high
     low, high = values["accuracy_ci95"]
     assert 0 <= low < 4 / 6 < high <= 1
 
@@ -152,6 +158,7 @@ def test_the_table_says_it_all(run: Run, model: Path, plain: Path) -> None:
     assert "tiny-1-float32 on fer2013.csv, validation split, protocol fer2013: 6 faces" in out
     assert " 66.67 %  (95 % interval " in out
     assert "expected calibration error" in out
+    assert " 100.00 %  (of which 66.67 % right, AURC 33.33 %)" in out
     assert "fear → surprise 67 % (2 of 3)" in out
     line = next(line for line in out.splitlines() if " fear " in line and "→" not in line)
     assert [cell.strip() for cell in line.split("│")[1:-1]] == ["fear", "100.0", "33.3", "50.0", "3"]
@@ -206,6 +213,14 @@ def test_confusion_matrices_are_drawn(run: Run, model: Path, voted: Path, tmp_pa
     for name in names:
         with Image.open(tmp_path / name) as picture:
             picture.verify()
+
+
+def test_each_kind_of_picture_goes_to_its_file(run: Run, model: Path, voted: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    options = [part for kind in ("reliability", "risk-coverage") for part in (f"--{kind}", tmp_path / f"{kind}.svg")]
+    _, _, err = run(model, "--data", voted, "--protocol", "ferplus", *options)
+    assert sorted(path.name for path in tmp_path.glob("*.svg")) == ["reliability.svg", "risk-coverage.svg"]
+    assert f"risk-coverage curve: {tmp_path / 'risk-coverage.svg'}" in err
 
 
 def test_output_that_cannot_be_made_is_refused_before_the_work(

@@ -47,14 +47,14 @@ def test_tab_separated_lines_where_there_is_no_terminal(predict, photos: Path) -
     result = predict("photos")
     assert result.exit_code == 0
     header, *lines = [line.split("\t") for line in result.stdout.splitlines()]
-    assert header == ["source", "face", "emotion", "confidence", "x", "y", "width", "height"]
+    assert header == ["source", "face", "emotion", "confidence", "x", "y", "width", "height", "uncertain"]
     assert [(Path(line[0]).as_posix(), line[2]) for line in lines] == [
         ("photos/fear.png", "fear"),
         ("photos/surprise.jpg", "surprise"),
         ("photos/sub/fear.png", "fear"),
         ("photos/sub/odd.webp", "happiness"),
     ]
-    assert lines[0][4:] == ["0", "0", "60", "60"]
+    assert lines[0][4:] == ["0", "0", "60", "60", "no"]
     assert float(lines[0][3]) > 0.9
     assert result.stderr == ""
 
@@ -65,6 +65,30 @@ def test_a_table_on_a_terminal(predict, photos: Path, monkeypatch: pytest.Monkey
     assert "\t" not in result.stdout
     assert "0,0 60x60" in result.stdout
     assert "fear" in result.stdout
+
+
+def test_uncertain_faces_are_marked(predict, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (60, 60), (64, 64, 64)).save(photos / "fear.png")  # between disgust and fear
+    for options, uncertain in ((), True), (("--uncertain-below", "0.1"), False):
+        (record,) = records(predict("photos/fear.png", "--json", "-", *options).stdout)
+        assert record["faces"][0]["uncertain"] is uncertain
+        line = predict("photos/fear.png", *options).stdout.splitlines()[1].split("\t")
+        assert line[-1] == ("yes" if uncertain else "no")
+        assert "?" not in line[2]
+    monkeypatch.setattr(stdout, "_force_terminal", True)
+    assert "fear?" in predict("photos/fear.png").stdout
+    assert "fear?" not in predict("photos/fear.png", "--uncertain-below", "0").stdout
+    assert predict("photos/fear.png", "--uncertain-below", "1.5").exit_code == 2
+
+
+def test_flip_judges_the_mirror_image_too(predict, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.runtime.classifier import Classifier
+
+    judged = []
+    answer = Classifier.probabilities
+    monkeypatch.setattr(Classifier, "probabilities", lambda self, faces: judged.append(faces) or answer(self, faces))
+    assert predict("photos/fear.png", "--flip").stdout == predict("photos/fear.png").stdout  # an even grey: the same
+    assert [len(faces) for faces in judged] == [2, 1]
 
 
 def test_json_lines_on_standard_output_and_nothing_else(predict, photos: Path) -> None:
@@ -181,10 +205,12 @@ def test_names_that_hold_anything_stay_on_their_line(predict, photos: Path) -> N
 def test_the_help_tells_the_true_defaults(predict) -> None:
     from mien.analyzer import MIN_FACE
     from mien.runtime.detectors import MIN_FACE_SCORE
+    from mien.types import UNCERTAIN_BELOW
 
     text = " ".join(predict("--help").stdout.replace("│", " ").split())
     assert f"({MIN_FACE:g})" in text
     assert f"({MIN_FACE_SCORE:g})" in text
+    assert f"({UNCERTAIN_BELOW:g})" in text
 
 
 YUNET_FILE = Path(__file__).parents[3] / "shared" / "data" / "detectors" / "face_detection_yunet_2026may.onnx"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mien.errors import DataError
+from mien.evaluation.intervals import wilson
 from mien.evaluation.metrics import Metrics, evaluate, report
 
 ABC = ("a", "b", "c")
@@ -50,6 +51,10 @@ def test_a_case_worked_out_by_hand() -> None:
     assert metrics.macro_f1 == pytest.approx((4 / 7 + 1 / 2 + 0) / 3)
     assert metrics.support == {"a": 3, "b": 2, "c": 1}
     assert metrics.ece == pytest.approx(0.9 + 0.1 / 3 - 0.5, abs=1e-6)
+    assert metrics.aurc == pytest.approx(0.5)  # all rows are equally sure
+    assert (metrics.certain.share, metrics.certain.accuracy) == (1, 0.5)
+    assert metrics.recall_ci95["a"] == wilson(2, 3)
+    assert metrics.recall_ci95["c"] == wilson(0, 1)
 
 
 def test_a_class_without_rows_has_no_recall_and_does_not_count_in_macro_f1() -> None:
@@ -59,6 +64,7 @@ def test_a_class_without_rows_has_no_recall_and_does_not_count_in_macro_f1() -> 
     assert metrics.precision["c"] == 0
     assert metrics.macro_f1 == pytest.approx((1 + 2 / 3) / 2)
     assert json.loads(flat(metrics))["recall"]["c"] is None
+    assert json.loads(flat(metrics))["recall_ci95"] == {"a": list(wilson(2, 2)), "b": list(wilson(1, 2)), "c": None}
 
 
 @given(st.integers(0, 10_000), st.integers(1, 80), st.floats(0, 3))
@@ -169,7 +175,8 @@ def test_worst_confusions_are_sorted_by_share_of_the_true_class() -> None:
 def test_the_report_has_the_promised_keys() -> None:
     values = report(evaluate(*some(0), classes=ABC), protocol="ferplus", split="validation")
     promised = {"protocol", "split", "n", "accuracy", "accuracy_ci95", "macro_f1", "ece", "recall", "precision"}
-    assert promised | {"confusion"} <= values.keys()
+    assert promised | {"confusion", "recall_ci95", "aurc", "certain"} <= values.keys()
+    assert values["certain"].keys() == {"threshold", "share", "accuracy", "accuracy_ci95"}
     again = json.loads(json.dumps(values))
     assert again == values
     assert (again["protocol"], again["split"], again["n"]) == ("ferplus", "validation", 60)

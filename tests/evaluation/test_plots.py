@@ -12,7 +12,14 @@ from PIL import Image
 from mien.errors import ConfigError, MissingExtraError
 from mien.evaluation.calibration import Reliability, reliability
 from mien.evaluation.metrics import Metrics, evaluate
-from mien.evaluation.plots import plot_confusion, plot_reliability, plot_training, require_plots
+from mien.evaluation.plots import (
+    plot_confusion,
+    plot_reliability,
+    plot_risk_coverage,
+    plot_training,
+    require_plots,
+)
+from mien.evaluation.selective import certain_part, risk_coverage
 
 
 @pytest.fixture
@@ -80,6 +87,24 @@ def test_a_reliability_diagram_says_the_error(tmp_path: Path) -> None:
     with rc_context({"svg.fonttype": "none"}):
         plot_reliability(reliability(probabilities, np.zeros(10, int)), tmp_path / "r.svg")
     assert "expected calibration error 10.0 %, n = 10" in (tmp_path / "r.svg").read_text(encoding="utf-8")
+
+
+def test_a_risk_coverage_curve_says_what_is_certain(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib import rc_context
+
+    probabilities = np.array([[0.9, 0.1]] * 8 + [[0.5, 0.5]] * 2)
+    truth = np.array([0] * 6 + [1] * 4)
+    curve = risk_coverage(probabilities, truth)
+    with rc_context({"svg.fonttype": "none"}):
+        plot_risk_coverage(curve, certain_part(probabilities, truth), tmp_path / "c.svg", title="the title")
+        plot_risk_coverage(curve, certain_part(probabilities, truth, 0.95), tmp_path / "none.svg")
+    text = (tmp_path / "c.svg").read_text(encoding="utf-8")
+    assert "the title" in text
+    assert "AURC 28.0 %; certain 80.0 %, of which 75.0 % right" in text
+    assert "confidence 0.6 and above: 25.0 % wrong" in text
+    assert "all faces: 40.0 % wrong" in text
+    assert "certain" not in (tmp_path / "none.svg").read_text(encoding="utf-8")
 
 
 def test_training_curves_show_what_the_run_has(tmp_path: Path, history: list[dict[str, float]]) -> None:

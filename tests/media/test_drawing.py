@@ -91,6 +91,17 @@ def test_text_grows_with_the_picture(side: int, least: int) -> None:
     assert label.height >= least
 
 
+def test_an_uncertain_face_has_a_question_mark_however_short_its_label() -> None:
+    shares = {name: 0.4 if name == "fear" else 0.1 for name in EMOTIONS}
+    box = Box(60, 60, 80, 80)
+    sure, unsure = Face(box, None, shares, None, 0.4), Face(box, None, shares, None, 0.5)
+    wordings = [[text for text, _ in drawing._wordings(drawing._Mark.of(one, (200, 200)))] for one in (sure, unsure)]
+    assert not any("?" in text for text in wordings[0])
+    assert set(wordings[1]) == {"fear? 40 %", "fear?", "40 %?"}
+    images = [np.asarray(draw_faces(canvas(200, 200), [one])) for one in (sure, unsure)]
+    assert (images[0] != images[1]).any()
+
+
 def test_a_face_that_fills_the_picture_keeps_its_label() -> None:
     for side in (64, 200, 1000):
         mark = drawing._Mark.of(face(Box(0, 0, side, side)), (side, side))

@@ -28,12 +28,20 @@ def test_a_record_has_the_schema_of_the_wire_format() -> None:
                 "score": 0.9877,
                 "emotion": "happiness",
                 "confidence": 0.8,
+                "uncertain": False,
                 "probabilities": SHARES,
             }
         ],
         "error": None,
     }
     assert list(record["faces"][0]["probabilities"]) == list(EMOTIONS)
+
+
+def test_a_record_tells_by_the_faces_own_threshold_what_is_uncertain() -> None:
+    faces = [Face(Box(0, 0, 5, 5), None, SHARES, None, threshold) for threshold in (0.8, 0.81)]
+    record = json.loads(json.dumps(to_record(faces, model="m", source=None, width=9, height=9)))
+    assert [face["uncertain"] for face in record["faces"]] == [False, True]
+    assert [row["uncertain"] for row in to_rows(record)] == [False, True]
 
 
 def test_what_is_not_known_is_null() -> None:

@@ -71,8 +71,8 @@ def test_final_map_is_what_the_classifier_gets(size: int) -> None:
 
 
 def test_width_scales_filters_in_multiples_of_eight() -> None:
-    assert AlexNetConfig(width=0.5).filters == (48, 128, 192, 192, 128)
-    assert all(n % 8 == 0 for n in AlexNetConfig(width=0.37).filters)
+    assert AlexNetConfig(width=0.5).channels == (48, 128, 192, 192, 128)
+    assert all(n % 8 == 0 for n in AlexNetConfig(width=0.37).channels)
 
 
 @pytest.mark.parametrize(

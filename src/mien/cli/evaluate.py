@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -69,6 +69,10 @@ def evaluate(
     reliability: Annotated[
         Path | None, typer.Option(help="Draw accuracy against confidence to this file, as --confusion does.")
     ] = None,
+    risk_coverage: Annotated[
+        Path | None,
+        typer.Option(help="Draw the share of wrong answers against the share of faces answered, as --confusion does."),
+    ] = None,
     probabilities: Annotated[
         Path | None,
         typer.Option(
@@ -81,7 +85,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Threads for an ONNX model.", show_default="one a core")
     ] = None,
 ) -> None:
-    """Judge a model on labelled faces: accuracy and macro-F1 with 95 % intervals, calibration, confusions.
+    """Judge a model on labelled faces: accuracy and macro-F1 with intervals, calibration, the certain part, confusions.
 
     All shares in the JSON are 0 to 1. A class without faces has null for recall and F1, and one that was never answered
     has null for precision; macro-F1 is the mean over the classes that have faces.
@@ -90,7 +94,8 @@ def evaluate(
     from mien.evaluation.metrics import report
     from mien.evaluation.plots import require_plots
 
-    for picture in (confusion, reliability):
+    pictures = {"confusion matrix": confusion, "reliability": reliability, "risk-coverage curve": risk_coverage}
+    for picture in pictures.values():
         if picture is not None:
             require_plots(picture)
     if probabilities is not None and probabilities.suffix != ".npz":
@@ -109,7 +114,8 @@ def evaluate(
         else:
             _print(metrics, f"{name} on {data.name}, {split} split, protocol {each}")
         suffix = f"-{each}" if protocol == "all" else ""
-        _draw(confusion, reliability, suffix, f"{name}, {each}, {split}", metrics, answers[mask], truth[mask])
+        suffixed = {kind: path.with_stem(path.stem + suffix) for kind, path in pictures.items() if path is not None}
+        _draw(suffixed, f"{name}, {each}, {split}", metrics, answers[mask], truth[mask])
     if dataset.bad:
         raise typer.Exit(1)
 
@@ -208,26 +214,21 @@ def _save(path: Path, dataset: FaceDataset, truths: Truths, answers: NDArray[np.
 
 
 def _draw(
-    confusion: Path | None,
-    reliability: Path | None,
-    suffix: str,
-    title: str,
-    metrics: Metrics,
-    answers: NDArray[np.float32],
-    truth: NDArray[np.int64],
+    pictures: Mapping[str, Path], title: str, metrics: Metrics, answers: NDArray[np.float32], truth: NDArray[np.int64]
 ) -> None:
-    """The pictures that were asked for, each to its file with a suffix to its name."""
-    from mien.evaluation import calibration
-    from mien.evaluation.plots import plot_confusion, plot_reliability
+    """The pictures that were asked for, by their kind."""
+    from mien.evaluation.calibration import reliability
+    from mien.evaluation.plots import plot_confusion, plot_reliability, plot_risk_coverage
+    from mien.evaluation.selective import risk_coverage
 
-    if confusion is not None:
-        path = confusion.with_stem(confusion.stem + suffix)
-        plot_confusion(metrics, path, title=title)
-        stderr.print(f"confusion matrix: {escape(str(path))}", soft_wrap=True)
-    if reliability is not None:
-        path = reliability.with_stem(reliability.stem + suffix)
-        plot_reliability(calibration.reliability(answers, truth), path, title=title)
-        stderr.print(f"reliability: {escape(str(path))}", soft_wrap=True)
+    for kind, path in pictures.items():
+        if kind == "confusion matrix":
+            plot_confusion(metrics, path, title=title)
+        elif kind == "reliability":
+            plot_reliability(reliability(answers, truth), path, title=title)
+        else:
+            plot_risk_coverage(risk_coverage(answers, truth), metrics.certain, path, title=title)
+        stderr.print(f"{kind}: {escape(str(path))}", soft_wrap=True)
 
 
 def _print(metrics: Metrics, title: str) -> None:
@@ -240,6 +241,10 @@ def _print(metrics: Metrics, title: str) -> None:
         interval = f"(95 % interval {100 * low:.2f} to {100 * high:.2f})"
         stdout.print(f"{label:30}{100 * value:6.2f} %  {interval}", highlight=False)
     stdout.print(f"{'expected calibration error':30}{100 * metrics.ece:6.2f} %", highlight=False)
+    certain = metrics.certain
+    right = "" if certain.accuracy is None else f"of which {100 * certain.accuracy:.2f} % right, "
+    label = f"certain (confidence {certain.threshold:g} on)"
+    stdout.print(f"{label:30}{100 * certain.share:6.2f} %  ({right}AURC {100 * metrics.aurc:.2f} %)", highlight=False)
     table = Table("class", *(f"{name}, %" for name in ("precision", "recall", "F1")), "faces")
     for column in table.columns[1:]:
         column.justify = "right"

@@ -18,7 +18,7 @@ from rich.text import Text
 from mien.cli.console import progress, stderr, stdout
 from mien.emotions import EMOTION_COLOURS
 
-_COLUMNS = ("source", "face", "emotion", "confidence", "x", "y", "width", "height")
+_COLUMNS = ("source", "face", "emotion", "confidence", "x", "y", "width", "height", "uncertain")
 
 
 def predict(
@@ -53,14 +53,23 @@ def predict(
         float | None,
         typer.Option(metavar="0..1", min=0, max=1, help="Leave out faces the detector is less sure of (0.7)."),
     ] = None,
+    uncertain_below: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1", min=0, max=1, help="Mark faces as uncertain whose emotion is less probable than this (0.6)."
+        ),
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Average over each face and its mirror image; twice the network's work.")
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="CPU threads for the network; default: onnxruntime's choice.")
     ] = None,
 ) -> None:
     """Name the emotion of every face in photos.
 
-    Prints a table, tab-separated where standard output is no terminal. A photo that cannot be read is reported, the
-    others go on, and the exit code is 1.
+    Prints a table, tab-separated where standard output is no terminal. An uncertain emotion has a question mark in the
+    one, a yes in the other. A photo that cannot be read is reported, the others go on, and the exit code is 1.
     """
     import warnings
 
@@ -69,6 +78,7 @@ def predict(
     from mien.media.sinks import drawn_paths, json_lines, make_folder, save_picture
     from mien.media.sources import find_images
     from mien.runtime.detectors import MIN_FACE_SCORE
+    from mien.types import UNCERTAIN_BELOW
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged EXIF blocks: the photo itself is read or reported
     found, lost = find_images(paths, skip=out)
@@ -83,6 +93,8 @@ def predict(
         threads=threads,
         min_face=MIN_FACE if min_face is None else min_face,
         min_face_score=MIN_FACE_SCORE if min_face_score is None else min_face_score,
+        uncertain_below=UNCERTAIN_BELOW if uncertain_below is None else uncertain_below,
+        flip=flip,
     )
     drawn = drawn_paths(found, out) if out else [None] * len(found)
     if out:
@@ -127,18 +139,22 @@ class _Listing:
         """The faces of one photo; one without any gets a line that says so."""
         source = _printable(record["source"])
         for number, face in enumerate(record["faces"], 1):
-            place = [f"{face['box'][key]:.0f}" for key in _COLUMNS[4:]]
-            self._line(source, str(number), face["emotion"], f"{face['confidence']:.3f}", place)
+            place = [f"{face['box'][key]:.0f}" for key in _COLUMNS[4:8]]
+            self._line(source, str(number), face["emotion"], f"{face['confidence']:.3f}", place, face["uncertain"])
         if not record["faces"]:
-            self._line(source, "-", "no face", "-", ["-"] * 4)
+            self._line(source, "-", "no face", "-", ["-"] * 4, None)
 
-    def _line(self, source: str, number: str, emotion: str, confidence: str, place: list[str]) -> None:
+    def _line(
+        self, source: str, number: str, emotion: str, confidence: str, place: list[str], uncertain: bool | None
+    ) -> None:
         if self._table is None:
-            typer.echo("\t".join((source, number, emotion, confidence, *place)))
+            doubt = {None: "-", True: "yes", False: "no"}[uncertain]
+            typer.echo("\t".join((source, number, emotion, confidence, *place, doubt)))
             return
         colour = Style(color="rgb({},{},{})".format(*EMOTION_COLOURS[emotion])) if emotion in EMOTION_COLOURS else ""
         box = "-" if place[0] == "-" else "{},{} {}x{}".format(*place)
-        self._table.add_row(Text(source, overflow="fold"), number, Text(emotion, colour), confidence, box)
+        name = Text(f"{emotion}?" if uncertain else emotion, colour)
+        self._table.add_row(Text(source, overflow="fold"), number, name, confidence, box)
 
     def close(self) -> None:
         """Print what is still to be printed."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.evaluation.calibration import reliability
-
-Interval = tuple[float, float]
+from mien.evaluation.intervals import Interval, wilson
+from mien.evaluation.selective import CertainPart, certain_part, risk_coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,12 @@ class Metrics:
     n              rows judged
     accuracy       share of rows whose likeliest class is the true one
     macro_f1       mean F1 over the classes that have rows, each class counting alike
-    *_ci95         95 % bootstrap interval, (low, high)
+    accuracy_ci95, macro_f1_ci95  95 % bootstrap intervals, (low, high)
     ece            expected calibration error of the likeliest class, 15 bins of equal mass
+    aurc           area under the risk-coverage curve, the less the better
+    certain        the rows that are not uncertain, by the default threshold, and the accuracy on them
     recall         by class; None where the class has no rows
+    recall_ci95    by class: 95 % Wilson score interval, (low, high); None where the class has no rows
     precision      by class; None where the class was never answered
     f1             by class; None where the class has no rows, 0 where it has some and none was found
     support        rows by class
@@ -52,7 +55,10 @@ class Metrics:
     macro_f1: float
     macro_f1_ci95: Interval
     ece: float
+    aurc: float
+    certain: CertainPart
     recall: Mapping[str, float | None]
+    recall_ci95: Mapping[str, Interval | None]
     precision: Mapping[str, float | None]
     f1: Mapping[str, float | None]
     support: Mapping[str, int]
@@ -77,7 +83,10 @@ class Metrics:
             "macro_f1": self.macro_f1,
             "macro_f1_ci95": list(self.macro_f1_ci95),
             "ece": self.ece,
+            "aurc": self.aurc,
+            "certain": self.certain.to_dict(),
             "recall": dict(self.recall),
+            "recall_ci95": {name: None if ends is None else list(ends) for name, ends in self.recall_ci95.items()},
             "precision": dict(self.precision),
             "f1": dict(self.f1),
             "support": dict(self.support),
@@ -103,7 +112,8 @@ def evaluate(
 
     The answer is the likeliest class, the first one where several are. The intervals are 2.5 and 97.5 percentiles over
     bootstrap resamples of the rows (Efron and Tibshirani, 1993). Accuracy and F1 depend on a row only by its pair of
-    truth and answer, so drawing the confusion matrix anew from its own multinomial is that bootstrap, exactly.
+    truth and answer, so drawing the confusion matrix anew from its own multinomial is that bootstrap, exactly. A
+    class's recall, which may rest on few rows, has the Wilson score interval instead (`intervals.wilson`).
     Raises DataError on no rows, on shapes that do not fit, and on values that are no probabilities or classes.
     """
     _check(probabilities, truth, len(classes))
@@ -120,7 +130,13 @@ def evaluate(
         macro_f1=float(np.nanmean(f1)),
         macro_f1_ci95=macro_f1_ci95,
         ece=reliability(probabilities, truth).ece,
+        aurc=risk_coverage(probabilities, truth).aurc,
+        certain=certain_part(probabilities, truth),
         recall=_by_class(classes, _ratio(hits, support)),
+        recall_ci95={
+            name: wilson(int(found), int(rows)) if rows else None
+            for name, found, rows in zip(classes, hits, support, strict=True)
+        },
         precision=_by_class(classes, _ratio(hits, answered)),
         f1=_by_class(classes, f1),
         support=dict(zip(classes, support.tolist(), strict=True)),

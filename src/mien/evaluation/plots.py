@@ -1,4 +1,4 @@
-"""The figures as pictures: confusion matrix, reliability diagram, training curves.
+"""The figures as pictures: confusion matrix, reliability diagram, risk-coverage curve, training curves.
 
 They need matplotlib, which the extra [train] brings; each raises MissingExtraError without it. A picture's format is
 that of its suffix (.png, .svg, .pdf), and the file is whole or absent.
@@ -17,6 +17,7 @@ import numpy as np
 from mien.errors import ConfigError, MissingExtraError
 from mien.evaluation.calibration import Reliability
 from mien.evaluation.metrics import Metrics
+from mien.evaluation.selective import CertainPart, RiskCoverage
 from mien.media.sinks import make_folder, written_aside
 
 if TYPE_CHECKING:
@@ -71,6 +72,32 @@ def plot_reliability(result: Reliability, path: str | os.PathLike[str], *, title
         axes.grid(alpha=0.3)
         axes.legend(loc="upper left")
         figures = f"expected calibration error {100 * result.ece:.1f} %, n = {result.count.sum()}"
+        axes.set_title(figures if title is None else f"{title}\n{figures}", fontsize=10)
+
+
+def plot_risk_coverage(
+    curve: RiskCoverage, certain: CertainPart, path: str | os.PathLike[str], *, title: str | None = None
+) -> None:
+    """Draw the share of wrong answers against the share of faces answered, and mark the certain part.
+
+    The dashed line is what leaving out faces at random would give.
+    """
+    with _figure(path, 6.2, 4.6) as figure:
+        axes = figure.add_subplot()
+        overall = float(curve.risk[-1])
+        axes.axhline(overall, color=_GREY, linestyle="--", linewidth=1, label=f"all faces: {100 * overall:.1f} % wrong")
+        axes.plot(curve.coverage, curve.risk, color=_BLUE, label="the most confident first")
+        figures = f"AURC {100 * curve.aurc:.1f} %"
+        if certain.accuracy is not None:
+            label = f"confidence {certain.threshold:g} and above: {100 * (1 - certain.accuracy):.1f} % wrong"
+            axes.plot([certain.share], [1 - certain.accuracy], "o", color=_ORANGE, clip_on=False, label=label)
+            figures += f"; certain {100 * certain.share:.1f} %, of which {100 * certain.accuracy:.1f} % right"
+        axes.set(xlim=(0, 1), xlabel="coverage (share of faces answered)", ylabel="risk (share wrong of those)")
+        axes.set_ylim(0, max(0.05, 1.4 * float(curve.risk.max())))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper left")
         axes.set_title(figures if title is None else f"{title}\n{figures}", fontsize=10)
 
 

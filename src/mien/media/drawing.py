@@ -30,9 +30,10 @@ _PAPER: Final = (255, 255, 255)
 def draw_faces(image: NDArray[np.uint8], faces: Sequence[Face]) -> Image.Image:
     """A copy of the picture with its faces marked, as a PIL image in RGB.
 
-    image is (H, W, 3) uint8 in BGR order. Each face gets a box in the colour of its emotion and a label; labels neither
-    leave the picture nor cover each other: where there is no place for one, it is shortened, and at last left out. A
-    face that is large enough and has free space beside it gets bars with the probabilities of its classes too.
+    image is (H, W, 3) uint8 in BGR order. Each face gets a box in the colour of its emotion and a label, which asks
+    ("fear? 41 %") where the answer is uncertain. Labels neither leave the picture nor cover each other: where there is
+    no place for one, it is shortened, and at last left out. A face that is large enough and has free space beside it
+    gets bars with the probabilities of its classes too.
     """
     canvas = Image.fromarray(np.ascontiguousarray(image[:, :, ::-1]))
     marks = [_Mark.of(face, canvas.size) for face in faces]
@@ -124,10 +125,11 @@ def _best_label(
 
 def _wordings(mark: _Mark) -> Iterator[tuple[str, int]]:
     """What the label may say and in which height, the fullest first."""
-    name, percent = mark.face.emotion, f"{100 * mark.face.confidence:.0f} %"
+    doubt = "?" if mark.face.uncertain else ""
+    name, percent = f"{mark.face.emotion}{doubt}", f"{100 * mark.face.confidence:.0f} %"
     small = max(_SMALLEST_TEXT, round(0.75 * mark.text))
-    yield from ((f"{name} {percent}", mark.text), (f"{name} {percent}", small), (name, small), (percent, small))
-    yield from ((name, _SMALLEST_TEXT), (percent, _SMALLEST_TEXT))
+    yield from ((f"{name} {percent}", mark.text), (f"{name} {percent}", small))
+    yield from ((text, height) for height in (small, _SMALLEST_TEXT) for text in (name, f"{percent}{doubt}"))
 
 
 def _places(mark: _Mark, width: float, height: float) -> Iterator[tuple[Box, float]]:

@@ -10,7 +10,7 @@ from mien.types import Face
 SCHEMA: Final = 1
 """The version of the records; it rises when a field changes its meaning or goes."""
 
-ROW_COLUMNS: Final = ("source", "face", "x", "y", "width", "height", "score", "emotion", "confidence")
+ROW_COLUMNS: Final = ("source", "face", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain")
 """The columns of `to_rows`, which are followed by one for each class."""
 
 
@@ -29,8 +29,8 @@ def to_record(
     could not be read, error says why, width and height are None, and there are no faces.
 
     A face carries its box in pixels, rounded to 0.1 and clipped to the picture; the detector's score 0..1, or None
-    where it has none; the likeliest emotion, its probability as confidence, and the probabilities of all classes in
-    the model's order, rounded to 6 digits.
+    where it has none; the likeliest emotion, its probability as confidence, whether that is uncertain (below the face's
+    own threshold), and the probabilities of all classes in the model's order, rounded to 6 digits.
     """
     return {
         "schema": SCHEMA,
@@ -52,6 +52,7 @@ def _face(face: Face, width: int | None, height: int | None) -> dict[str, Any]:
         "score": None if face.score is None else round(float(face.score), 4),
         "emotion": face.emotion,
         "confidence": round(float(face.confidence), 6),
+        "uncertain": bool(face.uncertain),
         "probabilities": {name: round(float(value), 6) for name, value in face.probabilities.items()},
     }
 
@@ -69,6 +70,7 @@ def to_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
             "score": face["score"],
             "emotion": face["emotion"],
             "confidence": face["confidence"],
+            "uncertain": face["uncertain"],
             **{f"p_{name}": value for name, value in face["probabilities"].items()},
         }
         for number, face in enumerate(record["faces"], 1)

@@ -1,7 +1,9 @@
 """AlexNet (Krizhevsky, Sutskever, Hinton, NeurIPS 2012) for faces: five convolutions, three fully connected layers.
 
 It differs from the paper in two ways: batch normalisation follows each convolution (in place of local response
-normalisation), and the last layer answers for seven emotions. `AlexNetConfig` holds all that may vary.
+normalisation), and the last layer answers for seven emotions. `AlexNetConfig` holds all that may vary. The layout
+`alexnet-torchvision` is that of Krizhevsky's later paper (One weird trick for parallelizing convolutional neural
+networks, 2014) as torchvision has it, so that ImageNet weights in that format fit.
 """
 
 from __future__ import annotations
@@ -20,16 +22,23 @@ from mien.errors import ConfigError
 class AlexNetConfig:
     """What may vary in the network. The defaults are the paper's, on one grey channel.
 
-    width scales the filters of all five convolutions; hidden gives the widths of the two hidden fully connected
-    layers; groups=2 splits convolutions 2, 4 and 5 as the paper did between its two GPUs. mean and std normalise
-    pixels in 0..1 (the defaults are FER2013's own).
+    filters   of the five convolutions; width scales them all, in multiples of 8
+    groups    2 splits convolutions 2, 4 and 5 as the paper did between its two GPUs
+    padding   pixels around the input of the first convolution
+    pool      side of the feature map that reaches the classifier, by adaptive average pooling, so that the weights fit
+              inputs of any size; 0 takes the map as it comes
+    hidden    widths of the two hidden fully connected layers
+    mean, std normalise pixels in 0..1 (the defaults are FER2013's own)
     """
 
     in_channels: int = 1
     input_size: int = 227
     classes: int = 7
+    filters: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)
     width: float = 1.0
     groups: int = 1
+    padding: int = 0
+    pool: int = 0
     hidden: tuple[int, int] = (4096, 4096)
     dropout: float = 0.5
     mean: float = 0.508
@@ -40,6 +49,12 @@ class AlexNetConfig:
             raise ConfigError(f"in_channels must be 1 or 3, got {self.in_channels}")
         if self.groups not in (1, 2):
             raise ConfigError(f"groups must be 1 or 2, got {self.groups}")
+        if len(self.filters) != 5 or not all(8 <= filters <= 4096 for filters in self.filters):
+            raise ConfigError(f"filters must be five counts within 8 and 4096, got {self.filters}")
+        if not 0 <= self.padding <= 5:
+            raise ConfigError(f"padding must be within 0 and 5 pixels, got {self.padding}")
+        if not 0 <= self.pool <= 16:
+            raise ConfigError(f"pool must be within 0 and 16, got {self.pool}")
         if not 0.05 <= self.width <= 4:
             raise ConfigError(f"width must be within 0.05 and 4, got {self.width}")
         if not 67 <= self.input_size <= 512:
@@ -54,22 +69,24 @@ class AlexNetConfig:
             raise ConfigError(f"mean must be within -10 and 10 and std above 0, got {self.mean} and {self.std}")
 
     @property
-    def filters(self) -> tuple[int, int, int, int, int]:
-        """Filters of the five convolutions: the paper's 96-256-384-384-256 times width, in multiples of 8."""
-        first, second, third, fourth, fifth = (max(8, round(n * self.width / 8) * 8) for n in (96, 256, 384, 384, 256))
+    def channels(self) -> tuple[int, int, int, int, int]:
+        """Filters of the five convolutions as they are built: `filters` times `width`, in multiples of 8."""
+        first, second, third, fourth, fifth = (max(8, round(n * self.width / 8) * 8) for n in self.filters)
         return first, second, third, fourth, fifth
 
     @property
     def final_map(self) -> int:
-        """Side of the feature map that reaches the classifier: 6 for an input of 227."""
-        side = (self.input_size - 11) // 4 + 1
+        """Side of the feature map that reaches the classifier: 6 for an input of 227 without pool."""
+        if self.pool:
+            return self.pool
+        side = (self.input_size + 2 * self.padding - 11) // 4 + 1
         for _ in range(3):
             side = (side - 3) // 2 + 1
         return side
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it; `from_dict` reads it back."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+        return {**asdict(self), "filters": list(self.filters), "hidden": list(self.hidden)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> AlexNetConfig:
@@ -77,7 +94,8 @@ class AlexNetConfig:
         unknown = set(values) - set(cls.__dataclass_fields__)
         if unknown:
             raise ConfigError(f"unknown field of the network: {', '.join(sorted(unknown))}")
-        return cls(**{**values, "hidden": tuple(values.get("hidden", (4096, 4096)))})
+        tuples: dict[str, Any] = {name: tuple(values[name]) for name in ("filters", "hidden") if name in values}
+        return cls(**{**values, **tuples})
 
 
 class AlexNet(nn.Module):
@@ -86,10 +104,10 @@ class AlexNet(nn.Module):
     def __init__(self, config: AlexNetConfig) -> None:
         super().__init__()
         self.config = config
-        c1, c2, c3, c4, c5 = config.filters
+        c1, c2, c3, c4, c5 = config.channels
         g = config.groups
         self.features = nn.Sequential(
-            *_convolution(config.in_channels, c1, kernel=11, stride=4, padding=0),
+            *_convolution(config.in_channels, c1, kernel=11, stride=4, padding=config.padding),
             nn.MaxPool2d(3, stride=2),
             *_convolution(c1, c2, kernel=5, padding=2, groups=g),
             nn.MaxPool2d(3, stride=2),
@@ -97,6 +115,7 @@ class AlexNet(nn.Module):
             *_convolution(c3, c4, kernel=3, padding=1, groups=g),
             *_convolution(c4, c5, kernel=3, padding=1, groups=g),
             nn.MaxPool2d(3, stride=2),
+            *([nn.AdaptiveAvgPool2d(config.pool)] if config.pool else []),
         )
         h1, h2 = config.hidden
         last = nn.Linear(h2, config.classes)
@@ -111,6 +130,18 @@ class AlexNet(nn.Module):
         )
         self.apply(_initialise)
         nn.init.normal_(last.weight, std=0.01)  # so that the first answers are even
+
+    @property
+    def first(self) -> nn.Conv2d:
+        """The first convolution, which sees the pixels."""
+        layer: nn.Conv2d = self.features[0]  # type: ignore[assignment]
+        return layer
+
+    @property
+    def last(self) -> nn.Linear:
+        """The last fully connected layer, which answers."""
+        layer: nn.Linear = self.classifier[-1]  # type: ignore[assignment]
+        return layer
 
     def forward(self, faces: Tensor) -> Tensor:
         """Logits (N, classes) of normalised faces (N, in_channels, S, S)."""
@@ -140,9 +171,13 @@ NETWORKS: Final = MappingProxyType(
     {
         "alexnet": AlexNetConfig(),
         "alexnet-compact": AlexNetConfig(width=0.5, hidden=(512, 512), dropout=0.3),
+        "alexnet-torchvision": AlexNetConfig(
+            filters=(64, 192, 384, 256, 256), padding=2, pool=6, mean=0.449, std=0.226
+        ),
     }
 )
-"""The named networks: `alexnet` is the paper's, `alexnet-compact` is the one that ships."""
+"""The named networks: `alexnet` is the paper's, `alexnet-compact` is the one that ships, `alexnet-torchvision` takes
+ImageNet weights in torchvision's format (its mean and std are the mean of ImageNet's three channels')."""
 
 
 def named_network(name: str) -> AlexNetConfig:
