@@ -24,7 +24,7 @@ from mien.errors import DataError, MienError, ModelError
 from mien.media.sinks import written_aside
 from mien.model_card import ModelCard
 from mien.runtime.classifier import Classifier
-from mien.training.network import NETWORKS, AlexNet, AlexNetConfig
+from mien.training.network import NETWORKS, AlexNet, AlexNetConfig, multiply_adds
 
 Figures = Mapping[str, Mapping[str, Any]]
 
@@ -116,7 +116,7 @@ def network_values(card: ModelCard) -> dict[str, str]:
         "hidden": "-".join(map(str, config.hidden)),
         "input_size": str(config.input_size),
         "parameters": f"{sum(each.numel() for each in network.parameters()) / 1e6:.1f}",
-        "multiply_adds": f"{multiply_adds(network) / 1e9:.2f}",
+        "multiply_adds": f"{multiply_adds(config) / 1e9:.2f}",
         "differences": "; ".join(differences(network)),
     }
 
@@ -124,24 +124,6 @@ def network_values(card: ModelCard) -> dict[str, str]:
 def filters(network: AlexNet) -> list[int]:
     """Filters of each convolution, in their order."""
     return [module.out_channels for module in network.modules() if isinstance(module, nn.Conv2d)]
-
-
-def multiply_adds(network: AlexNet) -> int:
-    """Multiply-adds of convolutions and fully connected layers for one face."""
-    counts: list[int] = []
-
-    def count(module: nn.Module, _: object, output: torch.Tensor) -> None:
-        weight = module.get_parameter("weight")
-        counts.append(output.numel() * weight[0].numel())
-
-    hooks = [
-        module.register_forward_hook(count) for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
-    size = network.config.input_size
-    network(torch.zeros(1, network.config.in_channels, size, size, device="meta"))
-    for hook in hooks:
-        hook.remove()
-    return sum(counts)
 
 
 def differences(network: AlexNet) -> list[str]:

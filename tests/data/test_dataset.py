@@ -81,6 +81,29 @@ def test_soft_labels_are_shares_among_the_seven(votes: NDArray[np.float32], min_
             assert targets[i] == pytest.approx([seven[name] / mass for name in EMOTIONS], abs=1e-6)
 
 
+def test_outlier_votes_are_left_out_unless_there_are_no_others() -> None:
+    rows = np.array([votes_for(fear=8, anger=1, unknown=1), votes_for(fear=1, anger=1)], np.float32)
+    targets, usable = dataset(rows, [-1, -1]).soft_labels(outlier_votes=1)
+    assert usable.all()
+    assert targets[0, EMOTIONS.index("fear")] == 1
+    assert targets[1, EMOTIONS.index("fear")] == targets[1, EMOTIONS.index("anger")] == 0.5
+
+
+def test_sharpness_leans_to_the_majority() -> None:
+    rows = np.array([votes_for(fear=6, anger=3)], np.float32)
+    targets, _ = dataset(rows, [-1]).soft_labels(sharpness=2)
+    assert targets[0, EMOTIONS.index("fear")] == pytest.approx(36 / 45)
+    assert targets.sum() == pytest.approx(1)
+
+
+def test_other_votes_can_be_spread_as_doubt() -> None:
+    rows = np.array([votes_for(fear=5, unknown=5), votes_for(**{"nf": 10}), votes_for()], np.float32)
+    targets, usable = dataset(rows, [-1, -1, -1]).soft_labels(spread_others=True)
+    assert usable.tolist() == [True, True, False]
+    assert targets[0, EMOTIONS.index("fear")] == pytest.approx(0.5 + 0.5 / 7)
+    assert targets[1] == pytest.approx(np.full(7, 1 / 7))
+
+
 def test_rows_without_votes_fall_back_on_their_label() -> None:
     votes = np.array([votes_for(), votes_for(), votes_for(fear=10)], np.float32)
     targets, usable = dataset(votes, [3, -1, 0]).soft_labels()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mien.errors import ConfigError
-from mien.training.network import NETWORKS, AlexNet, AlexNetConfig, named_network, prepare
+from mien.training.network import NETWORKS, AlexNet, AlexNetConfig, multiply_adds, named_network, prepare
 
 # Table of the 2012 paper: filters, and the side of the map after each convolution.
 PAPER = [(96, 55), (256, 27), (384, 13), (384, 13), (256, 13)]
@@ -120,3 +120,36 @@ def test_first_answers_are_nearly_even() -> None:
 def test_unknown_network_is_named() -> None:
     with pytest.raises(ConfigError, match="alexnet-compact"):
         named_network("vgg")
+
+
+def test_multiply_adds_of_the_paper_as_it_was_counted() -> None:
+    convolutions = (
+        55 * 55 * 96 * 3 * 121
+        + 27 * 27 * 256 * 48 * 25
+        + 13 * 13 * 384 * 256 * 9
+        + 13 * 13 * 384 * 192 * 9
+        + 13 * 13 * 256 * 192 * 9
+    )
+    paper = AlexNetConfig(in_channels=3, groups=2, classes=1000)
+    assert multiply_adds(paper) == convolutions + 9216 * 4096 + 4096 * 4096 + 4096 * 1000
+
+
+def test_pooling_before_the_classifier_fits_any_input() -> None:
+    network = AlexNet(AlexNetConfig(pool=3, width=0.1, hidden=(8, 8))).eval()
+    for size in (67, 131, 227, 256):
+        assert network(torch.zeros(1, 1, size, size)).shape == (1, 7)
+
+
+def test_pool_is_the_identity_at_the_papers_input() -> None:
+    torch.manual_seed(0)
+    network = AlexNet(dataclasses.replace(named_network("alexnet"), hidden=(8, 8), width=0.1)).eval()
+    plain = AlexNet(AlexNetConfig(hidden=(8, 8), width=0.1)).eval()
+    plain.load_state_dict(network.state_dict())
+    faces = torch.rand(2, 1, 227, 227)
+    assert torch.equal(network(faces), plain(faces))
+
+
+def test_the_layout_of_torchvision_has_its_parameters() -> None:
+    config = dataclasses.replace(named_network("alexnet-torchvision"), in_channels=3, classes=1000)
+    weights = sum(p.numel() for p in AlexNet(config).parameters() if p.ndim > 1)
+    assert weights == 61_100_840 - (64 + 192 + 384 + 256 + 256 + 4096 + 4096 + 1000)  # torchvision's, less its biases

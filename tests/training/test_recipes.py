@@ -21,7 +21,7 @@ def test_each_recipe_survives_json(name: str) -> None:
     rate=st.floats(1e-6, 1),
     hidden=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
     flip=st.floats(0, 1),
-    optimizer=st.sampled_from(["adamw", "sgd"]),
+    optimizer=st.sampled_from(["adamw", "sgd", "muon"]),
 )
 def test_settings_reach_their_fields(
     epochs: int, rate: float, hidden: tuple[int, int], flip: float, optimizer: str
@@ -53,8 +53,8 @@ def test_settings_reach_their_fields(
         ("network=alexnet", "network.width"),
         ("network.hidden=1", "hidden must be two"),
         ("epochs.more=1", "epochs.more"),
-        ("optimizer=adam", "optimizer must be one of adamw, sgd"),
-        ("labels=majority", "labels must be one of votes, own"),
+        ("optimizer=adam", "optimizer must be one of adamw, sgd, muon"),
+        ("labels=majority", "labels must be one of votes, own, none"),
         ("precision=half", "precision must be one of"),
         ("augmentation.flip=2", "augmentation.flip"),
         ("seed=-1", "seed must be within"),
@@ -68,7 +68,7 @@ def test_bad_settings_are_refused_by_name(setting: str, named: str) -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ConfigError, match="quick, scratch"):
+    with pytest.raises(ConfigError, match="scratch, quick"):
         named_recipe("slow")
     with pytest.raises(ConfigError, match="speed"):
         Recipe.from_dict({**scratch().to_dict(), "speed": 1})

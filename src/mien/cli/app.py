@@ -8,6 +8,7 @@ import typer
 
 import mien
 from mien.cli import data, detector
+from mien.cli.distill import distill
 from mien.cli.evaluate import evaluate
 from mien.cli.export import export
 from mien.cli.info import info
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(predict)
 app.command()(train)
+app.command()(distill)
 app.command()(evaluate)
 app.command()(export)
 app.command()(info)

@@ -84,12 +84,24 @@ class FaceDataset:
         """The rows of one split, in their order."""
         return self.take(self.split == split)
 
-    def soft_labels(self, *, min_share: float = 0.0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def soft_labels(
+        self,
+        *,
+        min_share: float = 0.0,
+        outlier_votes: float = 0.0,
+        sharpness: float = 1.0,
+        spread_others: bool = False,
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Targets (N, C) float32 whose usable rows add up to 1, and a mask (N,) of the usable rows.
 
-        Where a row has FER+ votes, its target is the share of each of the seven among the votes for the seven;
-        contempt, unknown and not-a-face carry no target. The row is usable when the seven hold more than min_share of
-        all its votes. Without votes the target is one-hot, and the row is usable when it has a label.
+        Where a row has FER+ votes, its target is the share of each of the seven among the votes for the seven, raised
+        to the power sharpness and made to add up to 1 again. The row is usable when the seven hold more than min_share
+        of all its votes. Without votes the target is one-hot, and the row is usable when it has a label.
+
+        outlier_votes  a column with at most so many of a row's votes counts as empty (Barsoum et al., ICMI 2016, who
+                       leave out single votes); a row that would lose all keeps all
+        spread_others  False: contempt, unknown and not-a-face carry no target. True: their share is spread evenly over
+                       the seven, so that it teaches doubt; with min_share 0 every row that has votes is usable then
         """
         classes = len(self.classes)
         targets = np.zeros((len(self), classes), np.float32)
@@ -97,13 +109,20 @@ class FaceDataset:
         targets[np.flatnonzero(labelled), self.labels[labelled]] = 1.0
         usable = labelled.copy()
         if self.votes is not None:
-            total = self.votes.sum(1)
+            votes = np.where(self.votes > outlier_votes, self.votes, 0)
+            votes = np.where(votes.any(1, keepdims=True), votes, self.votes)
+            total = votes.sum(1)
             voted = total > 0
-            seven = self.votes[:, _VOTE_ORDER]
+            seven = votes[:, _VOTE_ORDER]
             mass = seven.sum(1)
-            good = voted & (mass > min_share * total)
+            good = voted & ((mass > min_share * total) | (spread_others and min_share == 0))
+            sharp = seven**sharpness
+            shares = sharp / np.maximum(sharp.sum(1), 1e-12)[:, None]
+            if spread_others:
+                certain = (mass / np.maximum(total, 1e-12))[:, None]
+                shares = certain * shares + (1 - certain) / classes
             targets[voted] = 0.0
-            targets[good] = seven[good] / mass[good, None]
+            targets[good] = shares[good]
             usable = np.where(voted, good, labelled)
         return targets, usable
 

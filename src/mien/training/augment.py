@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from kornia import augmentation as kornia
-from kornia.geometry.transform import warp_affine
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mien.errors import ConfigError
 
@@ -92,7 +92,8 @@ class Augmenter(nn.Module):
 
     def _warped(self, faces: Tensor) -> Tensor:
         """Faces (N, 1, S, S), by one bilinear resampling with half-pixel centres; beyond the edge the edge repeats."""
-        scale = self.size / faces.shape[-1]
+        side = faces.shape[-1]
+        scale = self.size / side
         offset = (scale - 1) / 2
         enlarge = torch.tensor([[scale, 0, offset], [0, scale, offset], [0, 0, 1]], device=faces.device)
         matrix = torch.eye(3, device=faces.device).repeat(len(faces), 1, 1)
@@ -100,9 +101,25 @@ class Augmenter(nn.Module):
             drawn: Any = part
             drawn(faces)  # cheap at 48x48, and the way to the matrices that it draws
             matrix = drawn.transform_matrix @ matrix
-        size = (self.size, self.size)
-        warped: Tensor = warp_affine(faces, (enlarge @ matrix)[:, :2], size, padding_mode="border", align_corners=True)
-        return warped
+        return functional.grid_sample(
+            faces, self._grid(enlarge @ matrix, side), padding_mode="border", align_corners=False
+        )
+
+    def _grid(self, matrix: Tensor, side: int) -> Tensor:
+        """Where each output pixel comes from (N, S, S, 2), -1..1 from edge to edge, for matrices (N, 3, 3) in pixels.
+
+        Broadcast by hand: `affine_grid` and kornia's warps multiply a matrix by each pixel, which costs as much as the
+        resampling itself.
+        """
+        back = torch.linalg.inv(matrix)
+        place = torch.arange(self.size, device=matrix.device, dtype=matrix.dtype)
+        grid = torch.empty(len(matrix), self.size, self.size, 2, device=matrix.device, dtype=matrix.dtype)
+        for axis in (0, 1):
+            across, down, start = ((2 / side) * back[:, axis]).unbind(1)
+            start = start + 1 / side - 1
+            row = across[:, None] * place + start[:, None]
+            torch.add(row[:, None, :], (down[:, None] * place)[:, :, None], out=grid[..., axis])
+        return grid
 
 
 def _geometry(strength: Augmentation) -> list[nn.Module]:

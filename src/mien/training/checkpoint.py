@@ -138,14 +138,23 @@ def fill(network: AlexNet, tensors: Mapping[str, Tensor], path: Path) -> None:
 
 @torch.no_grad()
 def logits_of(
-    network: AlexNet, faces: NDArray[np.uint8], *, batch: int = 256, progress: Callable[[int], None] | None = None
+    network: AlexNet,
+    faces: NDArray[np.uint8],
+    *,
+    batch: int = 256,
+    config: AlexNetConfig | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Logits (N, C) of grey faces (N, 48, 48) uint8, in float32 on the network's own device."""
+    """Logits (N, C) of grey faces (N, 48, 48) uint8, in float32 on the network's own device.
+
+    config is the network's own, unless it is to be asked at another input size.
+    """
+    config = config or network.config
     device = next(network.parameters()).device
-    answers = [torch.zeros(0, network.config.classes)]
+    answers = [torch.zeros(0, config.classes)]
     for start in range(0, len(faces), batch):
         part = torch.from_numpy(faces[start : start + batch]).to(device)
-        answers.append(network(prepare(part[:, None].float() / 255, network.config)).float().cpu())
+        answers.append(network(prepare(part[:, None].float() / 255, config)).float().cpu())
         if progress is not None:
             progress(len(part))
     result: NDArray[np.float32] = torch.cat(answers).numpy()

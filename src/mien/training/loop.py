@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -32,10 +32,13 @@ from mien.evaluation.plots import plot_training
 from mien.media.sinks import make_folder, written_aside
 from mien.training.augment import Augmenter
 from mien.training.checkpoint import BEST, LAST, Description, logits_of
+from mien.training.initial import initialise
 from mien.training.material import Examples, Material, gather
-from mien.training.network import AlexNet, prepare
+from mien.training.network import AlexNet, AlexNetConfig
+from mien.training.objectives import BarlowTwins, Objective, Supervised
 from mien.training.recipes import Recipe
 from mien.training.state import TrainingState
+from mien.training.teachers import Teacher, load_teachers
 
 LEAST_FITTED: Final = 100
 """Held-back faces that it takes to fit a temperature; with fewer it stays 1."""
@@ -59,6 +62,8 @@ def train(
     out: Path,
     *,
     resume: bool = False,
+    init: str | None = None,
+    teachers: Sequence[Path] = (),
     accelerator: str = "auto",
     devices: int = 1,
     commit: str | None = None,
@@ -68,23 +73,26 @@ def train(
     """Train AlexNet by a recipe; returns the checkpoint with the best epoch's averaged weights.
 
     The folder `out` receives last.safetensors, best.safetensors, metrics.jsonl and curves.png. With resume the run in
-    `out` goes on; its recipe and data must be the same. Raises ConfigError or DataError before any work begins.
+    `out` goes on; its recipe, data and teachers must be the same. init names weights to begin with (see `initial`);
+    teachers are checkpoints to distil from. Raises ConfigError, DataError or ModelError before any work begins.
     """
     material = gather(dataset, recipe)
     recipe = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, classes=len(material.classes)))
+    taught_by = load_teachers(teachers, material.classes)
     fabric = _fabric(recipe, accelerator, devices)
     described = Description(
         classes=material.classes,
         recipe=recipe.to_dict(),
-        data=_provenance(dataset, material),
+        data=_provenance(dataset, material, taught_by),
         progress={},
         history=(),
         commit=commit,
     )
-    state = _begin(fabric, recipe, described, out, resume=resume)
+    state, described = _begin(fabric, recipe, described, out, material, init=init, resume=resume)
 
     model, optimizer = fabric.setup(state.network, state.optimizer)
-    augment = Augmenter(recipe.augmentation, recipe.network.input_size)
+    for teacher in taught_by:
+        fabric.to_device(teacher.network)
     faces, targets = _on_device(fabric, material.learned)
     steps = len(faces) // recipe.batch
     progress = state.progress
@@ -93,30 +101,34 @@ def train(
     for epoch in range(progress.epoch, recipe.epochs):
         if recipe.patience and epoch - 1 - progress.best_epoch >= recipe.patience:
             break
-        order = _shuffled(len(faces), recipe.seed, epoch)
+        order = _order(material.learned, recipe.seed, epoch)
+        network = recipe.network_in(epoch)
+        if epoch and network != recipe.network_in(epoch - 1):
+            progress.best = math.inf  # the best epoch is one at the input size of the end
+        objective = _objective(recipe, network, taught_by)
         model.train()
+        state.freeze(recipe.freeze if not recipe.thaw or epoch < recipe.thaw else 0)
         speed = _Speed(recipe.batch)
         for step in range(progress.step, steps):
             torch.manual_seed(_seed(recipe.seed, epoch, step, fabric.global_rank))
             rows = order[step * recipe.batch : (step + 1) * recipe.batch]
             rows = rows[fabric.global_rank :: fabric.world_size].to(faces.device)
-            batch, batch_targets = augment(faces[rows].float() / 255, targets[rows])
-            logits = model(prepare(batch, recipe.network).contiguous(memory_format=torch.channels_last))
-            loss = functional.cross_entropy(logits.float(), batch_targets, label_smoothing=recipe.label_smoothing)
+            loss = objective(model, faces[rows].float() / 255, targets[rows])
             if not math.isfinite(loss.item()):
                 raise ConfigError(
                     f"the loss is {loss.item()} at epoch {epoch + 1}, step {step + 1}: lower learning_rate"
                 )
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe, epoch + step / steps)
+                group["lr"] = learning_rate(recipe, epoch + step / steps) * group["rate"]
             optimizer.zero_grad()
             fabric.backward(loss)
             if recipe.clip:
                 fabric.clip_gradients(model, optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
             optimizer.step()
-            state.average(recipe.ema, epoch * steps + step)
+            state.average(recipe.ema)
 
             progress.step = step + 1
+            progress.updates += 1
             progress.loss_sum += loss.item()
             told = Step(epoch + 1, recipe.epochs, step + 1, steps, progress.loss_sum / (step + 1), speed.after_step())
             if fabric.is_global_zero:
@@ -130,8 +142,9 @@ def train(
             "train_loss": progress.loss_sum / steps,
             "learning_rate": learning_rate(recipe, epoch + 1),
             "faces_per_s": round(speed.value, 1),
+            "input_size": network.input_size,
             "protocol": material.protocol,
-            **judge(state.averaged, material),
+            **judge(state.averaged, material, network),
         }
         record = fabric.broadcast(record)  # one rank's figures decide for all
         better = state.close_epoch(record)
@@ -145,20 +158,40 @@ def train(
     return out / BEST
 
 
-def _begin(fabric: Fabric, recipe: Recipe, described: Description, out: Path, *, resume: bool) -> TrainingState:
+def _begin(
+    fabric: Fabric,
+    recipe: Recipe,
+    described: Description,
+    out: Path,
+    material: Material,
+    *,
+    init: str | None,
+    resume: bool,
+) -> tuple[TrainingState, Description]:
     """A fresh state, or the one that the run in `out` was left in; on the device, and kept in `out` from the start."""
     state = TrainingState.begin(recipe.network, recipe)
+    if not resume and (out / LAST).exists():
+        raise ConfigError(f"{out} holds a run already: resume it, or choose another folder")
+    if init is not None and not resume:
+        begun_with = initialise(state.network, init, material.learned.faces)
+        state.averaged.load_state_dict(state.network.state_dict())
+        described = dataclasses.replace(described, data={**described.data, "init": begun_with})
     fabric.to_device(state.network)
     fabric.to_device(state.averaged)
     if resume:
-        state.restore(out / LAST, described)
-        return state
-    if (out / LAST).exists():
-        raise ConfigError(f"{out} holds a run already: resume it, or choose another folder")
+        return state, state.restore(out / LAST, described)
     make_folder(out)
     if fabric.is_global_zero:
         state.save_whole(out / LAST, described)
-    return state
+    return state, described
+
+
+def _objective(recipe: Recipe, network: AlexNetConfig, teachers: Sequence[Teacher]) -> Objective:
+    """What the steps of an epoch minimise, at the input size of that epoch."""
+    augment = Augmenter(recipe.augmentation, network.input_size)
+    if recipe.labels == "none":
+        return BarlowTwins(network, augment)
+    return Supervised(network, augment, recipe.label_smoothing, teachers, recipe.teach)
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
@@ -169,29 +202,34 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(passed, 1.0)))
 
 
-def judge(network: AlexNet, material: Material) -> dict[str, Any]:
+def judge(network: AlexNet, material: Material, config: AlexNetConfig) -> dict[str, Any]:
     """How the averaged network does on held-back and validation faces (those that there are), and its temperature.
+
+    config says at which input size.
 
     The temperature is fitted on the held-back faces that the protocol judges, if they are LEAST_FITTED or more; losses
     are taken before it.
     """
     found: dict[str, Any] = {"temperature": 1.0}
     if len(material.held):
-        logits, truth = logits_of(network, material.held.faces), material.held_truth
+        logits, truth = logits_of(network, material.held.faces, config=config), material.held_truth
         found["held_loss"] = _loss(logits, material.held.targets)
         logits, truth = logits[truth >= 0], truth[truth >= 0]
         if len(truth):
             found["temperature"] = fit_temperature(logits, truth) if len(truth) >= LEAST_FITTED else 1.0
             found |= _figures("held", logits, truth, found["temperature"], material.classes)
     if len(material.validation):
-        logits, truth = logits_of(network, material.validation.faces), material.validation.truth
+        logits, truth = logits_of(network, material.validation.faces, config=config), material.validation.truth
         found["validation_loss"] = _loss(logits, np.eye(len(material.classes))[truth])
         found |= _figures("validation", logits, truth, found["temperature"], material.classes)
     return found
 
 
 def _loss(logits: NDArray[np.float32], targets: NDArray[Any]) -> float:
-    return float(functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets).float()))
+    loss = float(functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets).float()))
+    if not math.isfinite(loss):
+        raise ConfigError(f"after the epoch the loss is {loss}: lower learning_rate")
+    return loss
 
 
 def _figures(
@@ -235,9 +273,12 @@ def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _shuffled(count: int, seed: int, epoch: int) -> Tensor:
-    """The order of the faces in an epoch; the same on every rank."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(_seed(seed, epoch)))
+def _order(learned: Examples, seed: int, epoch: int) -> Tensor:
+    """The faces of an epoch in their order, the same on every rank: each once, or drawn by their weight."""
+    generator = torch.Generator().manual_seed(_seed(seed, epoch))
+    if learned.draws is None:
+        return torch.randperm(len(learned), generator=generator)
+    return torch.multinomial(torch.from_numpy(learned.draws), len(learned), replacement=True, generator=generator)
 
 
 class _Speed:
@@ -252,7 +293,7 @@ class _Speed:
         return self.value
 
 
-def _provenance(dataset: FaceDataset, material: Material) -> dict[str, Any]:
+def _provenance(dataset: FaceDataset, material: Material, teachers: Sequence[Teacher]) -> dict[str, Any]:
     return {
         "source": Path(dataset.source).name,
         "fingerprint": fingerprint(dataset),
@@ -260,6 +301,7 @@ def _provenance(dataset: FaceDataset, material: Material) -> dict[str, Any]:
         "held_back": len(material.held),
         "validation": len(material.validation),
         "protocol": material.protocol,
+        "teachers": [teacher.record for teacher in teachers],
     }
 
 

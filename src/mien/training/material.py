@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 
@@ -15,10 +16,14 @@ from mien.training.recipes import Recipe
 
 @dataclass(frozen=True)
 class Examples:
-    """Faces (N, 48, 48) uint8 with soft targets (N, C) float32."""
+    """Faces (N, 48, 48) uint8 with soft targets (N, C) float32.
+
+    draws is None where every face is met once an epoch, else how often each is drawn (N,) float64, relatively.
+    """
 
     faces: NDArray[np.uint8]
     targets: NDArray[np.float32]
+    draws: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -59,8 +64,12 @@ def gather(dataset: FaceDataset, recipe: Recipe) -> Material:
     votes = recipe.labels == "votes" and dataset.votes is not None
     protocol: Protocol = "ferplus" if votes else "fer2013"
     training = dataset.of_split("training")
+    if recipe.labels == "none":
+        return _unlabelled(training, recipe, protocol)
     held = _held_back(training.faces, recipe.holdback)
     learned, _ = _examples(training.take(~held), recipe, votes=votes)
+    if recipe.balance:
+        learned = dataclasses.replace(learned, draws=_balanced(learned.targets, recipe.balance))
     if len(learned) < recipe.batch:
         raise DataError(
             f"{dataset.source} has {len(learned)} usable training faces, expected at least one "
@@ -79,6 +88,27 @@ def gather(dataset: FaceDataset, recipe: Recipe) -> Material:
     )
 
 
+def _unlabelled(training: FaceDataset, recipe: Recipe, protocol: Protocol) -> Material:
+    """All training faces, to learn from without labels; nothing to judge by. A class is a feature of the last layer."""
+    classes = tuple(f"feature{index}" for index in range(recipe.network.classes))
+    nothing = training.faces[:0]
+    return Material(
+        classes=classes,
+        learned=Examples(training.faces, np.zeros((len(training), 1), np.float32)),
+        held=Examples(nothing, np.zeros((0, len(classes)), np.float32)),
+        held_truth=np.zeros(0, np.int64),
+        validation=Judged(nothing, np.zeros(0, np.int64)),
+        protocol=protocol,
+    )
+
+
+def _balanced(targets: NDArray[np.float32], balance: float) -> NDArray[np.float64]:
+    """How often to draw each face, so that a class of frequency f is met with a weight of about f^(1 - balance)."""
+    frequency = np.maximum(targets.mean(0, dtype=np.float64), 1e-12)
+    draws: NDArray[np.float64] = targets.astype(np.float64) @ frequency**-balance
+    return draws
+
+
 def _held_back(faces: NDArray[np.uint8], share: float) -> NDArray[np.bool_]:
     """Rows that a hash of their pixels picks: copies of a face stay together, whatever the order of the rows."""
     digests = (hashlib.blake2b(face.tobytes(), digest_size=8).digest() for face in faces)
@@ -88,7 +118,16 @@ def _held_back(faces: NDArray[np.uint8], share: float) -> NDArray[np.bool_]:
 def _examples(dataset: FaceDataset, recipe: Recipe, *, votes: bool) -> tuple[Examples, FaceDataset]:
     """The rows that can be learned from, with their targets; and the same rows as a dataset."""
     if votes:
-        targets, usable = dataset.soft_labels(min_share=recipe.min_share)
+        targets, usable = dataset.soft_labels(
+            min_share=recipe.min_share,
+            outlier_votes=recipe.outlier_votes,
+            sharpness=recipe.sharpness,
+            spread_others=recipe.other_votes == "spread",
+        )
+        if recipe.own_share:
+            labelled = dataset.labels >= 0
+            own = np.eye(len(dataset.classes), dtype=np.float32)[dataset.labels[labelled]]
+            targets[labelled] = (1 - recipe.own_share) * targets[labelled] + recipe.own_share * own
     else:
         usable = dataset.labels >= 0
         targets = np.eye(len(dataset.classes), dtype=np.float32)[np.where(usable, dataset.labels, 0)]

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -169,15 +170,16 @@ def _initialise(module: nn.Module) -> None:
 
 NETWORKS: Final = MappingProxyType(
     {
-        "alexnet": AlexNetConfig(),
-        "alexnet-compact": AlexNetConfig(width=0.5, hidden=(512, 512), dropout=0.3),
+        "alexnet": AlexNetConfig(pool=6),
+        "alexnet-compact": AlexNetConfig(width=0.5, pool=3, hidden=(512, 512), dropout=0.3),
         "alexnet-torchvision": AlexNetConfig(
             filters=(64, 192, 384, 256, 256), padding=2, pool=6, mean=0.449, std=0.226
         ),
     }
 )
-"""The named networks: `alexnet` is the paper's, `alexnet-compact` is the one that ships, `alexnet-torchvision` takes
-ImageNet weights in torchvision's format (its mean and std are the mean of ImageNet's three channels')."""
+"""The named networks: `alexnet` is the paper's (where pool does nothing at its input of 227), `alexnet-compact` is the
+one that ships, `alexnet-torchvision` takes ImageNet weights in torchvision's format (mean and std are the means of
+ImageNet's three channels)."""
 
 
 def named_network(name: str) -> AlexNetConfig:
@@ -196,5 +198,22 @@ def prepare(faces: Tensor, config: AlexNetConfig) -> Tensor:
     size = config.input_size
     if faces.shape[-2:] != (size, size):
         faces = functional.interpolate(faces, size=(size, size), mode="bilinear", align_corners=False)
-    faces = (faces - config.mean) / config.std
+    faces = (faces - config.mean).div_(config.std)
     return faces.expand(-1, config.in_channels, -1, -1) if config.in_channels > 1 else faces
+
+
+def multiply_adds(config: AlexNetConfig) -> int:
+    """Multiply-adds of convolutions and fully connected layers for one face; nothing is computed for it."""
+    with torch.device("meta"):
+        network = AlexNet(config).eval()
+    counts: list[int] = []
+
+    def count(module: nn.Module, _: object, output: torch.Tensor) -> None:
+        weight = module.get_parameter("weight")
+        counts.append(output.numel() * weight[0].numel())
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(count)
+    network(torch.zeros(1, config.in_channels, config.input_size, config.input_size, device="meta"))
+    return sum(counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,11 +19,25 @@ from mien.training.network import AlexNetConfig, named_network
 class Recipe:
     """One training run.
 
-    labels          "votes": soft targets from FER+ votes where a row has them; "own": the dataset's own single label
+    labels          "votes": soft targets from FER+ votes where a row has them; "own": the dataset's own single label;
+                    "none": no labels, the network learns to know a face again in two augmentations (Barlow Twins)
     min_share       least share of a row's votes that the seven emotions must exceed, for the row to be trained on
+    outlier_votes   an emotion with at most so many of a row's votes counts as not voted for
+    sharpness       exponent on the shares of the votes; above 1 the targets lean to the majority
+    other_votes     votes for contempt, unknown and not-a-face: "drop" them, or "spread" them evenly over the classes,
+                    so that they teach doubt (with min_share 0, rows that show no face teach nothing but doubt)
+    own_share       share of the target that the dataset's own label gets beside the votes
+    balance         0..1: faces are drawn so that a class of frequency f is met with a weight of f^(1 - balance)
     holdback        share of the training faces kept out of the gradient: they pick the epoch and fit the temperature
     epochs, batch   passes over the faces, and faces per step over all ranks together
-    optimizer       "adamw" (Loshchilov and Hutter, ICLR 2019) or "sgd" with Nesterov momentum 0.9
+    sizes           input sizes to begin with, before the network's own (progressive resizing; needs network.pool)
+    size_epochs     epochs at each of them
+    teach           share of the target that the teachers' mean answer gets when distilling
+    freeze          convolutions, from the first, that keep their weights and batch statistics
+    thaw            epoch after which they learn as well; 0 never thaws them
+    trunk_rate      factor on the learning rate of the convolutions
+    optimizer       "adamw" (Loshchilov and Hutter, ICLR 2019); "sgd" with Nesterov momentum 0.9; or "muon" (Jordan et
+                    al., 2024), whose steps are orthogonal matrices, with AdamW for the first and the last layer
     learning_rate   at its peak: a linear warm-up over `warmup` epochs, then half a cosine down to 0
     weight_decay    on weights only, not on biases or batch normalisation
     label_smoothing share of each target that is spread evenly over the classes
@@ -36,15 +51,26 @@ class Recipe:
     name: str = "scratch"
     network: AlexNetConfig = field(default_factory=lambda: named_network("alexnet-compact"))
     augmentation: Augmentation = field(default_factory=Augmentation)
-    labels: Literal["votes", "own"] = "votes"
+    labels: Literal["votes", "own", "none"] = "votes"
     min_share: float = 0.5
+    outlier_votes: float = 0.0
+    sharpness: float = 1.0
+    other_votes: Literal["drop", "spread"] = "drop"
+    own_share: float = 0.0
+    balance: float = 0.0
     holdback: float = 0.04
     epochs: int = 20
     batch: int = 128
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = 1.5e-3
+    sizes: tuple[int, ...] = ()
+    size_epochs: tuple[int, ...] = ()
+    teach: float = 0.5
+    freeze: int = 0
+    thaw: int = 0
+    trunk_rate: float = 1.0
+    optimizer: Literal["adamw", "sgd", "muon"] = "muon"
+    learning_rate: float = 2e-3
     weight_decay: float = 0.05
-    warmup: float = 2.0
+    warmup: float = 1.0
     label_smoothing: float = 0.0
     ema: float = 0.999
     clip: float = 1.0
@@ -56,6 +82,14 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("min_share", 0, 1),
+            ("outlier_votes", 0, 1000),
+            ("sharpness", 0.1, 10),
+            ("own_share", 0, 1),
+            ("balance", 0, 1),
+            ("teach", 0, 1),
+            ("freeze", 0, 5),
+            ("thaw", 0, 100_000),
+            ("trunk_rate", 0, 10),
             ("holdback", 0, 0.5),
             ("epochs", 1, 100_000),
             ("batch", 2, 65_536),
@@ -77,9 +111,24 @@ class Recipe:
             if allowed and getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
 
+        if len(self.sizes) != len(self.size_epochs):
+            raise ConfigError(f"sizes and size_epochs must go together, got {self.sizes} and {self.size_epochs}")
+        if self.sizes and not self.network.pool:
+            raise ConfigError("sizes needs network.pool: only then do the weights fit inputs of any size")
+        if not all(67 <= size <= 512 for size in self.sizes) or not all(epochs >= 1 for epochs in self.size_epochs):
+            raise ConfigError(f"sizes must be within 67 and 512 pixels, for 1 epoch or more, got {self.sizes}")
+
+    def network_in(self, epoch: int) -> AlexNetConfig:
+        """The network as an epoch (from 0) sees it: its input size follows sizes and size_epochs."""
+        for size, until in zip(self.sizes, itertools.accumulate(self.size_epochs), strict=True):
+            if epoch < until:
+                return dataclasses.replace(self.network, input_size=size)
+        return self.network
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it; `from_dict` reads it back."""
-        return {**asdict(self), "network": self.network.to_dict()}
+        lists = {"sizes": list(self.sizes), "size_epochs": list(self.size_epochs)}
+        return {**asdict(self), **lists, "network": self.network.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
@@ -87,28 +136,77 @@ class Recipe:
         try:
             network = AlexNetConfig.from_dict(values["network"])
             augmentation = Augmentation(**values["augmentation"])
-            return cls(**{**values, "network": network, "augmentation": augmentation})
+            tuples = {name: tuple(values[name]) for name in ("sizes", "size_epochs") if name in values}
+            return cls(**{**values, **tuples, "network": network, "augmentation": augmentation})
         except (TypeError, KeyError) as error:
             raise ConfigError(f"a recipe that this Mien does not know: {error}") from error
 
 
+_GENTLE: Final = Augmentation(rotation=10.0, brightness=0.1, contrast=0.15, noise=0.0)
+_SMALL: Final = dataclasses.replace(named_network("alexnet-compact"), input_size=131)
+
+
 def scratch() -> Recipe:
-    """The full training from random weights: what the shipped model was trained with."""
-    return Recipe()
-
-
-def quick() -> Recipe:
-    """A few minutes on two cores: the compact network on smaller inputs, to see that data and machine work."""
+    """The full training from random weights: what the shipped model's teachers were trained with."""
     return Recipe(
-        name="quick",
-        network=dataclasses.replace(named_network("alexnet-compact"), input_size=131),
-        epochs=5,
-        warmup=1.0,
-        ema=0.995,
+        augmentation=Augmentation(rotation=12.0, brightness=0.15, contrast=0.2, noise=0.01),
+        epochs=40,
+        sizes=(131, 163),
+        size_epochs=(30, 5),
     )
 
 
-RECIPES: Final[Mapping[str, Callable[[], Recipe]]] = MappingProxyType({"quick": quick, "scratch": scratch})
+def quick() -> Recipe:
+    """About ten minutes on one core: the compact network on smaller inputs. The ablation starts from it."""
+    return Recipe(name="quick", network=_SMALL, augmentation=_GENTLE, epochs=12, ema=0.998)
+
+
+def fer2013() -> Recipe:
+    """From random weights on the original single labels, which are noisy: smoothed, and with more dropout."""
+    return dataclasses.replace(
+        scratch(),
+        name="fer2013",
+        network=dataclasses.replace(named_network("alexnet-compact"), dropout=0.4),
+        labels="own",
+        label_smoothing=0.1,
+    )
+
+
+def distill() -> Recipe:
+    """A student of teachers, from random weights or from one of the teachers (`--init`)."""
+    return dataclasses.replace(scratch(), name="distill", teach=0.7)
+
+
+def pretrain() -> Recipe:
+    """Without labels (Barlow Twins): strong augmentation, and as many features as the last hidden layer has units."""
+    return Recipe(
+        name="pretrain",
+        network=dataclasses.replace(_SMALL, classes=512, dropout=0.0),
+        augmentation=Augmentation(rotation=20.0, scale=0.25, shift=0.12, blur=0.3, erasing=0.5),
+        labels="none",
+        holdback=0.0,
+        batch=256,
+        epochs=20,
+    )
+
+
+def finetune() -> Recipe:
+    """A few hundred faces of one's own, on top of weights that are there (`--init`)."""
+    return Recipe(
+        name="finetune",
+        augmentation=_GENTLE,
+        holdback=0.1,
+        epochs=20,
+        batch=32,
+        learning_rate=3e-4,
+        trunk_rate=0.3,
+        ema=0.98,
+    )
+
+
+RECIPES: Final[Mapping[str, Callable[[], Recipe]]] = MappingProxyType(
+    {recipe.__name__: recipe for recipe in (scratch, quick, distill, finetune, fer2013, pretrain)}
+)
 """The named recipes, each a function that makes one."""
 
 
@@ -130,21 +228,35 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
     Raises ConfigError naming the setting that cannot be used.
     """
+    changes: dict[str, Any] = {}
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(f"a setting is FIELD=VALUE, got {setting!r}")
-        recipe = _replaced(recipe, path.strip(), path.strip().split("."), text.strip())
-    return recipe
+        *parents, name = path.strip().split(".")
+        owner, part = type(recipe), changes
+        for parent in parents:
+            owner, part = _hint(owner, parent, path), part.setdefault(parent, {})
+        part[name] = _parsed(path.strip(), _hint(owner, name, path), text.strip())
+    return _replaced(recipe, changes)
 
 
-def _replaced(owner: _T, path: str, keys: Sequence[str], text: str) -> _T:
-    hints = typing.get_type_hints(type(owner))
-    name, rest = keys[0], keys[1:]
+def _hint(owner: Any, name: str, path: str) -> Any:
+    """The type of a field, if the owner has it."""
+    hints = typing.get_type_hints(owner) if dataclasses.is_dataclass(owner) else {}
     if name not in hints:
-        raise ConfigError(f"{path}: no such field; {type(owner).__name__} has {', '.join(hints)}")
-    value = _replaced(getattr(owner, name), path, rest, text) if rest else _parsed(path, hints[name], text)
-    return dataclasses.replace(owner, **{name: value})  # type: ignore[type-var]
+        known = f"{getattr(owner, '__name__', owner)} has {', '.join(hints)}" if hints else "that field has none"
+        raise ConfigError(f"{path.strip()}: no such field; {known}")
+    return hints[name]
+
+
+def _replaced(owner: _T, changes: Mapping[str, Any]) -> _T:
+    """All changes at once, since fields are checked against each other."""
+    values = {
+        name: _replaced(getattr(owner, name), value) if isinstance(value, Mapping) else value
+        for name, value in changes.items()
+    }
+    return dataclasses.replace(owner, **values)  # type: ignore[type-var]
 
 
 def _parsed(path: str, hint: Any, text: str) -> Any:
@@ -153,7 +265,7 @@ def _parsed(path: str, hint: Any, text: str) -> Any:
         raise ConfigError(f"{path} has fields of its own; set one of {fields}")
     try:
         if typing.get_origin(hint) is tuple:
-            return tuple(int(part) for part in text.split(","))
+            return tuple(int(part) for part in text.split(",") if part)
         return text if hint is str or typing.get_origin(hint) is Literal else hint(text)
     except ValueError:
         raise ConfigError(f"{path} must be {getattr(hint, '__name__', hint)}, got {text!r}") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_optimizer import Muon
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
@@ -22,10 +23,12 @@ from mien.training.recipes import Recipe
 
 @dataclass(slots=True)
 class Progress:
-    """Where a run stands: the running epoch and the steps done in it, its summed loss, and the best epoch so far."""
+    """Where a run stands: the running epoch, its steps done and their summed loss, all updates of the weights so far,
+    and the best epoch so far."""
 
     epoch: int = 0
     step: int = 0
+    updates: int = 0
     loss_sum: float = 0.0
     best: float = math.inf
     best_epoch: int = -1
@@ -48,9 +51,16 @@ class TrainingState:
         network = AlexNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(network, copy.deepcopy(network).eval(), _optimizer(network, recipe))
 
-    def average(self, decay: float, steps_done: int) -> None:
+    def freeze(self, convolutions: int) -> None:
+        """Hold the first convolutions still, weights and batch statistics alike; the others learn."""
+        met = 0
+        for layer in self.network.features:
+            met += isinstance(layer, nn.Conv2d)
+            layer.requires_grad_(met > convolutions).train(met > convolutions)
+
+    def average(self, decay: float) -> None:
         """Move the averaged weights and batch statistics towards the current ones; the decay rises at first."""
-        share = 1 - min(decay, (1 + steps_done) / (10 + steps_done))
+        share = 1 - min(decay, (1 + self.progress.updates) / (10 + self.progress.updates))
         with torch.no_grad():
             pairs = zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True)
             for mean, value in pairs:
@@ -90,11 +100,16 @@ class TrainingState:
         """Write the averaged weights alone: what is judged and exported."""
         checkpoint.save(path, self._stamped(described), _under("model", self.averaged.state_dict()))
 
-    def restore(self, path: Path, described: Description) -> None:
-        """Bring back what `save_whole` kept. Raises ConfigError where that run had other data or another recipe."""
+    def restore(self, path: Path, described: Description) -> Description:
+        """Bring back what `save_whole` kept; returns the description, with what the run began from.
+
+        Raises ConfigError where that run had other data or teachers, or another recipe.
+        """
         kept, tensors = checkpoint.load(path)
         if kept.data["fingerprint"] != described.data["fingerprint"]:
             raise ConfigError(f"{path} was trained on other data than this: its fingerprint differs")
+        if kept.data.get("teachers", []) != described.data.get("teachers", []):
+            raise ConfigError(f"{path} was taught by other teachers than these")
         changed = [key for key, value in described.recipe.items() if kept.recipe.get(key) != value]
         if changed:
             raise ConfigError(f"{path} was trained by another recipe: {', '.join(changed)} differ")
@@ -108,9 +123,12 @@ class TrainingState:
             # In memory it must lie as it lay before, or sums would round otherwise.
             like = torch.empty_like(weight).copy_(tensor) if tensor.shape == weight.shape else tensor
             moments.setdefault(int(index), {})[key] = like
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.progress, self.history = Progress(**kept.progress), list(kept.history)
+        groups = self.optimizer.state_dict()["param_groups"]
+        if isinstance(self.optimizer, Muon):  # it counts its steps in the groups, torch's optimizers beside the moments
+            groups = [{**group, "step": self.progress.updates} for group in groups]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        return dataclasses.replace(described, data={**kept.data, **described.data})
 
     def _stamped(self, described: Description) -> Description:
         return dataclasses.replace(
@@ -121,15 +139,20 @@ class TrainingState:
         )
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Weight decay is for matrices and kernels only, not for biases and batch normalisation."""
-    parameters = list(network.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+def _optimizer(network: AlexNet, recipe: Recipe) -> torch.optim.Optimizer:
+    """Weight decay is for matrices and kernels only; rate is the group's factor on the recipe's learning rate."""
+    inner = {id(p) for p in network.parameters() if p.ndim > 1} - {id(network.first.weight), id(network.last.weight)}
+    groups: list[dict[str, Any]] = []
+    for part, rate in ((network.features, recipe.trunk_rate), (network.classifier, 1.0)):
+        for muon, matrices in ((True, True), (False, True), (False, False)):
+            weights = [p for p in part.parameters() if (p.ndim > 1) is matrices and (id(p) in inner) is muon]
+            decay = recipe.weight_decay if matrices else 0.0
+            groups.append({"params": weights, "weight_decay": decay, "rate": rate, "use_muon": muon})
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
+    if recipe.optimizer == "muon":
+        # use_adjusted_lr makes its steps as long as AdamW's (Liu et al., 2025), so that one learning rate serves both.
+        return Muon(groups, use_adjusted_lr=True, adamw_betas=(0.9, 0.999), adamw_eps=1e-8)
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 

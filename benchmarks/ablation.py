@@ -1,0 +1,176 @@
+"""The ablation of docs/results.md: each row a recipe with something changed, over seeds, as real runs of `mien train`.
+
+Without --run it gathers what the runs in --runs have measured so far; with --run it first trains what is missing, row
+by row, and goes on where it was stopped. --json and --markdown write what docs/results.md holds.
+
+    python benchmarks/ablation.py --run --rows quick adamw
+    python benchmarks/ablation.py --json docs/results/ablation.json --markdown ablation.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mien.training import checkpoint
+from mien.training.checkpoint import BEST, LAST
+from mien.training.network import AlexNet, multiply_adds
+
+STRONG = (
+    "augmentation.rotation=15",
+    "augmentation.brightness=0.2",
+    "augmentation.contrast=0.3",
+    "augmentation.noise=0.03",
+)
+ADAMW = ("optimizer=adamw", "learning_rate=0.0015")
+SMALL = ("sizes=", "size_epochs=", "network.input_size=131")
+"""All epochs at one small input."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: name, what it is, the recipe, what is set in it, and the runs that it learns from and begins with."""
+
+    name: str
+    says: str
+    recipe: str = "quick"
+    settings: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    teachers: tuple[str, ...] = ()
+    init: str | None = None
+
+    def command(self, runs: str, seed: int, data: str = "trainval.parquet") -> list[str]:
+        """What trains it: arguments of `mien`."""
+        told = [part for setting in self.settings for part in ("--set", setting)]
+        verb = ["distill", *(f"{runs}/{name}" for name in self.teachers)] if self.teachers else ["train"]
+        begin = (
+            ["--init", self.init if self.init in ("mien", "imagenet") else f"{runs}/{self.init}"] if self.init else []
+        )
+        return [
+            *verb,
+            *("--data", data, "--drop-leaks", "--recipe", self.recipe, *begin, *told),
+            *("--seed", str(seed), "--out", f"{runs}/{self.name}-{seed}"),
+        ]
+
+
+ROWS = (
+    Row("quick", "12 epochs at 131 px, gentle augmentation, Muon"),
+    Row("adamw", "`quick` with AdamW", settings=ADAMW),
+    Row("strong", "`quick` with stronger augmentation", settings=(*STRONG, "learning_rate=0.0015")),
+    Row("adamw-strong", "both", settings=(*ADAMW, *STRONG)),
+    Row(
+        "adamw-strong-b48",
+        "both, and batches of 48",
+        settings=(*STRONG, "optimizer=adamw", "learning_rate=0.001", "batch=48", "ema=0.999"),
+    ),
+    Row("scratch", "30 epochs at 131 px, 5 at 163, 5 at 227", recipe="scratch"),
+    Row(
+        "wide",
+        "three quarters of the paper's widths, 30 epochs at 131 px",
+        recipe="scratch",
+        settings=(*SMALL, "epochs=30", "network.width=0.75"),
+    ),
+)
+
+
+def train(row: Row, runs: Path, data: Path) -> None:
+    """Train the seeds of a row that are missing or were stopped."""
+    for seed in row.seeds:
+        out = runs / f"{row.name}-{seed}"
+        if (out / LAST).exists():
+            progress = checkpoint.describe(out / LAST)
+            if progress.progress["epoch"] >= progress.recipe["epochs"]:
+                continue
+        command = [sys.executable, "-m", "mien", *row.command(str(runs), seed, str(data))]
+        subprocess.run([*command, *(["--resume"] if (out / LAST).exists() else [])], check=True)
+
+
+def gather(row: Row, runs: Path) -> dict[str, Any] | None:
+    """What the finished seeds of a row have measured with the weights of their best epoch, or None without any."""
+    found, config = [], None
+    for seed in row.seeds:
+        run = runs / f"{row.name}-{seed}"
+        if not (run / BEST).exists():
+            continue
+        described = checkpoint.describe(run / LAST)
+        if described.progress["epoch"] < described.recipe["epochs"]:
+            continue
+        record = dict(described.history[described.progress["best_epoch"]])
+        found.append({"seed": seed, **record})
+        config = described.network
+    if config is None:
+        return None
+    kept = ("held_loss", "validation_accuracy", "validation_macro_f1", "validation_ece")
+    return {
+        "name": row.name,
+        "says": row.says,
+        "protocol": found[0]["protocol"],
+        "seeds": [one["seed"] for one in found],
+        **{name: [one[name] for one in found] for name in kept},
+        "train_loss": [one["train_loss"] for one in found],
+        "multiply_adds": multiply_adds(config),
+        "parameters": sum(p.numel() for p in AlexNet(config).parameters()),
+        "input_size": config.input_size,
+        "command": shlex.join(["mien", *row.command("runs/ablation", found[0]["seed"])]),
+    }
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The table, its commands below it."""
+    figures = ("accuracy, %", "macro-F1, %", "ECE, %", "input", "weights, M", "multiply-adds, M")
+    heads = ("row", "what it is", "protocol", "seeds", *figures)
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    for row in rows:
+        cells = [
+            f"`{row['name']}`",
+            row["says"],
+            f"`{row['protocol']}`",
+            str(len(row["seeds"])),
+            *(spread(row[f"validation_{name}"]) for name in ("accuracy", "macro_f1", "ece")),
+            str(row["input_size"]),
+            f"{row['parameters'] / 1e6:.1f}",
+            f"{row['multiply_adds'] / 1e6:,.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    commands = [f"# {row['name']}\n{row['command']}" for row in rows]
+    return "\n".join([*lines, "", "```sh", *commands, "```", ""])
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean in per cent, with the standard deviation where there are several."""
+    mean = f"{100 * statistics.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {100 * statistics.stdev(values):.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/fer2013/trainval.parquet"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--rows", nargs="*", choices=[row.name for row in ROWS], help="default: all")
+    parser.add_argument("--run", action="store_true", help="train what is missing")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--markdown", type=Path)
+    args = parser.parse_args()
+    rows = [row for row in ROWS if not args.rows or row.name in args.rows]
+    if args.run:
+        for row in rows:
+            train(row, args.runs, args.data)
+    found = [one for one in (gather(row, args.runs) for row in rows) if one is not None]
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    text = markdown(found)
+    if args.markdown:
+        args.markdown.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Teachers: trained networks whose answers a student learns from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mien.errors import ConfigError
+from mien.training.checkpoint import BEST, load_network
+from mien.training.network import AlexNet
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network in evaluation mode, the temperature of its answers, and what a student's checkpoint says of it."""
+
+    network: AlexNet
+    temperature: float
+    record: dict[str, Any]
+
+
+def load_teachers(paths: Sequence[Path], classes: Sequence[str]) -> list[Teacher]:
+    """Checkpoints (files, or folders of runs) as teachers. Raises ConfigError where one answers for other classes."""
+    teachers = []
+    for path in paths:
+        description, network = load_network(path)
+        if description.classes != tuple(classes):
+            raise ConfigError(f"the teacher {path} knows {', '.join(description.classes)}, not {', '.join(classes)}")
+        file = path / BEST if path.is_dir() else path
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        laid_out = network.requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        teachers.append(
+            Teacher(laid_out, description.temperature, {"file": f"{file.parent.name}/{file.name}", "sha256": digest})
+        )
+    return teachers

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from mien.emotions import EMOTIONS
+from mien.errors import ConfigError
+from mien.training.augment import Augmentation, Augmenter
+from mien.training.network import AlexNet, AlexNetConfig
+from mien.training.objectives import Supervised, barlow_twins
+from mien.training.teachers import Teacher, load_teachers
+
+STILL = Augmentation(flip=0, rotation=0, scale=0, shift=0, brightness=0, contrast=0, blur=0, noise=0, erasing=0)
+CONFIG = AlexNetConfig(input_size=67, width=0.1, hidden=(8, 8), dropout=0.0)
+
+
+def network(seed: int) -> AlexNet:
+    torch.manual_seed(seed)
+    return AlexNet(CONFIG).eval()
+
+
+def test_teachers_answers_are_mixed_into_the_targets() -> None:
+    student, *teachers = (network(seed) for seed in range(3))
+    torch.nn.init.normal_(teachers[0].last.weight)
+    faces, labels = torch.rand(4, 1, 48, 48), torch.eye(7)[:4]
+    taught_by = [Teacher(one, temperature, {}) for one, temperature in zip(teachers, (1.0, 2.0), strict=True)]
+    augment = Augmenter(STILL, 67)
+    seen = (augment(faces, labels)[0] - CONFIG.mean) / CONFIG.std
+    with torch.no_grad():
+        answers = (teachers[0](seen).softmax(1) + (teachers[1](seen) / 2).softmax(1)) / 2
+        expected = functional.cross_entropy(student(seen), 0.25 * labels + 0.75 * answers)
+        loss = Supervised(CONFIG, augment, teachers=taught_by, teach=0.75)(student, faces, labels)
+    assert float(loss) == pytest.approx(float(expected), abs=1e-5)
+    assert float(loss) != pytest.approx(float(Supervised(CONFIG, augment)(student, faces, labels).detach()), abs=1e-5)
+
+
+def test_barlow_twins_is_least_where_outputs_agree_and_differ_from_each_other() -> None:
+    assert float(barlow_twins(torch.eye(5))) == 0
+    assert float(barlow_twins(torch.zeros(5, 5))) == pytest.approx(5)
+    assert float(barlow_twins(torch.ones(5, 5))) == pytest.approx(0.005 * 20)
+
+
+def test_teachers_answer_for_the_same_classes_and_do_not_learn(trained: Path) -> None:
+    (teacher,) = load_teachers([trained], EMOTIONS)
+    assert not any(p.requires_grad for p in teacher.network.parameters())
+    assert teacher.record["file"].endswith("best.safetensors")
+    assert "/" not in teacher.record["file"].removesuffix("/best.safetensors")
+    with pytest.raises(ConfigError, match=r"knows anger.* not calm, glad"):
+        load_teachers([trained], ("calm", "glad"))
