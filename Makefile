@@ -38,12 +38,17 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-# A run that was stopped goes on where it stood.
+# A teacher, another of half the widths, and a student that begins with the first and learns from both. A run that was
+# stopped goes on where it stood; one that is done is left as it is.
+resumed = $(if $(wildcard $(1)/last.safetensors),--resume)
 model: $(VENV)/.dev
-	mkdir -p $(dir $(MODEL))
-	$(BIN)/mien train --data $(DATA) --drop-leaks --out $(RUN) $(if $(wildcard $(RUN)/last.safetensors),--resume)
+	mkdir -p $(dir $(MODEL)) docs/results
+	$(BIN)/mien train --data $(DATA) --drop-leaks --seed 0 --out $(RUN)-teacher $(call resumed,$(RUN)-teacher)
+	$(BIN)/mien train --data $(DATA) --drop-leaks --seed 1 --set network.width=0.5 --out $(RUN)-half \
+	  $(call resumed,$(RUN)-half)
+	$(BIN)/mien distill $(RUN)-teacher $(RUN)-half --init $(RUN)-teacher --data $(DATA) --drop-leaks --seed 2 \
+	  --out $(RUN) $(call resumed,$(RUN))
 	$(BIN)/mien export $(RUN) --int8 --data $(DATA) --model-version $(VERSION) -o $(MODEL)
-	mkdir -p docs/results
 	$(BIN)/mien evaluate $(MODEL) --data $(DATA) --protocol all --json > docs/results/shipped.json.part
 	mv docs/results/shipped.json.part docs/results/shipped.json
 	$(BIN)/python scripts/model_card.py docs/results/shipped.json $(MODEL)

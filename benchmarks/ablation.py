@@ -31,8 +31,6 @@ STRONG = (
     "augmentation.noise=0.03",
 )
 ADAMW = ("optimizer=adamw", "learning_rate=0.0015")
-SMALL = ("sizes=", "size_epochs=", "network.input_size=131")
-"""All epochs at one small input."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,32 @@ ROWS = (
         "both, and batches of 48",
         settings=(*STRONG, "optimizer=adamw", "learning_rate=0.001", "batch=48", "ema=0.999"),
     ),
-    Row("scratch", "30 epochs at 131 px, 5 at 163, 5 at 227", recipe="scratch"),
+    Row("half", "half the paper's widths, 30 epochs", "scratch", ("network.width=0.5",), seeds=(1,)),
+    Row("scratch", "three quarters of the paper's widths, 30 epochs", "scratch"),
     Row(
-        "wide",
-        "three quarters of the paper's widths, 30 epochs at 131 px",
-        recipe="scratch",
-        settings=(*SMALL, "epochs=30", "network.width=0.75"),
+        "progressive",
+        "`half`, then 5 epochs at 163 px and 5 at 227",
+        "scratch",
+        ("network.width=0.5", "network.input_size=227", "epochs=40", "sizes=131,163", "size_epochs=30,5"),
+    ),
+    Row(
+        "distilled",
+        "begun with `scratch`, taught by it and `half`",
+        "distill",
+        seeds=(2,),
+        teachers=("scratch-0", "half-1"),
+        init="scratch-0",
+    ),
+    Row("fer2013", "the original labels, half widths, 20 epochs", "fer2013", ("network.width=0.5", "epochs=20")),
+    Row(
+        "canonical",
+        "row 0: the paper's AlexNet, AdamW, 6 epochs at 131 px, 2 at 227",
+        "scratch",
+        (
+            *ADAMW,
+            *("network.width=1", "network.hidden=4096,4096", "network.pool=6", "network.dropout=0.5"),
+            *("network.input_size=227", "sizes=131", "size_epochs=6", "epochs=8", "save_minutes=10"),
+        ),
     ),
 )
 

@@ -47,6 +47,7 @@ def distill(
         recipe,
         default="distill",
         resumed=out if resume else None,
+        init=init,
         network=network,
         epochs=epochs,
         seed=seed,

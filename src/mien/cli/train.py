@@ -22,7 +22,7 @@ def train(
         typer.Option(
             help="scratch (full), quick (minutes), finetune (with --init), fer2013 (the original labels) or pretrain "
             "(without labels).",
-            show_default="scratch; with --resume, the run's own",
+            show_default="scratch; with --init, finetune; with --resume, the run's own",
         ),
     ] = None,
     network: training.Network = None,
@@ -48,8 +48,9 @@ def train(
     """
     chosen = training.choose(
         recipe,
-        default="scratch",
+        default="scratch" if init is None else "finetune",
         resumed=out if resume else None,
+        init=init,
         network=network,
         epochs=epochs,
         seed=seed,

@@ -66,12 +66,16 @@ def choose(
     *,
     default: str,
     resumed: Path | None,
+    init: str | None,
     network: str | None,
     epochs: int | None,
     seed: int | None,
     settings: Sequence[str] | None,
 ) -> Recipe:
-    """The recipe of this name, by default that of the run to resume or the command's own, with what was set."""
+    """The recipe of this name, by default that of the run to resume or the command's own, with what was set.
+
+    Its network is the named one, or the one that fits the weights to begin with.
+    """
     from dataclasses import replace
 
     from mien.training.checkpoint import LAST, describe
@@ -84,6 +88,10 @@ def choose(
         recipe = named_recipe(name or default)
     if network is not None:
         recipe = replace(recipe, network=named_network(network))
+    elif init is not None and resumed is None:
+        from mien.training.initial import network_of
+
+        recipe = replace(recipe, network=network_of(init))
     shorthand = [f"{field}={value}" for field, value in (("epochs", epochs), ("seed", seed)) if value is not None]
     return with_settings(recipe, [*shorthand, *(settings or [])])
 

@@ -171,7 +171,7 @@ def _initialise(module: nn.Module) -> None:
 NETWORKS: Final = MappingProxyType(
     {
         "alexnet": AlexNetConfig(pool=6),
-        "alexnet-compact": AlexNetConfig(width=0.5, pool=3, hidden=(512, 512), dropout=0.3),
+        "alexnet-compact": AlexNetConfig(input_size=131, width=0.75, pool=3, hidden=(512, 512), dropout=0.3),
         "alexnet-torchvision": AlexNetConfig(
             filters=(64, 192, 384, 256, 256), padding=2, pool=6, mean=0.449, std=0.226
         ),
