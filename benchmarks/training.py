@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.training.augment import Augmenter
+from mien.training.loop import precision_of
 from mien.training.network import named_network
 from mien.training.objectives import Objective, Supervised, as_input
 from mien.training.recipes import Recipe, scratch
@@ -33,7 +34,7 @@ class Steps:
 
     def __init__(self, recipe: Recipe, accelerator: str) -> None:
         self.recipe = recipe
-        self.fabric = Fabric(accelerator=accelerator, devices=1, precision="bf16-mixed")
+        self.fabric = Fabric(accelerator=accelerator, devices=1, precision=precision_of(recipe, accelerator))
         self.state = TrainingState.begin(recipe.network, recipe)
         self.fabric.to_device(self.state.averaged)
         self.model, self.optimizer = self.fabric.setup(self.state.network, self.state.optimizer)
@@ -63,8 +64,8 @@ class Steps:
             self.fabric.backward(loss)
             self.fabric.clip_gradients(self.model, self.optimizer, max_norm=1.0)
             self.optimizer.step()
-            self.state.progress.updates += 1
             self.state.average(self.recipe.ema)
+            self.state.progress.updates += 1
             loss.item()  # waits for the device
         return batch * steps / (time.perf_counter() - began)
 

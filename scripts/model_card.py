@@ -36,7 +36,7 @@ PAPER = AlexNetConfig(in_channels=3, classes=1000, groups=2)
 MOST_APART = 0.005
 """How far an accuracy may lie from the model's own card: int8 rounds otherwise on another processor, by few faces."""
 
-TOLD = {"source", "fingerprint", "learned", "held_back", "protocol"}
+TOLD = {"source", "fingerprint", "learned", "held_back", "protocol", "leaked", "min_share"}
 """What the model's card must say of its data."""
 
 SPLITS = {
@@ -69,10 +69,9 @@ def write_card(evaluation: Path, model: Path) -> str:
         "commit": f"commit `{card.source[:7]}` trained it" if card.source else "not recorded",
         "licence": card.licence,
         "learned_from": learned_from,
+        "rows": rows(card.data),
         "source": card.data["source"],
         "fingerprint": card.data["fingerprint"][:12],
-        "learned": f"{card.data['learned']:,}",
-        "held_back": f"{card.data['held_back']:,}",
         "origin": origin(card.data),
         "notes": notes.read_text(encoding="utf-8").strip() + "\n\n" if notes.is_file() else "",
         **network_values(card),
@@ -154,6 +153,24 @@ def differences(network: AlexNet) -> list[str]:
             pair = ("-".join(map(str, each)) if isinstance(each, list) else each for each in (value, paper[field]))
             found.append(said.get(field, f"{field} {{0}} for {{1}}").format(*pair))
     return found
+
+
+def rows(data: Mapping[str, Any]) -> str:
+    """Which rows were learned from, by which labels."""
+    by, left_out = "their original labels", ""
+    if data["protocol"] != "fer2013":
+        by = "FER+ votes"
+        left_out = (
+            f" Faces of which {percent(1 - data['min_share'])} % or\nmore of the votes say contempt, unknown or "
+            "not-a-face were left out."
+        )
+    leaks = "without any row whose pixels\nstand in validation or test as well"
+    if data["leaked"]:
+        leaks = (
+            f"**of which {data['leaked']:,} stand in\nvalidation or test as well, which flatters every figure here**"
+        )
+    counts = f"{data['learned']:,} faces were learned from, {data['held_back']:,} were held back"
+    return f"with {by}, {leaks}: {counts}.{left_out}"
 
 
 def origin(data: Mapping[str, Any]) -> str:

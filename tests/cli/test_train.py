@@ -10,61 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from .conftest import TINY, assert_one_line_error, mien
+
 pytest.importorskip("torch")
-
-TINY = [
-    item
-    for setting in (
-        "network.input_size=67",
-        "network.width=0.1",
-        "network.hidden=16,16",
-        "epochs=1",
-        "batch=16",
-        "holdback=0.1",
-    )
-    for item in ("--set", setting)
-]
-
-
-def mien(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mien", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
-
-
-def assert_one_line_error(result: subprocess.CompletedProcess[str], *parts: str) -> None:
-    assert result.returncode == 2, result.stderr
-    assert "Traceback" not in result.stderr
-    *before, last = result.stderr.strip().splitlines()
-    assert all(line.startswith(("warning:", "left out")) for line in before)
-    for part in parts:
-        assert part in last
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Class folders of plain faces, bright ones happy and dark ones sad, one of them in training and validation."""
-    root = tmp_path_factory.mktemp("faces")
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 24), ("val", 6)):
-        for name, level in (("happy", 180), ("sad", 70)):
-            (root / split / name).mkdir(parents=True)
-            for i in range(count):
-                face = rng.normal(level, 20, (48, 48)).clip(0, 255).astype(np.uint8)
-                Image.fromarray(face).save(root / split / name / f"{i}.png")
-    (root / "val" / "sad" / "leak.png").write_bytes((root / "train" / "sad" / "0.png").read_bytes())
-    return root
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, folders: Path) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "one"
-    result = mien("train", "--data", folders, "--out", out, "--drop-leaks", *TINY)
-    assert result.returncode == 0, result.stderr
-    assert "left out 1 training faces" in result.stderr
-    assert "epoch 1" in result.stderr
-    assert "validation" in result.stderr
-    assert result.stdout == ""
-    return out
 
 
 def test_a_leak_is_warned_of_and_the_remedy_named(folders: Path, tmp_path: Path) -> None:
@@ -171,3 +119,29 @@ def test_what_is_no_checkpoint_is_one_line(tmp_path: Path, folders: Path) -> Non
 
 def test_int8_without_data_is_one_line(run: Path, tmp_path: Path) -> None:
     assert_one_line_error(mien("export", run, "--int8", "--out", tmp_path / "m.onnx"), "calibrated on training faces")
+
+
+def test_fine_tuning_begins_with_what_fits_and_says_so(run: Path, folders: Path, tmp_path: Path) -> None:
+    out = tmp_path / "own"
+    tuned = ("train", "--init", run, "--data", folders, "--own-classes", "--drop-leaks", "--out", out)
+    few = ("--set", "epochs=1", "--set", "batch=16", "--set", "freeze=2")
+    result = mien(*tuned, *few)
+    assert result.returncode == 0, result.stderr
+    assert "begins with 19 tensors of one/best.safetensors, at random: classifier.6.weight" in result.stderr
+    again = mien(*tuned, "--recipe", "finetune", *few, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert_one_line_error(mien("train", "--recipe", "finetune", "--data", folders), "--init")
+    assert_one_line_error(mien(*tuned[:2], "nowhere.onnx", *tuned[3:]), "nowhere.onnx")
+
+
+def test_what_was_trained_without_labels_answers_nothing_but_begins_a_training(folders: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pretrained"
+    result = mien("train", "--recipe", "pretrain", "--data", folders, "--out", out, "--set", "network.classes=9", *TINY)
+    assert result.returncode == 0, result.stderr
+    for command in (("evaluate", out, "--data", folders), ("export", out, "--out", tmp_path / "p.onnx")):
+        refused = mien(*command)
+        assert refused.returncode != 0
+        assert "begin a training with it" in refused.stderr.splitlines()[-1]
+    begun = mien("train", "--recipe", "scratch", "--init", out, "--data", folders, "--out", tmp_path / "on", *TINY)
+    assert begun.returncode == 0, begun.stderr
+    assert "begins with 19 tensors of pretrained" in begun.stderr

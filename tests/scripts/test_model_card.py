@@ -29,8 +29,10 @@ DATA = {
     "learned": 1234,
     "held_back": 56,
     "protocol": "ferplus",
+    "leaked": 0,
+    "min_share": 0.5,
 }
-COMPACT = {"width": 0.5, "pool": 3, "hidden": [512, 512], "dropout": 0.3}
+COMPACT = {"input_size": 131, "width": 0.75, "pool": 3, "hidden": [512, 512], "dropout": 0.3}
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +119,11 @@ def test_network_and_data_are_those_of_the_models_card(
 ) -> None:
     evaluation = write_figures(tmp_path / "e.json", *LINES)
     text = script.write_card(evaluation, model)
-    assert "`alexnet-compact`: 48-128-192-192-128 filters, 512-512-7 fully connected, at 227x227; 1.8 M" in text
-    assert "0.26 G multiply-adds" in text
+    assert "`alexnet-compact`: 72-192-288-288-192 filters, 512-512-7 fully connected, at 131x131; 3.2 M" in text
+    assert "0.17 G multiply-adds" in text
     assert "`faces.csv`, fingerprint `0123456789ab`" in text
-    assert "1,234 faces were learned from, 56 were held back" in text
+    assert "without any row whose pixels\nstand in validation" in text
+    assert "1,234 faces were learned from, 56 were held back. Faces of which 50.0 %" in text
     assert "temperature 0.75" in text
     assert "commit `feedbee`" in text
     assert rows(text, "quantisation") == [["quantisation", "none"]]
@@ -159,6 +162,15 @@ def test_the_differences_from_2012_follow_from_the_config(script: ModuleType) ->
         assert words in compact
 
 
+def test_leaked_faces_and_original_labels_are_told(script: ModuleType, brightness_model: Path, tmp_path: Path) -> None:
+    data = {**DATA, "protocol": "fer2013", "leaked": 7}
+    text = script.write_card(
+        write_figures(tmp_path / "e.json", *LINES), write_model(brightness_model, tmp_path / "3.onnx", data=data)
+    )
+    assert "with their original labels, **of which 7 stand in" in text
+    assert "say contempt" not in text
+
+
 def test_notes_of_the_model_are_taken_along(script: ModuleType, model: Path, tmp_path: Path) -> None:
     evaluation = write_figures(tmp_path / "e.json", *LINES)
     (tmp_path / "made-2-float32.md").write_text("## Of another\n", encoding="utf-8")
@@ -188,7 +200,9 @@ def test_figures_that_are_not_this_models_are_refused(
     stale = {"ferplus/validation": {"accuracy": LINES[1]["accuracy"] + 0.01}}
     with pytest.raises(DataError, match="evaluate anew"):
         script.write_card(path, write_model(brightness_model, tmp_path / "stale.onnx", metrics=stale))
-    with pytest.raises(ModelError, match="does not tell fingerprint, held_back, learned, protocol, source"):
+    with pytest.raises(
+        ModelError, match="does not tell fingerprint, held_back, leaked, learned, min_share, protocol, source"
+    ):
         script.write_card(path, write_model(brightness_model, tmp_path / "bare.onnx", data={}))
 
 

@@ -171,7 +171,7 @@ def test_three_channels_take_torchvision_kernels_as_they_are(
 def test_what_does_not_fit_is_refused_with_what_would(
     reference: tuple[nn.Sequential, Path], striped: FaceDataset
 ) -> None:
-    with pytest.raises(ModelError, match=r"8-24-16-8-16 .* 3 chan.* 48-128-192-192-128 .*filters=8,24,16,8,16 "):
+    with pytest.raises(ModelError, match=r"8-24-16-8-16 .* 3 chan.* 72-192-288-288-192 .*filters=8,24,16,8,16 "):
         initialise(fresh(named_network("alexnet-compact")), str(reference[1]), striped.faces)
 
 

@@ -15,10 +15,11 @@ import torch
 from safetensors.numpy import load_file
 
 from mien.data.dataset import FaceDataset
-from mien.errors import ConfigError
+from mien.errors import ConfigError, DataError, ModelError
 from mien.training import checkpoint, loop
 from mien.training.checkpoint import BEST, LAST
 from mien.training.loop import learning_rate, train
+from mien.training.material import gather
 from mien.training.recipes import Recipe, scratch, with_settings
 from mien.training.state import TrainingState
 
@@ -161,7 +162,7 @@ def test_a_run_can_be_resumed_from_its_very_start(
     assert_equal_files(tmp_path / "run" / LAST, trained / LAST)
 
 
-@pytest.mark.parametrize("optimizer", ["muon", "sgd"])
+@pytest.mark.parametrize("optimizer", ["muon", "adamw", "sgd"])
 def test_a_run_stopped_between_any_steps_ends_alike_with_all_that_a_recipe_can_ask(
     tmp_path: Path, striped: FaceDataset, trained: Path, optimizer: str
 ) -> None:
@@ -215,8 +216,12 @@ def test_frozen_convolutions_keep_weights_and_statistics(tmp_path: Path, striped
     assert any(name.startswith("classifier") for name in changed)
 
 
-def test_the_best_epoch_is_one_at_the_final_size(tmp_path: Path, striped: FaceDataset) -> None:
-    settings = [*TINY_SETTINGS, "network.pool=1", "sizes=83", "size_epochs=2", "learning_rate=0.0000001"]
+def test_the_best_epoch_is_one_at_the_final_size(
+    tmp_path: Path, striped: FaceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(loop, "judge", lambda *_: {"held_loss": next(losses), "temperature": 1.0})
+    settings = [*TINY_SETTINGS, "network.pool=1", "sizes=83", "size_epochs=2", "patience=1"]
     best = train(striped, with_settings(scratch(), settings), tmp_path / "run", accelerator="cpu")
     description = checkpoint.describe(best)
     assert description.progress["best_epoch"] == 2
@@ -226,8 +231,12 @@ def test_the_best_epoch_is_one_at_the_final_size(tmp_path: Path, striped: FaceDa
 def test_without_labels_it_learns_to_know_faces_again(tmp_path: Path, striped: FaceDataset) -> None:
     settings = [*TINY_SETTINGS, "labels=none", "network.classes=12", "holdback=0"]
     best = train(striped, with_settings(scratch(), settings), tmp_path / "run", accelerator="cpu")
-    description, network = checkpoint.load_network(best)
+    description, network = checkpoint.load_network(best, to_answer=False)
     assert network.config.classes == 12
+    with pytest.raises(ModelError, match="answers nothing"):
+        checkpoint.load_network(best)
+    with pytest.raises(DataError, match="at least one batch"):
+        gather(striped.take(np.arange(12)), with_settings(scratch(), settings))
     losses = [record["train_loss"] for record in description.history]
     assert losses[-1] < losses[0]
 

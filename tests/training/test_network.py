@@ -59,7 +59,7 @@ def test_pooling_overlaps_and_batch_normalisation_follows_each_convolution() -> 
 def test_each_network_answers_with_its_classes(name: str, channels: int, groups: int) -> None:
     config = dataclasses.replace(named_network(name), in_channels=channels, groups=groups, classes=5)
     faces = prepare(torch.rand(2, 1, 48, 48), config)
-    assert faces.shape == (2, channels, 227, 227)
+    assert faces.shape == (2, channels, config.input_size, config.input_size)
     assert AlexNet(config).eval()(faces).shape == (2, 5)
 
 

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch.nn import functional
 
-from mien.emotions import EMOTIONS
-from mien.errors import ConfigError
 from mien.training.augment import Augmentation, Augmenter
 from mien.training.network import AlexNet, AlexNetConfig
 from mien.training.objectives import Supervised, barlow_twins
-from mien.training.teachers import Teacher, load_teachers
+from mien.training.teachers import Teacher
 
 STILL = Augmentation(flip=0, rotation=0, scale=0, shift=0, brightness=0, contrast=0, blur=0, noise=0, erasing=0)
 CONFIG = AlexNetConfig(input_size=67, width=0.1, hidden=(8, 8), dropout=0.0)
@@ -41,12 +37,3 @@ def test_barlow_twins_is_least_where_outputs_agree_and_differ_from_each_other() 
     assert float(barlow_twins(torch.eye(5))) == 0
     assert float(barlow_twins(torch.zeros(5, 5))) == pytest.approx(5)
     assert float(barlow_twins(torch.ones(5, 5))) == pytest.approx(0.005 * 20)
-
-
-def test_teachers_answer_for_the_same_classes_and_do_not_learn(trained: Path) -> None:
-    (teacher,) = load_teachers([trained], EMOTIONS)
-    assert not any(p.requires_grad for p in teacher.network.parameters())
-    assert teacher.record["file"].endswith("best.safetensors")
-    assert "/" not in teacher.record["file"].removesuffix("/best.safetensors")
-    with pytest.raises(ConfigError, match=r"knows anger.* not calm, glad"):
-        load_teachers([trained], ("calm", "glad"))

@@ -143,12 +143,12 @@ def _open_model(model: str | None, threads: int | None) -> tuple[str, tuple[str,
 
 def _open_checkpoint(path: Path, threads: int | None) -> tuple[str, tuple[str, ...], Predict]:
     try:
-        from mien.training.checkpoint import describe, predict_faces
+        from mien.training.checkpoint import describe_model, predict_faces
     except ModuleNotFoundError as error:
         raise MissingExtraError("evaluating a checkpoint", "train") from error
     if threads is not None:
         raise ConfigError("--threads is for ONNX models; for a checkpoint set the environment variable OMP_NUM_THREADS")
-    return str(path), describe(path).classes, lambda faces, done: predict_faces(path, faces, progress=done)[1]
+    return str(path), describe_model(path).classes, lambda faces, done: predict_faces(path, faces, progress=done)[1]
 
 
 def _read(path: Path, split: SplitChoice, classes: tuple[str, ...], *, skip_bad: bool) -> FaceDataset:

@@ -59,6 +59,8 @@ def train(
     if show_recipe:
         training.show(chosen)
         return
+    if (chosen.name == "finetune" or chosen.freeze) and init is None and not resume:
+        raise ConfigError("fine-tuning and frozen convolutions need weights that are there: name them with --init")
     if data is None:
         raise ConfigError("--data is missing: name the labelled faces to train on")
     dataset = read_dataset(data, own_classes=own_classes, skip_bad=skip_bad)

@@ -15,6 +15,7 @@ from mien.cli.console import progress, stderr
 
 if TYPE_CHECKING:
     from mien.data.dataset import FaceDataset
+    from mien.training.checkpoint import Description
     from mien.training.loop import Step
     from mien.training.recipes import Recipe
 
@@ -79,19 +80,21 @@ def choose(
     from dataclasses import replace
 
     from mien.training.checkpoint import LAST, describe
+    from mien.training.initial import network_of
     from mien.training.network import named_network
     from mien.training.recipes import Recipe, named_recipe, with_settings
 
-    if name is None and resumed is not None:
-        recipe = Recipe.from_dict(describe(resumed / LAST).recipe)
-    else:
-        recipe = named_recipe(name or default)
+    before = None if resumed is None else Recipe.from_dict(describe(resumed / LAST).recipe)
+    recipe = before if before is not None and name is None else named_recipe(name or default)
+    features = recipe.network.classes
     if network is not None:
         recipe = replace(recipe, network=named_network(network))
-    elif init is not None and resumed is None:
-        from mien.training.initial import network_of
-
-        recipe = replace(recipe, network=network_of(init))
+    elif before is not None:
+        recipe = replace(recipe, network=before.network)
+    elif init is not None:
+        recipe = replace(recipe, network=replace(network_of(init), dropout=recipe.network.dropout))
+    if recipe.labels == "none":  # the last layer holds features then, as many as the recipe says
+        recipe = replace(recipe, network=replace(recipe.network, classes=features, dropout=0.0))
     shorthand = [f"{field}={value}" for field, value in (("epochs", epochs), ("seed", seed)) if value is not None]
     return with_settings(recipe, [*shorthand, *(settings or [])])
 
@@ -136,6 +139,7 @@ def run(dataset: FaceDataset, recipe: Recipe, out: Path, **how: Any) -> None:
                 out,
                 **how,
                 commit=_commit(),
+                on_begin=watch.begin,
                 on_step=watch.step,
                 on_epoch=watch.epoch,
             )
@@ -151,6 +155,13 @@ class _Watch:
 
     def __init__(self, bar: Progress, task: TaskID) -> None:
         self.bar, self.task, self.judged = bar, task, ""
+
+    def begin(self, described: Description) -> None:
+        begun = described.data.get("init")
+        if begun is None:
+            return
+        fresh = f", at random: {', '.join(begun['fresh'])}" if begun["fresh"] else ""
+        stderr.print(f"begins with {begun['taken']} tensors of {begun['source']}{fresh}", markup=False, soft_wrap=True)
 
     def step(self, step: Step) -> None:
         self.bar.update(

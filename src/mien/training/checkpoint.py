@@ -38,7 +38,7 @@ class Description:
 
     classes      names of the outputs, in their order
     recipe       the whole recipe, the network's config within it
-    data         source, fingerprint and counts of what it was trained on
+    data         what it was trained on: source, fingerprint, counts, leaked faces; who taught it; what it began with
     progress     where the run stands: epoch, step within it, sums of the running epoch
     history      a record an epoch, as metrics.jsonl holds them
     temperature  of the last finished epoch, fitted on the held-back faces; the logits are to be divided by it
@@ -83,6 +83,18 @@ def describe(path: Path) -> Description:
     return _read(path, None)[0]
 
 
+def describe_model(path: Path) -> Description:
+    """As `describe`, of a checkpoint that is to answer. Raises ModelError where it was trained without labels."""
+    description = describe(path)
+    _answers(description, path)
+    return description
+
+
+def _answers(description: Description, path: Path) -> None:
+    if description.recipe.get("labels") == "none":
+        raise ModelError(f"{path} was trained without labels and answers nothing: begin a training with it, by --init")
+
+
 def load(path: Path, *, prefix: str = "") -> tuple[Description, dict[str, Tensor]]:
     """Description and tensors, those under a prefix only. A folder stands for its best.safetensors.
 
@@ -114,9 +126,14 @@ def _described(values: dict[str, Any]) -> Description:
     return Description(**{**values, "classes": tuple(values["classes"]), "history": tuple(values["history"])})
 
 
-def load_network(path: Path) -> tuple[Description, AlexNet]:
-    """The averaged network of a checkpoint, in evaluation mode on the CPU. Raises ModelError where it does not fit."""
+def load_network(path: Path, *, to_answer: bool = True) -> tuple[Description, AlexNet]:
+    """The averaged network of a checkpoint, in evaluation mode on the CPU.
+
+    Raises ModelError where it does not fit, and where it is to answer but was trained without labels.
+    """
     description, tensors = load(path, prefix="model.")
+    if to_answer:
+        _answers(description, path)
     try:
         network = AlexNet(description.network)
     except (ConfigError, KeyError, TypeError) as error:

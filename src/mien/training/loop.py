@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from mien.data.audit import fingerprint
+from mien.data.audit import fingerprint, leaks
 from mien.data.dataset import FaceDataset
 from mien.errors import ConfigError
 from mien.evaluation.calibration import apply_temperature, fit_temperature
@@ -38,7 +38,7 @@ from mien.training.network import AlexNet, AlexNetConfig
 from mien.training.objectives import BarlowTwins, Objective, Supervised
 from mien.training.recipes import Recipe
 from mien.training.state import TrainingState
-from mien.training.teachers import Teacher, load_teachers
+from mien.training.teachers import Teacher, load_teachers, taught
 
 LEAST_FITTED: Final = 100
 """Held-back faces that it takes to fit a temperature; with fewer it stays 1."""
@@ -67,6 +67,7 @@ def train(
     accelerator: str = "auto",
     devices: int = 1,
     commit: str | None = None,
+    on_begin: Callable[[Description], None] = lambda _: None,
     on_step: Callable[[Step], None] = lambda _: None,
     on_epoch: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> Path:
@@ -83,29 +84,32 @@ def train(
     described = Description(
         classes=material.classes,
         recipe=recipe.to_dict(),
-        data=_provenance(dataset, material, taught_by),
+        data=_provenance(dataset, material, recipe, taught_by),
         progress={},
         history=(),
         commit=commit,
     )
     state, described = _begin(fabric, recipe, described, out, material, init=init, resume=resume)
-
+    if fabric.is_global_zero:
+        on_begin(described)
     model, optimizer = fabric.setup(state.network, state.optimizer)
     for teacher in taught_by:
         fabric.to_device(teacher.network)
+    held = taught(material.held.targets, material.held.faces, taught_by, recipe.teach)
+    material = dataclasses.replace(material, held=Examples(material.held.faces, held))
     faces, targets = _on_device(fabric, material.learned)
     steps = len(faces) // recipe.batch
     progress = state.progress
     saved_at = time.monotonic()
 
     for epoch in range(progress.epoch, recipe.epochs):
-        if recipe.patience and epoch - 1 - progress.best_epoch >= recipe.patience:
-            break
-        order = _order(material.learned, recipe.seed, epoch)
         network = recipe.network_in(epoch)
         if epoch and network != recipe.network_in(epoch - 1):
-            progress.best = math.inf  # the best epoch is one at the input size of the end
-        objective = _objective(recipe, network, taught_by)
+            progress.best, progress.best_epoch = math.inf, epoch - 1  # the best epoch is one at the final size
+        if recipe.patience and network == recipe.network and epoch - 1 - progress.best_epoch >= recipe.patience:
+            break
+        order = _order(material.learned, recipe.seed, epoch)
+        objective = _objective(recipe, network, taught_by, fabric)
         model.train()
         state.freeze(recipe.freeze if not recipe.thaw or epoch < recipe.thaw else 0)
         speed = _Speed(recipe.batch)
@@ -118,13 +122,7 @@ def train(
                 raise ConfigError(
                     f"the loss is {loss.item()} at epoch {epoch + 1}, step {step + 1}: lower learning_rate"
                 )
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe, epoch + step / steps) * group["rate"]
-            optimizer.zero_grad()
-            fabric.backward(loss)
-            if recipe.clip:
-                fabric.clip_gradients(model, optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
-            optimizer.step()
+            _update(fabric, model, optimizer, loss, rate=learning_rate(recipe, epoch + step / steps), clip=recipe.clip)
             state.average(recipe.ema)
 
             progress.step = step + 1
@@ -158,6 +156,19 @@ def train(
     return out / BEST
 
 
+def _update(
+    fabric: Fabric, model: Any, optimizer: torch.optim.Optimizer, loss: Tensor, *, rate: float, clip: float
+) -> None:
+    """One step of the optimizer down the gradient of the loss."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["rate"]
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    if clip:
+        fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
+    optimizer.step()
+
+
 def _begin(
     fabric: Fabric,
     recipe: Recipe,
@@ -186,12 +197,12 @@ def _begin(
     return state, described
 
 
-def _objective(recipe: Recipe, network: AlexNetConfig, teachers: Sequence[Teacher]) -> Objective:
+def _objective(recipe: Recipe, network: AlexNetConfig, teachers: Sequence[Teacher], fabric: Fabric) -> Objective:
     """What the steps of an epoch minimise, at the input size of that epoch."""
     augment = Augmenter(recipe.augmentation, network.input_size)
     if recipe.labels == "none":
         return BarlowTwins(network, augment)
-    return Supervised(network, augment, recipe.label_smoothing, teachers, recipe.teach)
+    return Supervised(network, augment, recipe.label_smoothing, teachers, recipe.teach, fabric.autocast)
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
@@ -205,8 +216,7 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
 def judge(network: AlexNet, material: Material, config: AlexNetConfig) -> dict[str, Any]:
     """How the averaged network does on held-back and validation faces (those that there are), and its temperature.
 
-    config says at which input size.
-
+    config says at which input size. held_loss is against targets as the run learns from, teachers' answers included.
     The temperature is fitted on the held-back faces that the protocol judges, if they are LEAST_FITTED or more; losses
     are taken before it.
     """
@@ -242,16 +252,19 @@ def _figures(
 def _fabric(recipe: Recipe, accelerator: str, devices: int) -> Fabric:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces each choice of precision
     try:
-        fabric = Fabric(accelerator=accelerator, devices=devices, precision=_precision(recipe, accelerator))
+        fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision_of(recipe, accelerator))
     except (RuntimeError, ValueError, TypeError, ImportError) as error:
         raise ConfigError(f"cannot train on {devices} of {accelerator}: {str(error).splitlines()[0]}") from error
     fabric.launch()
     if recipe.batch % fabric.world_size:
         raise ConfigError(f"batch {recipe.batch} does not divide among {fabric.world_size} ranks")
+    if fabric.world_size > 1 and (recipe.freeze or recipe.labels == "none"):
+        raise ConfigError("frozen convolutions and training without labels work on one device only: --devices 1")
     return fabric
 
 
-def _precision(recipe: Recipe, accelerator: str) -> Literal["bf16-mixed", "16-mixed", "32-true"]:
+def precision_of(recipe: Recipe, accelerator: str) -> Literal["bf16-mixed", "16-mixed", "32-true"]:
+    """The precision that a run trains in: the recipe's, or what the device is good at."""
     if recipe.precision != "auto":
         return recipe.precision
     if accelerator != "cpu" and torch.cuda.is_available():
@@ -293,7 +306,9 @@ class _Speed:
         return self.value
 
 
-def _provenance(dataset: FaceDataset, material: Material, teachers: Sequence[Teacher]) -> dict[str, Any]:
+def _provenance(
+    dataset: FaceDataset, material: Material, recipe: Recipe, teachers: Sequence[Teacher]
+) -> dict[str, Any]:
     return {
         "source": Path(dataset.source).name,
         "fingerprint": fingerprint(dataset),
@@ -301,6 +316,8 @@ def _provenance(dataset: FaceDataset, material: Material, teachers: Sequence[Tea
         "held_back": len(material.held),
         "validation": len(material.validation),
         "protocol": material.protocol,
+        "leaked": int(leaks(dataset).sum()),
+        "min_share": recipe.min_share,
         "teachers": [teacher.record for teacher in teachers],
     }
 

@@ -70,11 +70,7 @@ def gather(dataset: FaceDataset, recipe: Recipe) -> Material:
     learned, _ = _examples(training.take(~held), recipe, votes=votes)
     if recipe.balance:
         learned = dataclasses.replace(learned, draws=_balanced(learned.targets, recipe.balance))
-    if len(learned) < recipe.batch:
-        raise DataError(
-            f"{dataset.source} has {len(learned)} usable training faces, expected at least one "
-            f"batch of {recipe.batch}: lower batch"
-        )
+    _enough(learned, recipe, dataset.source)
     held_examples, usable = _examples(training.take(held), recipe, votes=votes)
     validation = dataset.of_split("validation")
     truth, mask = judged(validation, protocol)
@@ -92,14 +88,24 @@ def _unlabelled(training: FaceDataset, recipe: Recipe, protocol: Protocol) -> Ma
     """All training faces, to learn from without labels; nothing to judge by. A class is a feature of the last layer."""
     classes = tuple(f"feature{index}" for index in range(recipe.network.classes))
     nothing = training.faces[:0]
+    learned = Examples(training.faces, np.zeros((len(training), 1), np.float32))
+    _enough(learned, recipe, training.source)
     return Material(
         classes=classes,
-        learned=Examples(training.faces, np.zeros((len(training), 1), np.float32)),
+        learned=learned,
         held=Examples(nothing, np.zeros((0, len(classes)), np.float32)),
         held_truth=np.zeros(0, np.int64),
         validation=Judged(nothing, np.zeros(0, np.int64)),
         protocol=protocol,
     )
+
+
+def _enough(learned: Examples, recipe: Recipe, source: str) -> None:
+    if len(learned) < recipe.batch:
+        raise DataError(
+            f"{source} has {len(learned)} usable training faces, expected at least one "
+            f"batch of {recipe.batch}: lower batch"
+        )
 
 
 def _balanced(targets: NDArray[np.float32], balance: float) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,7 @@ class Supervised:
 
     With teachers the target is (1 - teach) times the labels plus teach times the teachers' mean probabilities (Hinton,
     Vinyals and Dean, 2015, at temperature 1: the teachers are calibrated). Teachers see the very pixels that the
-    network sees ("function matching", Beyer et al., CVPR 2022).
+    network sees ("function matching", Beyer et al., CVPR 2022), in the precision that autocast gives.
     """
 
     network: AlexNetConfig
@@ -34,6 +35,7 @@ class Supervised:
     label_smoothing: float = 0.0
     teachers: Sequence[Teacher] = ()
     teach: float = 0.5
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __call__(self, model: nn.Module, faces: Tensor, targets: Tensor) -> Tensor:
         """The loss of one batch."""
@@ -46,8 +48,7 @@ class Supervised:
     @torch.no_grad()
     def _taught(self, seen: Tensor) -> Tensor:
         """The mean probabilities (B, C) of the teachers."""
-        device = seen.device.type
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=torch.is_autocast_enabled(device)):
+        with self.autocast():
             answers = [
                 (teacher.network(as_input(seen, teacher.network.config)).float() / teacher.temperature).softmax(1)
                 for teacher in self.teachers

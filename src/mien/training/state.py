@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,11 +25,12 @@ from mien.training.recipes import Recipe
 @dataclass(slots=True)
 class Progress:
     """Where a run stands: the running epoch, its steps done and their summed loss, all updates of the weights so far,
-    and the best epoch so far."""
+    how many of them there were when the frozen convolutions thawed, and the best epoch so far."""
 
     epoch: int = 0
     step: int = 0
     updates: int = 0
+    thawed: int = 0
     loss_sum: float = 0.0
     best: float = math.inf
     best_epoch: int = -1
@@ -53,10 +55,18 @@ class TrainingState:
 
     def freeze(self, convolutions: int) -> None:
         """Hold the first convolutions still, weights and batch statistics alike; the others learn."""
-        met = 0
-        for layer in self.network.features:
-            met += isinstance(layer, nn.Conv2d)
-            layer.requires_grad_(met > convolutions).train(met > convolutions)
+        for layer, number in _numbered(self.network):
+            layer.requires_grad_(number > convolutions).train(number > convolutions)
+        if not convolutions and not self.progress.thawed and self.progress.updates:
+            self.progress.thawed = self.progress.updates
+            self._count_steps()
+
+    def _count_steps(self) -> None:
+        """Tell Muon how many steps each group has learned: it counts them itself, but the frozen ones too."""
+        if not isinstance(self.optimizer, Muon):
+            return
+        for group in self.optimizer.param_groups:
+            group["step"] = self.progress.updates - (self.progress.thawed if group["freezes"] else 0)
 
     def average(self, decay: float) -> None:
         """Move the averaged weights and batch statistics towards the current ones; the decay rises at first."""
@@ -108,9 +118,12 @@ class TrainingState:
         kept, tensors = checkpoint.load(path)
         if kept.data["fingerprint"] != described.data["fingerprint"]:
             raise ConfigError(f"{path} was trained on other data than this: its fingerprint differs")
-        if kept.data.get("teachers", []) != described.data.get("teachers", []):
-            raise ConfigError(f"{path} was taught by other teachers than these")
-        changed = [key for key, value in described.recipe.items() if kept.recipe.get(key) != value]
+        if _hashes(kept) != _hashes(described):
+            raise ConfigError(
+                f"{path} was taught by other teachers than these: resume it with `mien distill` and its own"
+            )
+        before = Recipe.from_dict(kept.recipe).to_dict()  # one of an older Mien lacks the fields that came since
+        changed = [key for key, value in described.recipe.items() if before[key] != value]
         if changed:
             raise ConfigError(f"{path} was trained by another recipe: {', '.join(changed)} differ")
         checkpoint.fill(self.network, _of("raw", tensors), path)
@@ -125,9 +138,8 @@ class TrainingState:
             moments.setdefault(int(index), {})[key] = like
         self.progress, self.history = Progress(**kept.progress), list(kept.history)
         groups = self.optimizer.state_dict()["param_groups"]
-        if isinstance(self.optimizer, Muon):  # it counts its steps in the groups, torch's optimizers beside the moments
-            groups = [{**group, "step": self.progress.updates} for group in groups]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self._count_steps()
         return dataclasses.replace(described, data={**kept.data, **described.data})
 
     def _stamped(self, described: Description) -> Description:
@@ -142,18 +154,37 @@ class TrainingState:
 def _optimizer(network: AlexNet, recipe: Recipe) -> torch.optim.Optimizer:
     """Weight decay is for matrices and kernels only; rate is the group's factor on the recipe's learning rate."""
     inner = {id(p) for p in network.parameters() if p.ndim > 1} - {id(network.first.weight), id(network.last.weight)}
+    trunk = [(p, number <= recipe.freeze) for layer, number in _numbered(network) for p in layer.parameters()]
+    parts = (
+        ([p for p, freezes in trunk if freezes], recipe.trunk_rate, True),
+        ([p for p, freezes in trunk if not freezes], recipe.trunk_rate, False),
+        (list(network.classifier.parameters()), 1.0, False),
+    )
     groups: list[dict[str, Any]] = []
-    for part, rate in ((network.features, recipe.trunk_rate), (network.classifier, 1.0)):
+    for part, rate, freezes in parts:
         for muon, matrices in ((True, True), (False, True), (False, False)):
-            weights = [p for p in part.parameters() if (p.ndim > 1) is matrices and (id(p) in inner) is muon]
+            weights = [p for p in part if (p.ndim > 1) is matrices and (id(p) in inner) is muon]
             decay = recipe.weight_decay if matrices else 0.0
-            groups.append({"params": weights, "weight_decay": decay, "rate": rate, "use_muon": muon})
+            how = {"weight_decay": decay, "rate": rate, "use_muon": muon, "freezes": freezes}
+            if weights:
+                groups.append({"params": weights, **how})
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
     if recipe.optimizer == "muon":
         # use_adjusted_lr makes its steps as long as AdamW's (Liu et al., 2025), so that one learning rate serves both.
         return Muon(groups, use_adjusted_lr=True, adamw_betas=(0.9, 0.999), adamw_eps=1e-8)
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def _numbered(network: AlexNet) -> list[tuple[nn.Module, int]]:
+    """The layers of the trunk, each with the number of its convolution, from 1."""
+    layers = list(network.features)
+    met = itertools.accumulate(isinstance(layer, nn.Conv2d) for layer in layers)
+    return list(zip(layers, met, strict=True))
+
+
+def _hashes(described: Description) -> list[str]:
+    return [teacher["sha256"] for teacher in described.data.get("teachers", [])]
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mien.errors import ConfigError
-from mien.training.checkpoint import BEST, load_network
+from mien.evaluation.calibration import apply_temperature
+from mien.training.checkpoint import BEST, load_network, logits_of
 from mien.training.network import AlexNet
 
 
@@ -31,10 +34,21 @@ def load_teachers(paths: Sequence[Path], classes: Sequence[str]) -> list[Teacher
         description, network = load_network(path)
         if description.classes != tuple(classes):
             raise ConfigError(f"the teacher {path} knows {', '.join(description.classes)}, not {', '.join(classes)}")
-        file = path / BEST if path.is_dir() else path
+        file = (path / BEST if path.is_dir() else path).resolve()
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         laid_out = network.requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         teachers.append(
             Teacher(laid_out, description.temperature, {"file": f"{file.parent.name}/{file.name}", "sha256": digest})
         )
     return teachers
+
+
+def taught(
+    targets: NDArray[np.float32], faces: NDArray[np.uint8], teachers: Sequence[Teacher], teach: float
+) -> NDArray[np.float32]:
+    """Targets (N, C) with the share `teach` of them from the teachers' mean answer to faces (N, 48, 48) uint8."""
+    if not teachers or not len(faces):
+        return targets
+    answers = [apply_temperature(logits_of(teacher.network, faces), teacher.temperature) for teacher in teachers]
+    mixed: NDArray[np.float32] = ((1 - teach) * targets + teach * np.mean(answers, axis=0)).astype(np.float32)
+    return mixed
