@@ -40,8 +40,7 @@ def distill(
 ) -> None:
     """Train AlexNet on labels and on the answers of teachers, who see the same augmented faces.
 
-    `--set teach=0.7` weighs the teachers against the labels. A student may be smaller than its teachers, or as large:
-    one that is taught by several of its own kind comes near to what they reach together.
+    `--set teach=0.7` weighs the teachers against the labels. A student may be smaller than its teachers, or as large.
     """
     chosen = training.choose(
         recipe,

@@ -45,7 +45,7 @@ class Options:
         try:
             return parse_emotion(name)
         except DataError as error:
-            raise DataError(f"{error}; to train on names of your own, ask for own classes") from None
+            raise DataError(f"{error}; to train on names of your own, give --own-classes or own_classes=True") from None
 
     def refuse_own_classes(self, form: str) -> None:
         """Raises ConfigError where own classes were asked for, and the form has codes instead of names."""
