@@ -83,7 +83,21 @@ ROWS = (
         "`adamw-strong` in batches of 48, rate 1e-3, average of 0.999",
         settings=(*STRONG, "optimizer=adamw", "learning_rate=0.001", "batch=48", "ema=0.999"),
     ),
-    Row("half", "half the paper's widths, 30 epochs", "scratch", ("network.width=0.5",), seeds=(1,)),
+    Row("outliers", "`quick` without single votes", settings=("outlier_votes=1",)),
+    Row("sharp", "`quick` with votes to the power 1.5", settings=("sharpness=1.5",)),
+    Row(
+        "doubt",
+        "`quick` with other votes as doubt, not-a-face rows too",
+        settings=("other_votes=spread", "min_share=0"),
+    ),
+    Row("own", "`quick` with a tenth of the original label", settings=("own_share=0.1",)),
+    Row("balance", "`quick` with rare classes drawn more often", settings=("balance=0.3",)),
+    Row("mixup", "`quick` with MixUp", settings=("augmentation.mixup=0.3",)),
+    Row("cutmix", "`quick` with CutMix", settings=("augmentation.cutmix=0.5",)),
+    Row("dropout", "`quick` with dropout of a half", settings=("network.dropout=0.5",)),
+    Row("pretrain", "Barlow Twins without labels, 20 epochs", "pretrain"),
+    Row("pretrained", "`quick` begun with `pretrain`", init="pretrain-0"),
+    Row("half", "half the paper's widths, 30 epochs", "scratch", ("network.width=0.5",), seeds=(1, 0, 2)),
     Row("scratch", "three quarters of the paper's widths, 30 epochs", "scratch"),
     Row(
         "progressive",
@@ -100,12 +114,13 @@ ROWS = (
         init="scratch-0",
     ),
     Row(
-        "fer2013",
+        "fer2013-begun",
         "the original labels, 6 epochs, begun with `half`",
         "fer2013",
         ("epochs=6", "learning_rate=0.0005"),
         init="half-1",
     ),
+    Row("fer2013", "the original labels, half widths, from random weights", "fer2013", ("network.width=0.5",)),
 )
 
 
@@ -132,6 +147,8 @@ def gather(row: Row, runs: Path) -> dict[str, Any] | None:
         if described.progress["epoch"] < described.recipe["epochs"]:
             continue
         record = dict(described.history[described.progress["best_epoch"]])
+        if "validation_accuracy" not in record:  # without labels there is nothing to judge
+            continue
         found.append({"seed": seed, **record})
         config = described.network
     if config is None:
