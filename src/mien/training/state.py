@@ -57,7 +57,8 @@ class TrainingState:
         """Hold the first convolutions still, weights and batch statistics alike; the others learn."""
         for layer, number in _numbered(self.network):
             layer.requires_grad_(number > convolutions).train(number > convolutions)
-        if not convolutions and not self.progress.thawed and self.progress.updates:
+        thaws = not convolutions and any(group["freezes"] for group in self.optimizer.param_groups)
+        if thaws and not self.progress.thawed:
             self.progress.thawed = self.progress.updates
             self._count_steps()
 
