@@ -7,6 +7,7 @@ weights being trained) and `optimizer.*`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -93,6 +94,13 @@ def describe_model(path: Path) -> Description:
 def _answers(description: Description, path: Path) -> None:
     if description.recipe.get("labels") == "none":
         raise ModelError(f"{path} was trained without labels and answers nothing: begin a training with it, by --init")
+
+
+def identity(path: Path) -> tuple[str, str]:
+    """How a later checkpoint names this one: run and file, as `run/best.safetensors`, and the file's SHA-256 in hex."""
+    file = (path / BEST if path.is_dir() else path).resolve()
+    with file.open("rb") as opened:
+        return f"{file.parent.name}/{file.name}", hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def load(path: Path, *, prefix: str = "") -> tuple[Description, dict[str, Tensor]]:

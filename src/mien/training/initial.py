@@ -183,9 +183,8 @@ def _read(source: str) -> _Weights:
 
 def _from_checkpoint(path: Path) -> _Weights:
     """The averaged weights of a checkpoint, batch normalisation and all."""
-    file = path / checkpoint.BEST if path.is_dir() else path
-    _, network = checkpoint.load_network(file, to_answer=False)
-    return _Weights(f"{file.resolve().parent.name}/{file.name}", _sha256(file), network.state_dict(), folded=False)
+    _, network = checkpoint.load_network(path, to_answer=False)
+    return _Weights(*checkpoint.identity(path), network.state_dict(), folded=False)
 
 
 def _from_graph(path: Path) -> _Weights:

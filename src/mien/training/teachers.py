@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from mien.errors import ConfigError
 from mien.evaluation.calibration import apply_temperature
-from mien.training.checkpoint import BEST, load_network, logits_of
+from mien.training.checkpoint import identity, load_network, logits_of
 from mien.training.network import AlexNet
 
 
@@ -34,12 +33,9 @@ def load_teachers(paths: Sequence[Path], classes: Sequence[str]) -> list[Teacher
         description, network = load_network(path)
         if description.classes != tuple(classes):
             raise ConfigError(f"the teacher {path} knows {', '.join(description.classes)}, not {', '.join(classes)}")
-        file = (path / BEST if path.is_dir() else path).resolve()
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        name, digest = identity(path)
         laid_out = network.requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        teachers.append(
-            Teacher(laid_out, description.temperature, {"file": f"{file.parent.name}/{file.name}", "sha256": digest})
-        )
+        teachers.append(Teacher(laid_out, description.temperature, {"file": name, "sha256": digest}))
     return teachers
 
 
