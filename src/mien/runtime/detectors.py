@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from mien.errors import ConfigError, DetectorError
 from mien.runtime.crops import to_grey
 from mien.runtime.weights import find_yunet
+from mien.runtime.yunet import YuNet
 from mien.types import Box, Detection
 
 DETECTORS: Final = ("auto", "haar", "yunet", "none")
@@ -23,8 +22,6 @@ DETECTORS: Final = ("auto", "haar", "yunet", "none")
 MIN_FACE_SCORE: Final = 0.7
 """From this score on a find of YuNet's counts as a face: the lowest with at most 0.1 false boxes a picture in
 benchmarks/detection.py, in steps of 0.05 (seeds 0 and 1)."""
-
-_YUNET_LEAST: Final = 64
 
 _FETCH_HINT: Final = "run `mien detector yunet` once, or name its file with --detector-model FILE"
 
@@ -103,70 +100,50 @@ class HaarDetector:
 
 
 class YuNetDetector:
-    """YuNet (Wu et al., Machine Intelligence Research, 2023) through OpenCV: faces of most poses, scores, landmarks.
+    """YuNet (Wu et al., Machine Intelligence Research, 2023): faces of most poses, scores, landmarks.
 
-    path is its ONNX file, of any version that cv2.FaceDetectorYN runs. Works on a copy whose longer side is between
-    `min_side` and `max_side` pixels. Reports every find from `min_score` on. Raises DetectorError where the file is
-    missing or is not YuNet.
+    path is its ONNX file. Works on a copy whose longer side is between `min_side` and `max_side` pixels. Reports every
+    find from `min_score` on; threads are the processor's, None leaves them to onnxruntime. Raises DetectorError where
+    the file is missing or is not YuNet.
     """
 
     name: Final = "yunet"
 
     def __init__(
-        self, path: Path, *, min_side: int = 160, max_side: int = 1280, min_score: float = 0.3, overlap: float = 0.3
+        self,
+        path: Path,
+        *,
+        min_side: int = 160,
+        max_side: int = 1280,
+        min_score: float = 0.3,
+        overlap: float = 0.3,
+        threads: int | None = None,
     ) -> None:
-        self._path = Path(path)
         self._min_side, self._max_side = min_side, max_side
-        self._min_score, self._overlap = min_score, overlap
-        self._local = threading.local()
-        try:
-            self._model = np.fromfile(self._path, np.uint8)
-        except OSError as error:
-            raise DetectorError(f"{path}: cannot read YuNet's file: {error.strerror or error}") from error
-        try:
-            with _quiet():
-                self._find(np.zeros((_YUNET_LEAST, _YUNET_LEAST, 3), np.uint8))
-        except (cv2.error, ValueError) as error:
-            raise DetectorError(
-                f"{path}: expected YuNet as an ONNX file that OpenCV {cv2.__version__} runs, got something else: "
-                f"{_FETCH_HINT}"
-            ) from error
+        self._network = YuNet(Path(path), min_score=min_score, overlap=overlap, threads=threads)
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The faces, with scores 0..1 and five landmarks each."""
         small = _fit(image, self._min_side, self._max_side)
         across, down = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-        found = self._find(small).astype(np.float64) * ([across, down] * 7 + [1.0])
+        found = self._network.find(small).astype(np.float64) * ([across, down] * 7 + [1.0])
         return [
             Detection(
                 Box(row[0], row[1], row[2], row[3]),
-                score=min(max(row[14], 0.0), 1.0),
+                score=row[14],
                 landmarks=tuple(zip(row[4:14:2], row[5:14:2], strict=True)),
             )
             for row in found.tolist()
         ]
 
-    def _find(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """YuNet's own rows, (faces, 15): box, landmarks, score."""
-        # One detector that threads share crashes the process: each thread has its own.
-        if not hasattr(self._local, "detector"):
-            self._local.detector = cv2.FaceDetectorYN.create(
-                "onnx", self._model, np.empty(0, np.uint8), (0, 0), self._min_score, self._overlap
-            )
-        # With a side of 32 pixels or fewer OpenCV reads memory beyond the answer, and finds faces there.
-        right, bottom = max(0, _YUNET_LEAST - image.shape[1]), max(0, _YUNET_LEAST - image.shape[0])
-        image = np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT), np.uint8)
-        self._local.detector.setInputSize((image.shape[1], image.shape[0]))
-        rows = self._local.detector.detect(image)[1]
-        return np.empty((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32).reshape(-1, 15)
 
-
-def load_detector(name: str = "auto", *, model: Path | None = None) -> Detector:
+def load_detector(name: str = "auto", *, model: Path | None = None, threads: int | None = None) -> Detector:
     """The detector of this name.
 
-    name   "haar", "yunet", "none" (the whole picture is the face), or "auto": YuNet where its file is given, came with
-           the package or was fetched by `mien detector yunet`, else Haar
-    model  YuNet's file, instead of the one at hand
+    name     "haar", "yunet", "none" (the whole picture is the face), or "auto": YuNet where its file is given, came
+             with the package or was fetched by `mien detector yunet`, else Haar
+    model    YuNet's file, instead of the one at hand
+    threads  of the processor, for YuNet; None leaves them to onnxruntime
 
     Raises ConfigError on an unknown name or a file for another detector, DetectorError where it cannot be had.
     """
@@ -178,7 +155,7 @@ def load_detector(name: str = "auto", *, model: Path | None = None) -> Detector:
         return WholeImageDetector()
     path = model or (find_yunet() if name != "haar" else None)
     if path is not None:
-        return YuNetDetector(path)
+        return YuNetDetector(path, threads=threads)
     if name == "yunet":
         raise DetectorError(f"YuNet is not at hand: {_FETCH_HINT}")
     return HaarDetector()
@@ -194,14 +171,3 @@ def _fit(image: NDArray[np.uint8], min_side: int, max_side: int) -> NDArray[np.u
     size = max(1, round(width * wanted / longer)), max(1, round(height * wanted / longer))
     how = cv2.INTER_AREA if wanted < longer else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No messages of OpenCV's on standard error: what goes wrong inside is raised and told once."""
-    before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(before)

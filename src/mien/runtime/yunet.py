@@ -1,0 +1,96 @@
+"""YuNet (Wu et al., Machine Intelligence Research, 2023) on onnxruntime: a picture in, boxes, landmarks and scores out.
+
+OpenCV's own wrapper, cv2.FaceDetectorYN, answers the same (tests/runtime/test_yunet.py) and takes three to four times
+as long, since its engine is slower on this network; nor can threads share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from mien.errors import DetectorError
+
+STRIDES: Final = (8, 16, 32)
+"""Pixels from one cell of each of the three output maps to the next."""
+
+_ENDS: Final = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
+_OUTPUTS: Final = tuple(f"{name}_{stride}" for stride in STRIDES for name in _ENDS)
+_MOST: Final = 5000
+_ERRORS_ONLY: Final = 3
+
+
+class YuNet:
+    """The network, ready to find faces. Safe to use from several threads.
+
+    path       its ONNX file, from the OpenCV zoo, of a version that takes pictures of any size
+    min_score  0..1: finds with a lower score are left out
+    overlap    0..1: of finds whose boxes share more than this (intersection over union), the surest stays
+    threads    of the processor; None: onnxruntime's choice, one a core
+
+    Raises DetectorError where the file is missing or is not YuNet.
+    """
+
+    def __init__(self, path: Path, *, min_score: float, overlap: float, threads: int | None = None) -> None:
+        self._path, self._min_score, self._overlap = path, min_score, overlap
+        options = ort.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DetectorError(f"{path}: cannot read YuNet's file: {error.strerror or error}") from error
+        try:
+            self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            self._input = self._session.get_inputs()[0].name
+            self.find(np.zeros((64, 96, 3), np.uint8))
+        except Exception as error:  # onnxruntime's exceptions share no base of their own
+            raise DetectorError(
+                f"{path}: expected YuNet as an ONNX file from the OpenCV zoo, got something else: "
+                "fetch it by `mien detector yunet`"
+            ) from error
+
+    def find(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Faces (N, 15) in an (H, W, 3) uint8 BGR picture, the surest first.
+
+        A row is x, y, width, height of the box, then x, y of right eye, left eye, nose tip, right and left corner of
+        the mouth (the person's right), all in pixels, then the score 0..1.
+        """
+        height, width = image.shape[:2]
+        # Nothing lies beyond the right and the lower edge: the maps are whole at multiples of the largest stride.
+        canvas = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
+        canvas[0, :, :height, :width] = image.transpose(2, 0, 1)
+        answers = dict(zip(_OUTPUTS, self._session.run(list(_OUTPUTS), {self._input: canvas}), strict=True))
+        rows = np.concatenate(
+            [decode(_of(answers, stride), stride, canvas.shape[3] // stride, self._min_score) for stride in STRIDES]
+        )
+        kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, self._overlap, top_k=_MOST)
+        return rows[np.asarray(kept, np.intp).reshape(-1)]
+
+
+def _of(answers: Mapping[str, NDArray[np.float32]], stride: int) -> dict[str, NDArray[np.float32]]:
+    return {name: answers[f"{name}_{stride}"].reshape(-1, size) for name, size in _ENDS.items()}
+
+
+def decode(maps: Mapping[str, NDArray[np.float32]], stride: int, columns: int, min_score: float) -> NDArray[np.float32]:
+    """The finds of one output map as rows (N, 15), those whose score is min_score or more.
+
+    maps has a row a cell, row by row of the map: `cls` and `obj` (cells, 1), whose geometric mean is the score; `bbox`
+    (cells, 4), centre relative to the cell and logarithm of the size, in strides; `kps` (cells, 10), five points
+    relative to the cell, in strides.
+    """
+    scores = np.sqrt(maps["cls"][:, 0].clip(0, 1) * maps["obj"][:, 0].clip(0, 1))
+    cells = np.flatnonzero(scores >= min_score)
+    corner = np.stack([cells % columns, cells // columns], axis=1).astype(np.float32)
+    boxes, points = maps["bbox"][cells], maps["kps"][cells]
+    size = np.exp(boxes[:, 2:]) * stride
+    centre = (boxes[:, :2] + corner) * stride
+    landmarks = (points + np.tile(corner, 5)) * stride
+    return np.concatenate([centre - size / 2, size, landmarks, scores[cells, None]], axis=1, dtype=np.float32)
