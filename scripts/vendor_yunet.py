@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from mien.errors import MienError
-from mien.runtime.weights import YUNET, fetch, is_genuine, place, vendored_yunet
+from mien.runtime.download import fetch, is_genuine, place
+from mien.runtime.weights import YUNET, vendored_yunet
 
 
 def main() -> int:

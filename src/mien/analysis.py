@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.media.drawing import draw_faces
 from mien.media.records import ROW_COLUMNS, to_record, to_rows
 from mien.types import Face
 
@@ -59,6 +58,8 @@ class Analysis:
 
     def draw(self) -> Image:
         """The picture with boxes, labels and bars on it, as a PIL image (RGB)."""
+        from mien.media.drawing import draw_faces  # nothing else needs it, and it takes its time
+
         return draw_faces(self.image, self.faces)
 
     def _repr_png_(self) -> bytes:

@@ -27,7 +27,8 @@ def yunet(
     Once it is there, `--detector auto` takes it. The cache is $MIEN_CACHE, or the usual folder of this system. Prints
     the file's path.
     """
-    from mien.runtime.weights import YUNET, fetch, is_genuine, place, user_cache
+    from mien.runtime.download import fetch, is_genuine, place
+    from mien.runtime.weights import YUNET, user_cache
 
     destination = user_cache() / YUNET.name
     if source is not None:
