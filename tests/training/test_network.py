@@ -53,7 +53,7 @@ def test_pooling_overlaps_and_batch_normalisation_follows_each_convolution() -> 
     assert {(m.kernel_size, m.stride) for m in layers if isinstance(m, nn.MaxPool2d)} == {(3, 2)}
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", sorted(name for name in NETWORKS if name.startswith("alexnet")))
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("groups", [1, 2])
 def test_each_network_answers_with_its_classes(name: str, channels: int, groups: int) -> None:

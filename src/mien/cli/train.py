@@ -20,8 +20,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="scratch (full), quick (minutes), finetune (with --init), fer2013 (the original labels) or pretrain "
-            "(without labels).",
+            help="scratch (full), quick (minutes), teacher (a deeper network, for `mien distill`), finetune (with "
+            "--init), fer2013 (the original labels) or pretrain (without labels).",
             show_default="scratch; with --init, finetune; with --resume, the run's own",
         ),
     ] = None,
@@ -42,7 +42,7 @@ def train(
         typer.Option(metavar="FILE.png", help="Write a contact sheet of augmented faces, and train nothing."),
     ] = None,
 ) -> None:
-    """Train AlexNet on labelled faces, from scratch or from weights that are there.
+    """Train AlexNet on labelled faces, from scratch or from weights that are there; or a teacher for it.
 
     A run that was killed goes on with `--resume` and ends exactly where it would have ended.
     """

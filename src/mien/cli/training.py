@@ -27,7 +27,10 @@ Data = Annotated[
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: checkpoints, metrics, curves.")]
 Network = Annotated[
     str | None,
-    typer.Option(help="alexnet (the paper's), alexnet-compact or alexnet-torchvision.", show_default="the recipe's"),
+    typer.Option(
+        help="alexnet (the paper's), alexnet-compact, alexnet-torchvision, or resnet, a teacher.",
+        show_default="the recipe's",
+    ),
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the faces.", show_default="the recipe's")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Of all randomness.", show_default="the recipe's")]

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from mien.errors import ConfigError, ModelError
 from mien.media.sinks import written_aside
-from mien.training.network import AlexNet, AlexNetConfig, prepare
+from mien.training.network import Network, NetworkConfig, build, config_from_dict, prepare
 
 LAST: Final = "last.safetensors"
 BEST: Final = "best.safetensors"
@@ -55,9 +55,9 @@ class Description:
     commit: str | None = None
 
     @property
-    def network(self) -> AlexNetConfig:
+    def network(self) -> NetworkConfig:
         """The network's config."""
-        return AlexNetConfig.from_dict(self.recipe["network"])
+        return config_from_dict(self.recipe["network"])
 
 
 def save(path: Path, description: Description, tensors: Mapping[str, Tensor]) -> None:
@@ -134,7 +134,7 @@ def _described(values: dict[str, Any]) -> Description:
     return Description(**{**values, "classes": tuple(values["classes"]), "history": tuple(values["history"])})
 
 
-def load_network(path: Path, *, to_answer: bool = True) -> tuple[Description, AlexNet]:
+def load_network(path: Path, *, to_answer: bool = True) -> tuple[Description, Network]:
     """The averaged network of a checkpoint, in evaluation mode on the CPU.
 
     Raises ModelError where it does not fit, and where it is to answer but was trained without labels.
@@ -143,14 +143,14 @@ def load_network(path: Path, *, to_answer: bool = True) -> tuple[Description, Al
     if to_answer:
         _answers(description, path)
     try:
-        network = AlexNet(description.network)
+        network = build(description.network)
     except (ConfigError, KeyError, TypeError) as error:
         raise ModelError(f"{path} holds a network that this Mien does not know: {error}") from error
     fill(network, {name.removeprefix("model."): tensor for name, tensor in tensors.items()}, path)
     return description, network.eval()
 
 
-def fill(network: AlexNet, tensors: Mapping[str, Tensor], path: Path) -> None:
+def fill(network: Network, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Put weights into a network. Raises ModelError naming the first that is missing, unknown or of another shape."""
     own = network.state_dict()
     for name in own.keys() | tensors.keys():
@@ -163,11 +163,11 @@ def fill(network: AlexNet, tensors: Mapping[str, Tensor], path: Path) -> None:
 
 @torch.no_grad()
 def logits_of(
-    network: AlexNet,
+    network: Network,
     faces: NDArray[np.uint8],
     *,
     batch: int = 256,
-    config: AlexNetConfig | None = None,
+    config: NetworkConfig | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Logits (N, C) of grey faces (N, 48, 48) uint8, in float32 on the network's own device.

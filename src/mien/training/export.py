@@ -30,7 +30,7 @@ from mien.media.sinks import written_aside
 from mien.model_card import CARD_KEY, ModelCard
 from mien.runtime.classifier import Classifier
 from mien.training.checkpoint import load_network
-from mien.training.network import AlexNet, prepare
+from mien.training.network import Network, prepare
 
 PARITY: Final = 1e-4
 """The largest difference of any probability between torch and the float32 graph that an export lets pass."""
@@ -41,7 +41,7 @@ CALIBRATION_FACES: Final = 512
 class Deployed(nn.Module):
     """The whole of what is exported: faces (N, 1, 48, 48) uint8 in, probabilities (N, C) float32 out."""
 
-    def __init__(self, network: AlexNet, temperature: float) -> None:
+    def __init__(self, network: Network, temperature: float) -> None:
         super().__init__()
         self.network = network
         self.temperature = temperature

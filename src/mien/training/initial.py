@@ -30,7 +30,7 @@ from mien.errors import ConfigError, ModelError
 from mien.runtime.classifier import Classifier
 from mien.runtime.weights import find_model, shipped_models, user_cache
 from mien.training import checkpoint
-from mien.training.network import NETWORKS, AlexNet, AlexNetConfig, named_network, prepare
+from mien.training.network import NETWORKS, AlexNet, Network, NetworkConfig, config_from_dict, named_network, prepare
 
 IMAGENET_URL: Final = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 """AlexNet as torchvision publishes it, trained on ImageNet (233 MB). The name ends in the first 8 hex digits of the
@@ -61,7 +61,7 @@ class _Weights:
     folded: bool
 
 
-def network_of(source: str) -> AlexNetConfig:
+def network_of(source: str) -> NetworkConfig:
     """The network that fits the weights of a source, which is named as for `initialise`; nothing is fetched.
 
     Of torchvision's format it is `alexnet-torchvision`. Raises ModelError and ConfigError as `initialise` does.
@@ -70,11 +70,11 @@ def network_of(source: str) -> AlexNetConfig:
     if form == "checkpoint":
         return checkpoint.describe(path).network
     if form == "graph":
-        return AlexNetConfig.from_dict(dict(Classifier(path, threads=1).card.architecture))
+        return config_from_dict(Classifier(path, threads=1).card.architecture)
     return named_network("alexnet-torchvision")
 
 
-def initialise(network: AlexNet, source: str, faces: NDArray[np.uint8]) -> dict[str, Any]:
+def initialise(network: Network, source: str, faces: NDArray[np.uint8]) -> dict[str, Any]:
     """Fill a freshly made network with the weights of a source, as far as they fit; returns what was done.
 
     source  "mien", the newest model that ships, or another's version; an ONNX file of Mien, float32 or int8; a
@@ -86,8 +86,10 @@ def initialise(network: AlexNet, source: str, faces: NDArray[np.uint8]) -> dict[
     Where the source takes three channels and the network one, the kernels of the channels are summed, which is exact
     for grey copied to all three. The record has the source's name and sha256, the number of parameters taken, and the
     names of those that stay fresh. Raises ModelError where the source cannot be read or its first convolution does not
-    fit, ConfigError on a word that names no source.
+    fit, ConfigError on a word that names no source, and on a network other than AlexNet.
     """
+    if not isinstance(network, AlexNet):
+        raise ConfigError("only AlexNet begins with given weights: a residual network begins at random")
     weights = _read(source)
     own = network.state_dict()
     first = _CONVOLUTIONS[0] + ".weight"
@@ -184,6 +186,8 @@ def _read(source: str) -> _Weights:
 def _from_checkpoint(path: Path) -> _Weights:
     """The averaged weights of a checkpoint, batch normalisation and all."""
     _, network = checkpoint.load_network(path, to_answer=False)
+    if not isinstance(network, AlexNet):
+        raise ModelError(f"{path}: expected AlexNet's weights, got another network's")
     return _Weights(*checkpoint.identity(path), network.state_dict(), folded=False)
 
 

@@ -34,7 +34,7 @@ from mien.training.augment import Augmenter
 from mien.training.checkpoint import BEST, LAST, Description, logits_of
 from mien.training.initial import initialise
 from mien.training.material import Examples, Material, gather
-from mien.training.network import AlexNet, AlexNetConfig
+from mien.training.network import Network, NetworkConfig
 from mien.training.objectives import BarlowTwins, Objective, Supervised
 from mien.training.recipes import Recipe
 from mien.training.state import TrainingState
@@ -197,7 +197,7 @@ def _begin(
     return state, described
 
 
-def _objective(recipe: Recipe, network: AlexNetConfig, teachers: Sequence[Teacher], fabric: Fabric) -> Objective:
+def _objective(recipe: Recipe, network: NetworkConfig, teachers: Sequence[Teacher], fabric: Fabric) -> Objective:
     """What the steps of an epoch minimise, at the input size of that epoch."""
     augment = Augmenter(recipe.augmentation, network.input_size)
     if recipe.labels == "none":
@@ -213,7 +213,7 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(passed, 1.0)))
 
 
-def judge(network: AlexNet, material: Material, config: AlexNetConfig) -> dict[str, Any]:
+def judge(network: Network, material: Material, config: NetworkConfig) -> dict[str, Any]:
     """How the averaged network does on held-back and validation faces (those that there are), and its temperature.
 
     config says at which input size. held_loss is against targets as the run learns from, teachers' answers included.

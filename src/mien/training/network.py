@@ -8,15 +8,17 @@ networks, 2014) as torchvision has it, so that ImageNet weights in that format f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.errors import ConfigError
+from mien.training.resnet import KIND, ResNet, ResNetConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ class AlexNetConfig:
         """Filters of the five convolutions as they are built: `filters` times `width`, in multiples of 8."""
         first, second, third, fourth, fifth = (max(8, round(n * self.width / 8) * 8) for n in self.filters)
         return first, second, third, fourth, fifth
+
+    @property
+    def any_size(self) -> bool:
+        """Whether the weights fit inputs of any size: with `pool` they do."""
+        return self.pool > 0
 
     @property
     def final_map(self) -> int:
@@ -168,28 +175,43 @@ def _initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-NETWORKS: Final = MappingProxyType(
+NetworkConfig: TypeAlias = AlexNetConfig | ResNetConfig
+Network: TypeAlias = AlexNet | ResNet
+
+NETWORKS: Final[Mapping[str, NetworkConfig]] = MappingProxyType(
     {
         "alexnet": AlexNetConfig(pool=6),
         "alexnet-compact": AlexNetConfig(input_size=131, width=0.75, pool=3, hidden=(512, 512), dropout=0.3),
         "alexnet-torchvision": AlexNetConfig(
             filters=(64, 192, 384, 256, 256), padding=2, pool=6, mean=0.449, std=0.226
         ),
+        "resnet": ResNetConfig(),
     }
 )
 """The named networks: `alexnet` is the paper's (where pool does nothing at its input of 227), `alexnet-compact` is the
 one that ships, `alexnet-torchvision` takes ImageNet weights in torchvision's format (mean and std are the means of
-ImageNet's three channels)."""
+ImageNet's three channels), `resnet` is a deeper teacher."""
 
 
-def named_network(name: str) -> AlexNetConfig:
+def named_network(name: str) -> NetworkConfig:
     """The config of a named network. Raises ConfigError on a name that it does not know."""
     if name not in NETWORKS:
         raise ConfigError(f"unknown network {name!r}; known are {', '.join(NETWORKS)}")
     return NETWORKS[name]
 
 
-def prepare(faces: Tensor, config: AlexNetConfig) -> Tensor:
+def config_from_dict(values: Mapping[str, Any]) -> NetworkConfig:
+    """The config that `to_dict` wrote, of either kind. Raises ConfigError on fields that it does not know."""
+    kind = ResNetConfig if values.get("kind") == KIND else AlexNetConfig
+    return kind.from_dict(dict(values))
+
+
+def build(config: NetworkConfig) -> Network:
+    """The network of a config, with fresh weights from torch's generator."""
+    return ResNet(config) if isinstance(config, ResNetConfig) else AlexNet(config)
+
+
+def prepare(faces: Tensor, config: NetworkConfig) -> Tensor:
     """Faces (N, 1, h, w) float 0..1 as the network takes them: (N, in_channels, S, S), normalised.
 
     Enlarging is bilinear with half-pixel centres; grey is copied to three channels only where the weights need it.
@@ -202,10 +224,10 @@ def prepare(faces: Tensor, config: AlexNetConfig) -> Tensor:
     return faces.expand(-1, config.in_channels, -1, -1) if config.in_channels > 1 else faces
 
 
-def multiply_adds(config: AlexNetConfig) -> int:
+def multiply_adds(config: NetworkConfig) -> int:
     """Multiply-adds of convolutions and fully connected layers for one face; nothing is computed for it."""
     with torch.device("meta"):
-        network = AlexNet(config).eval()
+        network = build(config).eval()
     counts: list[int] = []
 
     def count(module: nn.Module, _: object, output: torch.Tensor) -> None:

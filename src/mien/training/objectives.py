@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.training.augment import Augmenter
-from mien.training.network import AlexNetConfig, prepare
+from mien.training.network import NetworkConfig, prepare
 from mien.training.teachers import Teacher
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -30,7 +30,7 @@ class Supervised:
     network sees ("function matching", Beyer et al., CVPR 2022), in the precision that autocast gives.
     """
 
-    network: AlexNetConfig
+    network: NetworkConfig
     augment: Augmenter
     label_smoothing: float = 0.0
     teachers: Sequence[Teacher] = ()
@@ -63,7 +63,7 @@ class BarlowTwins:
     The classifier's hidden layers serve as the projector, the last layer's outputs as its features.
     """
 
-    network: AlexNetConfig
+    network: NetworkConfig
     augment: Augmenter
 
     def __call__(self, model: nn.Module, faces: Tensor, targets: Tensor) -> Tensor:
@@ -86,6 +86,6 @@ def _standardised(outputs: Tensor) -> Tensor:
     return (outputs - outputs.mean(0)) / (outputs.std(0, unbiased=False) + 1e-5)
 
 
-def as_input(faces: Tensor, network: AlexNetConfig) -> Tensor:
+def as_input(faces: Tensor, network: NetworkConfig) -> Tensor:
     """Faces as a network in training takes them, in the memory layout in which convolutions are fastest."""
     return prepare(faces, network).contiguous(memory_format=torch.channels_last)

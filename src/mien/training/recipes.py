@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from mien.errors import ConfigError
 from mien.training.augment import Augmentation
-from mien.training.network import AlexNetConfig, named_network
+from mien.training.network import NetworkConfig, config_from_dict, named_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Recipe:
     """
 
     name: str = "scratch"
-    network: AlexNetConfig = field(default_factory=lambda: named_network("alexnet-compact"))
+    network: NetworkConfig = field(default_factory=lambda: named_network("alexnet-compact"))
     augmentation: Augmentation = field(default_factory=Augmentation)
     labels: Literal["votes", "own", "none"] = "votes"
     min_share: float = 0.5
@@ -113,14 +113,14 @@ class Recipe:
 
         if len(self.sizes) != len(self.size_epochs):
             raise ConfigError(f"sizes and size_epochs must go together, got {self.sizes} and {self.size_epochs}")
-        if self.sizes and not self.network.pool:
+        if self.sizes and not self.network.any_size:
             raise ConfigError("sizes needs network.pool: only then do the weights fit inputs of any size")
         if self.sizes and sum(self.size_epochs) >= self.epochs:
             raise ConfigError(f"size_epochs must leave epochs for the network's own input, got {self.size_epochs}")
         if not all(67 <= size <= 512 for size in self.sizes) or not all(epochs >= 1 for epochs in self.size_epochs):
             raise ConfigError(f"sizes must be within 67 and 512 pixels, for 1 epoch or more, got {self.sizes}")
 
-    def network_in(self, epoch: int) -> AlexNetConfig:
+    def network_in(self, epoch: int) -> NetworkConfig:
         """The network as an epoch (from 0) sees it: its input size follows sizes and size_epochs."""
         for size, until in zip(self.sizes, itertools.accumulate(self.size_epochs), strict=True):
             if epoch < until:
@@ -136,7 +136,7 @@ class Recipe:
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """The recipe that `to_dict` wrote. Raises ConfigError on one that this Mien does not know."""
         try:
-            network = AlexNetConfig.from_dict(values["network"])
+            network = config_from_dict(values["network"])
             augmentation = Augmentation(**values["augmentation"])
             tuples = {name: tuple(values[name]) for name in ("sizes", "size_epochs") if name in values}
             return cls(**{**values, **tuples, "network": network, "augmentation": augmentation})
@@ -156,6 +156,11 @@ def scratch() -> Recipe:
 def quick() -> Recipe:
     """Less than ten minutes on one core: half the paper's widths. Most rows of the ablation start from it."""
     return Recipe(name="quick", network=_HALF, augmentation=_GENTLE, epochs=12, ema=0.998)
+
+
+def teacher() -> Recipe:
+    """A deeper network from random weights, to learn from with `mien distill`: it is not for shipping."""
+    return dataclasses.replace(scratch(), name="teacher", network=named_network("resnet"), epochs=24)
 
 
 def distill() -> Recipe:
@@ -206,7 +211,7 @@ def finetune() -> Recipe:
 
 
 RECIPES: Final[Mapping[str, Callable[[], Recipe]]] = MappingProxyType(
-    {recipe.__name__: recipe for recipe in (scratch, quick, distill, finetune, fer2013, pretrain)}
+    {recipe.__name__: recipe for recipe in (scratch, quick, teacher, distill, finetune, fer2013, pretrain)}
 )
 """The named recipes, each a function that makes one."""
 
@@ -235,18 +240,20 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
         if not equals:
             raise ConfigError(f"a setting is FIELD=VALUE, got {setting!r}")
         *parents, name = path.strip().split(".")
-        owner, part = type(recipe), changes
+        owner: Any = recipe
+        part = changes
         for parent in parents:
-            owner, part = _hint(owner, parent, path), part.setdefault(parent, {})
-        part[name] = _parsed(path.strip(), _hint(owner, name, path), text.strip())
+            _hint(owner, parent, path)
+            owner, part = getattr(owner, parent), part.setdefault(parent, {})
+        part[name] = _parsed(path.strip(), _hint(owner, name, path), getattr(owner, name), text.strip())
     return _replaced(recipe, changes)
 
 
 def _hint(owner: Any, name: str, path: str) -> Any:
     """The type of a field, if the owner has it."""
-    hints = typing.get_type_hints(owner) if dataclasses.is_dataclass(owner) else {}
+    hints = typing.get_type_hints(type(owner)) if dataclasses.is_dataclass(owner) else {}
     if name not in hints:
-        known = f"{getattr(owner, '__name__', owner)} has {', '.join(hints)}" if hints else "that field has none"
+        known = f"{type(owner).__name__} has {', '.join(hints)}" if hints else "that field has none"
         raise ConfigError(f"{path.strip()}: no such field; {known}")
     return hints[name]
 
@@ -260,9 +267,9 @@ def _replaced(owner: _T, changes: Mapping[str, Any]) -> _T:
     return dataclasses.replace(owner, **values)  # type: ignore[type-var]
 
 
-def _parsed(path: str, hint: Any, text: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        fields = ", ".join(f"{path}.{f.name}" for f in dataclasses.fields(hint))
+def _parsed(path: str, hint: Any, value: Any, text: str) -> Any:
+    if dataclasses.is_dataclass(value):
+        fields = ", ".join(f"{path}.{f.name}" for f in dataclasses.fields(value))
         raise ConfigError(f"{path} has fields of its own; set one of {fields}")
     try:
         if typing.get_origin(hint) is tuple:

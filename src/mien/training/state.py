@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from mien.errors import ConfigError
 from mien.training import checkpoint
 from mien.training.checkpoint import Description
-from mien.training.network import AlexNet, AlexNetConfig
+from mien.training.network import Network, NetworkConfig, build
 from mien.training.recipes import Recipe
+from mien.training.resnet import Block
 
 
 @dataclass(slots=True)
@@ -40,17 +41,17 @@ class Progress:
 class TrainingState:
     """Weights being trained, their moving average, the optimizer, progress, and a record for each finished epoch."""
 
-    network: AlexNet
-    averaged: AlexNet
+    network: Network
+    averaged: Network
     optimizer: torch.optim.Optimizer
     progress: Progress = field(default_factory=Progress)
     history: list[Mapping[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, config: AlexNetConfig, recipe: Recipe) -> TrainingState:
+    def begin(cls, config: NetworkConfig, recipe: Recipe) -> TrainingState:
         """Fresh weights from the recipe's seed."""
         torch.manual_seed(recipe.seed)
-        network = AlexNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = build(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(network, copy.deepcopy(network).eval(), _optimizer(network, recipe))
 
     def freeze(self, convolutions: int) -> None:
@@ -152,7 +153,7 @@ class TrainingState:
         )
 
 
-def _optimizer(network: AlexNet, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
     """Weight decay is for matrices and kernels only; rate is the group's factor on the recipe's learning rate."""
     inner = {id(p) for p in network.parameters() if p.ndim > 1} - {id(network.first.weight), id(network.last.weight)}
     trunk = [(p, number <= recipe.freeze) for layer, number in _numbered(network) for p in layer.parameters()]
@@ -177,10 +178,10 @@ def _optimizer(network: AlexNet, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
-def _numbered(network: AlexNet) -> list[tuple[nn.Module, int]]:
-    """The layers of the trunk, each with the number of its convolution, from 1."""
+def _numbered(network: Network) -> list[tuple[nn.Module, int]]:
+    """The layers of the trunk, each with the number of its convolution, from 1; a residual block counts as one."""
     layers = list(network.features)
-    met = itertools.accumulate(isinstance(layer, nn.Conv2d) for layer in layers)
+    met = itertools.accumulate(isinstance(layer, nn.Conv2d | Block) for layer in layers)
     return list(zip(layers, met, strict=True))
 
 

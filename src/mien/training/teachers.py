@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from mien.errors import ConfigError
 from mien.evaluation.calibration import apply_temperature
 from mien.training.checkpoint import identity, load_network, logits_of
-from mien.training.network import AlexNet
+from mien.training.network import Network
 
 
 @dataclass(frozen=True)
 class Teacher:
     """A network in evaluation mode, the temperature of its answers, and what a student's checkpoint says of it."""
 
-    network: AlexNet
+    network: Network
     temperature: float
     record: dict[str, Any]
 

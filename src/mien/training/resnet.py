@@ -1,0 +1,134 @@
+"""A residual network (He et al., CVPR 2016) as a teacher: deeper than AlexNet, slower, and not shipped.
+
+ResNet-18's layout on one grey channel, with the pooled shortcuts of ResNet-D (He et al., CVPR 2019). Each block begins
+as the identity: the weight of its last batch normalisation is 0 (Goyal et al., 2017).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mien.errors import ConfigError
+
+KIND: Final = "resnet"
+"""What the `kind` of a network in a checkpoint or on a card says of this one; AlexNet's has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResNetConfig:
+    """What may vary. The weights fit inputs of any size.
+
+    width      scales the 64, 128, 256 and 512 filters of the four stages, in multiples of 8
+    dropout    before the last layer
+    mean, std  normalise pixels in 0..1 (the defaults are FER2013's own)
+    """
+
+    in_channels: int = 1
+    input_size: int = 96
+    classes: int = 7
+    width: float = 0.75
+    dropout: float = 0.2
+    mean: float = 0.508
+    std: float = 0.255
+
+    def __post_init__(self) -> None:
+        if self.in_channels not in (1, 3):
+            raise ConfigError(f"in_channels must be 1 or 3, got {self.in_channels}")
+        if not 32 <= self.input_size <= 512:
+            raise ConfigError(f"input_size must be within 32 and 512 pixels, got {self.input_size}")
+        if self.classes < 2:
+            raise ConfigError(f"classes must be at least 2, got {self.classes}")
+        if not 0.1 <= self.width <= 4:
+            raise ConfigError(f"width must be within 0.1 and 4, got {self.width}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout must be within 0 and 1, got {self.dropout}")
+        if not (0 < self.std <= 10 and -10 <= self.mean <= 10):
+            raise ConfigError(f"mean must be within -10 and 10 and std above 0, got {self.mean} and {self.std}")
+
+    @property
+    def channels(self) -> int:
+        """Filters of the first stage as they are built; each later one has twice as many."""
+        return max(8, round(64 * self.width / 8) * 8)
+
+    @property
+    def any_size(self) -> bool:
+        """Whether the weights fit inputs of any size: they do."""
+        return True
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it; `from_dict` reads it back."""
+        return {"kind": KIND, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ResNetConfig:
+        """The config that `to_dict` wrote. Raises ConfigError on fields that it does not know."""
+        unknown = set(values) - set(cls.__dataclass_fields__) - {"kind"}
+        if unknown:
+            raise ConfigError(f"unknown field of the network: {', '.join(sorted(unknown))}")
+        return cls(**{name: value for name, value in values.items() if name != "kind"})
+
+
+class ResNet(nn.Module):
+    """ResNet-18: normalised faces (N, in_channels, S, S) float in, logits (N, classes) out."""
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.channels
+        stem = nn.Conv2d(config.in_channels, width, 7, stride=2, padding=3, bias=False)
+        blocks = [Block(width, width, stride=1), Block(width, width, stride=1)]
+        for filters in (2 * width, 4 * width, 8 * width):
+            blocks += [Block(filters // 2, filters, stride=2), Block(filters, filters, stride=1)]
+        self.features = nn.Sequential(
+            *(stem, nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)),
+            *(*blocks, nn.AdaptiveAvgPool2d(1)),
+        )
+        last = nn.Linear(8 * width, config.classes)
+        self.classifier = nn.Sequential(nn.Dropout(config.dropout), last)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.normal_(last.weight, std=0.01)  # so that the first answers are even
+        nn.init.zeros_(last.bias)
+
+    @property
+    def first(self) -> nn.Conv2d:
+        """The first convolution, which sees the pixels."""
+        layer: nn.Conv2d = self.features[0]  # type: ignore[assignment]
+        return layer
+
+    @property
+    def last(self) -> nn.Linear:
+        """The last layer, which answers."""
+        layer: nn.Linear = self.classifier[-1]  # type: ignore[assignment]
+        return layer
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Logits (N, classes) of normalised faces (N, in_channels, S, S)."""
+        logits: Tensor = self.classifier(self.features(faces).flatten(1))
+        return logits
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut around them."""
+
+    def __init__(self, inputs: int, filters: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, filters, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(filters)
+        self.conv2 = nn.Conv2d(filters, filters, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(filters)
+        nn.init.zeros_(self.bn2.weight)
+        self.shortcut: nn.Module = nn.Identity()
+        if inputs != filters:
+            pool = nn.AvgPool2d(2, ceil_mode=True)
+            self.shortcut = nn.Sequential(pool, nn.Conv2d(inputs, filters, 1, bias=False), nn.BatchNorm2d(filters))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values (N, inputs, S, S) to (N, filters, S / stride, S / stride)."""
+        inner = functional.relu(self.bn1(self.conv1(values)), inplace=True)
+        return functional.relu(self.bn2(self.conv2(inner)) + self.shortcut(values), inplace=True)
