@@ -142,6 +142,68 @@ def test_large_pictures_are_not_held_back(squares: Analyzer) -> None:
     assert len(read) == 2
 
 
+class BrightDetector:
+    """Finds what is brighter than a quarter, so that the traces of JPEG are no faces; notes what it was shown."""
+
+    name = "none"
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[int, ...]] = []
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        self.shown.append(image.shape)
+        _, _, stats, _ = cv2.connectedComponentsWithStats((image[:, :, 0] > 64).astype(np.uint8))
+        return [Detection(Box(*map(float, row[:4])), 0.9, ((row[0], row[1]),)) for row in stats[1:]]
+
+
+def photo(side: int, *, width: int = 3000, height: int = 600, kind: str = "JPEG") -> bytes:
+    """A file of a large black picture with a square of `side` pixels, the grey of surprise, at (1000, 96)."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[96 : 96 + side, 1000 : 1000 + side] = level("surprise")
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, kind, quality=95)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file", "full_size", "shown", "kept"),
+    [
+        (photo(400), False, (300, 1500), (300, 1500)),
+        (photo(400), True, (600, 3000), (600, 3000)),
+        (photo(64), False, (300, 1500), (600, 3000)),  # 32 pixels of the reduced picture: too few to judge by
+        (photo(400, kind="PNG"), False, (600, 3000), (600, 3000)),
+        (photo(400, width=2558), False, (600, 2558), (600, 2558)),
+        (photo(400, width=5120, height=2560), False, (640, 1280), (640, 1280)),
+    ],
+)
+def test_large_jpegs_are_decoded_as_far_as_their_faces_need(
+    brightness_model: Path, file: bytes, full_size: bool, shown: tuple[int, int], kept: tuple[int, int]
+) -> None:
+    detector = BrightDetector()
+    analyzer = Analyzer(Classifier(brightness_model), detector, full_size=full_size)
+    result = analyzer.analyze(file)
+    width, height = Image.open(io.BytesIO(file)).size
+    assert detector.shown == [(*shown, 3)]
+    assert result.image.shape == (*kept, 3)
+    assert (result.width, result.height) == (result.to_dict()["width"], result.to_dict()["height"]) == (width, height)
+    (face,) = result.faces
+    assert face.emotion == "surprise"
+    side = 64 if file == photo(64) else 400
+    assert face.box.iou(Box(1000, 96, side, side)) > 0.9
+    assert face.landmarks is not None
+    assert face.landmarks[0] == pytest.approx((1000, 96), abs=5)
+    assert result.draw().size == kept[::-1]
+    drawn = np.asarray(result.draw())
+    across = kept[1] / width
+    edge = drawn[round((96 + side / 2) * across), round(1000 * across) - 6 : round(1000 * across) + 6]
+    assert np.ptp(edge.astype(int), axis=-1).max() > 50  # a coloured box where the face is
+
+
+def test_what_can_be_read_once_is_read_in_full(brightness_model: Path) -> None:
+    analyzer = Analyzer(Classifier(brightness_model), BrightDetector())
+    assert analyzer.analyze(io.BytesIO(photo(64))).image.shape == (600, 3000, 3)
+
+
 def test_a_bad_picture_raises_in_its_place_or_is_handed_out(squares: Analyzer) -> None:
     sources = [picture("fear"), b"no picture", picture("anger", "fear")]
     results = squares.analyze_many(sources)

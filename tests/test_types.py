@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mien.types import UNCERTAIN_BELOW, Box, Face
+from mien.types import UNCERTAIN_BELOW, Box, Detection, Face
 
 numbers = st.floats(-1000, 1000)
 sizes = st.floats(0.01, 1000)
@@ -47,6 +47,16 @@ def test_a_box_within_the_picture_is_not_changed_by_clipping(box: Box) -> None:
     part = box.clipped(3000, 3000)
     assert (part.x, part.y) == (box.x, box.y)
     assert part.width == pytest.approx(box.width, abs=1e-9)
+
+
+@given(boxes, st.sampled_from([0.5, 2.0, 4.0]), st.sampled_from([0.25, 1.0, 8.0]))
+def test_scaling_is_undone_by_its_inverse(box: Box, across: float, down: float) -> None:
+    face = Detection(box, 0.5, ((box.x, box.y),))
+    scaled = face.scaled(across, down)
+    assert scaled.box.area == pytest.approx(box.area * across * down)
+    assert scaled.landmarks == ((scaled.box.x, scaled.box.y),)
+    assert scaled.scaled(1 / across, 1 / down) == face
+    assert Detection(box).scaled(across, down) == Detection(scaled.box)
 
 
 def test_a_box_of_no_or_negative_size_has_no_area() -> None:

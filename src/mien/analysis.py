@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,23 +23,25 @@ class Analysis:
     faces   from left to right
     model   id of the model that judged
     source  where the picture came from: a path, or None
-    image   (H, W, 3) uint8, BGR: the picture itself, upright
+    image   (H, W, 3) uint8, BGR: the picture itself, upright; a large JPEG may have been decoded at a reduced size
+    size    width and height of the picture in pixels, where that is so; None: those of image
     """
 
     faces: tuple[Face, ...]
     model: str
     source: str | None
     image: NDArray[np.uint8] = field(repr=False, compare=False)
+    size: tuple[int, int] | None = None
 
     @property
     def width(self) -> int:
         """Width of the picture in pixels."""
-        return int(self.image.shape[1])
+        return self.image.shape[1] if self.size is None else self.size[0]
 
     @property
     def height(self) -> int:
         """Height of the picture in pixels."""
-        return int(self.image.shape[0])
+        return self.image.shape[0] if self.size is None else self.size[1]
 
     def to_dict(self) -> dict[str, Any]:
         """The record of this picture, as `mien predict --json` writes it."""
@@ -57,10 +59,12 @@ class Analysis:
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(ROW_COLUMNS))
 
     def draw(self) -> Image:
-        """The picture with boxes, labels and bars on it, as a PIL image (RGB)."""
+        """The picture with boxes, labels and bars on it, as a PIL image (RGB) of the size of `image`."""
         from mien.media.drawing import draw_faces  # nothing else needs it, and it takes its time
 
-        return draw_faces(self.image, self.faces)
+        across, down = self.image.shape[1] / self.width, self.image.shape[0] / self.height
+        faces = [replace(face, box=face.box.scaled(across, down)) for face in self.faces]
+        return draw_faces(self.image, faces)
 
     def _repr_png_(self) -> bytes:
         """What Jupyter shows."""

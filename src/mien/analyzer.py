@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mien.analysis import Analysis
 from mien.errors import ConfigError, ImageError
-from mien.media.sources import ImageSource, read_image, source_name
+from mien.media.sources import ImageSource, Picture, read_image, read_picture, source_name
 from mien.model_card import ModelCard
 from mien.runtime.classifier import Classifier
 from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face, to_grey
@@ -24,6 +24,9 @@ from mien.types import UNCERTAIN_BELOW, Box, Detection, Face
 
 MIN_FACE: Final = 20.0
 """Faces below this many pixels say too little about an emotion; the network itself reads 48."""
+
+REDUCE_TO: Final = 1280
+"""Pixels that the longer side of a large JPEG keeps at least: what the detectors look at."""
 
 _BATCH_FACES: Final = 64
 _BATCH_PICTURES: Final = 16
@@ -41,6 +44,7 @@ def load(
     min_face_score: float = MIN_FACE_SCORE,
     uncertain_below: float = UNCERTAIN_BELOW,
     flip: bool = False,
+    full_size: bool = False,
 ) -> Analyzer:
     """An analyzer, ready to use.
 
@@ -53,6 +57,8 @@ def load(
     min_face_score  0..1: faces of which the detector is less sure are left out; Haar gives no score
     uncertain_below 0..1: faces whose likeliest class has a lower probability are marked `uncertain`; 0 marks none
     flip            judge each face and its mirror image, and average: twice the network's work
+    full_size       decode large JPEGs in full even where no face needs it, so that `Analysis.image` and `draw()` have
+                    the picture's own size; else they may come at a half, a quarter or an eighth of it, a lot sooner
 
     Raises ModelError or DetectorError where one cannot be had, ConfigError on an option that makes no sense.
     """
@@ -69,6 +75,7 @@ def load(
         min_face_score=min_face_score,
         uncertain_below=uncertain_below,
         flip=flip,
+        full_size=full_size,
     )
 
 
@@ -87,6 +94,7 @@ class Analyzer:
         min_face_score: float = MIN_FACE_SCORE,
         uncertain_below: float = UNCERTAIN_BELOW,
         flip: bool = False,
+        full_size: bool = False,
     ) -> None:
         if not 0 <= uncertain_below <= 1:
             raise ConfigError(f"uncertain_below must be within 0..1, got {uncertain_below}")
@@ -98,6 +106,7 @@ class Analyzer:
         self.min_face_score = min_face_score
         self.uncertain_below = uncertain_below
         self.flip = flip
+        self.full_size = full_size
 
     @property
     def card(self) -> ModelCard:
@@ -134,7 +143,7 @@ class Analyzer:
         for image in images:
             try:
                 looked = self._look(image, color)
-                pixels += looked.image.shape[0] * looked.image.shape[1]
+                pixels += looked.picture.image.shape[0] * looked.picture.image.shape[1]
                 faces += len(looked.crops)
                 batch.append(looked)
             except ImageError as error:
@@ -162,15 +171,26 @@ class Analyzer:
 
     def _look(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Looked:
         """Read a picture, find its faces, and cut them out."""
-        image = read_image(source, color=color)
-        if isinstance(source, np.ndarray) and np.may_share_memory(image, source):
-            image = image.copy()  # the caller may fill its array anew before the result is looked at
-        found = [detection for detection in self.detector.detect(image) if self._is_wanted(detection)]
+        reduce_to = None if self.full_size or not _can_be_read_again(source) else REDUCE_TO
+        picture = read_picture(source, color=color, reduce_to=reduce_to)
+        if isinstance(source, np.ndarray) and np.may_share_memory(picture.image, source):
+            # the caller may fill its array anew before the result is looked at
+            picture = replace(picture, image=picture.image.copy())
+        across, down = picture.scale
+        found = [detection.scaled(across, down) for detection in self.detector.detect(picture.image)]
+        found = [detection for detection in found if self._is_wanted(detection)]
         found.sort(key=lambda detection: (detection.box.x, detection.box.y))
-        rule = CROP_RULES[self.detector.name]
-        grey = to_grey(image) if found else None
-        crops = [crop_face(grey, detection.box, rule) for detection in found] if grey is not None else []
-        return _Looked(image, source_name(source), found, crops)
+        if max(across, down) > 1 and any(face.box.height < FACE_SIZE * down for face in found):
+            picture = read_picture(source, color=color)  # the smallest faces need every pixel
+        return _Looked(picture, source_name(source), found, self._cut(picture, found))
+
+    def _cut(self, picture: Picture, found: Sequence[Detection]) -> list[NDArray[np.uint8]]:
+        """The faces (48, 48) that were found, boxes in pixels of the whole picture."""
+        if not found:
+            return []
+        across, down = picture.scale
+        grey, rule = to_grey(picture.image), CROP_RULES[self.detector.name]
+        return [crop_face(grey, detection.box.scaled(1 / across, 1 / down), rule) for detection in found]
 
     def _is_wanted(self, detection: Detection) -> bool:
         shorter = min(detection.box.width, detection.box.height)
@@ -195,7 +215,9 @@ class Analyzer:
                 )
                 for found in looked.found
             )
-            yield Analysis(faces, self.card.id, looked.source, looked.image)
+            picture = looked.picture
+            size = None if picture.scale == (1, 1) else (picture.width, picture.height)
+            yield Analysis(faces, self.card.id, looked.source, picture.image, size)
 
     def _probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(N, C) float32 of N faces (48, 48); with flip, the mean over each and its mirror image, in one batch."""
@@ -211,7 +233,14 @@ class Analyzer:
 class _Looked:
     """A picture that was read, its faces found and cut out."""
 
-    image: NDArray[np.uint8]
+    picture: Picture
     source: str | None
     found: Sequence[Detection]
     crops: Sequence[NDArray[np.uint8]]
+
+
+def _can_be_read_again(source: ImageSource) -> bool:
+    """Whether it can be decoded twice: bytes and files can, pipes and file objects cannot."""
+    if isinstance(source, str | os.PathLike):
+        return os.path.isfile(source)  # noqa: PTH113 - what is no path at all is told by read_picture
+    return isinstance(source, bytes | bytearray | memoryview)

@@ -27,6 +27,10 @@ class Box:
         """Square pixels; 0 for an empty box."""
         return max(0.0, self.width) * max(0.0, self.height)
 
+    def scaled(self, across: float, down: float) -> Box:
+        """The same box in a picture that is so many times as wide and as high."""
+        return Box(self.x * across, self.y * down, self.width * across, self.height * down)
+
     def clipped(self, width: int, height: int) -> Box:
         """The part of the box that lies within a picture of this size."""
         left, top = min(max(self.x, 0.0), width), min(max(self.y, 0.0), height)
@@ -53,6 +57,11 @@ class Detection:
     box: Box
     score: float | None = None
     landmarks: tuple[tuple[float, float], ...] | None = None
+
+    def scaled(self, across: float, down: float) -> Detection:
+        """The same find in a picture that is so many times as wide and as high."""
+        landmarks = None if self.landmarks is None else tuple((x * across, y * down) for x, y in self.landmarks)
+        return Detection(self.box.scaled(across, down), self.score, landmarks)
 
 
 @dataclass(frozen=True, slots=True)

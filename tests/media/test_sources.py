@@ -6,15 +6,16 @@ import tracemalloc
 import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image, ImageChops
+from PIL import ExifTags, Image, ImageChops
 
 from mien.errors import ConfigError, ImageError
-from mien.media.sources import find_images, read_image
+from mien.media.sources import find_images, read_image, read_picture
 
 RGB = np.arange(6 * 9 * 3, dtype=np.uint8).reshape(6, 9, 3)
 """A picture whose every value differs, 9 wide and 6 high."""
@@ -78,6 +79,32 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
     picture = read_image(encoded(stored, "JPEG", exif=exif, quality=95, subsampling=0))
     assert picture.shape == (24, 40, 3)
     assert np.abs(picture.astype(int) - np.asarray(upright)[:, :, ::-1]).mean() < 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_reduced_jpeg_is_upright_and_tells_its_whole_size(orientation: int) -> None:
+    image = Image.fromarray(np.zeros((90, 205, 3), np.uint8))
+    image.paste((255, 255, 255), (0, 0, 100, 40))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    file = encoded(image, "JPEG", exif=exif, quality=95)
+    whole, reduced = read_picture(file), read_picture(file, reduce_to=50)
+    assert (whole.height, whole.width) == whole.image.shape[:2] == ((90, 205) if orientation < 5 else (205, 90))
+    assert (reduced.width, reduced.height) == (whole.width, whole.height)
+    assert max(reduced.image.shape) == 52  # a quarter of 205, rounded up
+    small = cv2.resize(whole.image, reduced.image.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - reduced.image).mean() < 3
+
+
+@pytest.mark.parametrize(("sides", "kept"), [((205, 90), (103, 45)), ((199, 90), (199, 90)), ((30, 801), (4, 101))])
+def test_the_longer_side_keeps_what_was_asked_for(sides: tuple[int, int], kept: tuple[int, int]) -> None:
+    picture = read_picture(encoded(Image.new("RGB", sides), "JPEG"), reduce_to=100)
+    assert picture.image.shape[1::-1] == kept
+    assert (picture.width, picture.height) == sides
+
+
+def test_other_formats_are_read_in_full() -> None:
+    assert read_picture(encoded(Image.new("RGB", (400, 90)), "PNG"), reduce_to=50).image.shape == (90, 400, 3)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")

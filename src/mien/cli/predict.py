@@ -95,6 +95,7 @@ def predict(
         min_face_score=MIN_FACE_SCORE if min_face_score is None else min_face_score,
         uncertain_below=UNCERTAIN_BELOW if uncertain_below is None else uncertain_below,
         flip=flip,
+        full_size=out is not None,
     )
     drawn = drawn_paths(found, out) if out else [None] * len(found)
     if out:

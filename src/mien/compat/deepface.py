@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from mien.compat.common import (
     pixel_box,
 )
 from mien.media.sources import ImageSource
-from mien.types import Face
+from mien.types import Box, Face
 
 BACKENDS: Final = MappingProxyType({"opencv": "haar", "yunet": "yunet", "skip": "none"})
 """deepface's names of the detectors that Mien has, to Mien's."""
@@ -92,7 +93,9 @@ def _faces(analysis: Analysis, enforce_detection: bool, *, whole: bool) -> list[
             raise FaceNotDetectedError(
                 f"{analysis.source or 'the picture'}: no face found; enforce_detection=False judges the whole picture"
             )
-        analysis, whole = analyzer_for("none", min_face=0).analyze(analysis.image), True
+        face = analyzer_for("none", min_face=0).analyze(analysis.image).faces[0]
+        everything = Box(0, 0, analysis.width, analysis.height)
+        return [_face(replace(face, box=everything), analysis.width, analysis.height, whole=True)]
     return [_face(face, analysis.width, analysis.height, whole) for face in analysis.faces]
 
 

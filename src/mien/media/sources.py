@@ -32,19 +32,50 @@ IMAGE_SUFFIXES: Final = frozenset(
 )
 """The files that are taken up in folders and globs, by their suffix in lower case."""
 
+_TURNED: Final = (5, 6, 7, 8)
+"""The EXIF orientations whose width is the upright picture's height."""
+
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any]
 """Whatever `read_image` reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as it was decoded: (H, W, 3) uint8, BGR, upright; and the whole picture's width and height in pixels,
+    which are larger than the array's where it was decoded at a reduced size."""
+
+    image: NDArray[np.uint8]
+    width: int
+    height: int
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Pixels of the whole picture to one of the array, across and down: 1 where it was decoded in full."""
+        return self.width / self.image.shape[1], self.height / self.image.shape[0]
 
 
 def read_image(
     source: ImageSource, *, color: Literal["bgr", "rgb"] = "bgr", max_pixels: int = MAX_PIXELS
 ) -> NDArray[np.uint8]:
-    """One picture as (H, W, 3) uint8 in BGR order, upright.
+    """One picture as (H, W, 3) uint8 in BGR order, upright, in full size. The options are those of `read_picture`."""
+    return read_picture(source, color=color, max_pixels=max_pixels).image
+
+
+def read_picture(
+    source: ImageSource,
+    *,
+    color: Literal["bgr", "rgb"] = "bgr",
+    max_pixels: int = MAX_PIXELS,
+    reduce_to: int | None = None,
+) -> Picture:
+    """One picture, decoded.
 
     source      a path; the bytes of a file; a file object opened for reading bytes; a PIL image; or an array: (H, W),
                 (H, W, 1), (H, W, 3) or (H, W, 4), of bool, uint8, uint16 (scaled to 8 bits) or float within 0..1
     color       the channel order of an array; says nothing about the other sources
     max_pixels  pictures with more pixels are refused before they are decoded
+    reduce_to   a JPEG is decoded at a half, a quarter or an eighth of its size where its longer side keeps at least so
+                many pixels, which takes a fraction of the time; None: in full
 
     EXIF orientation is applied, transparency is laid over white, CMYK and 16 bits are converted; colour profiles are
     not. A uint8 BGR array is returned as it is, not copied: Mien never writes into it.
@@ -54,13 +85,13 @@ def read_image(
     if color not in ("bgr", "rgb"):
         raise ConfigError(f"color must be 'bgr' or 'rgb', got {color!r}")
     if isinstance(source, np.ndarray):
-        return _from_array(source, color, max_pixels)
+        return _whole(_from_array(source, color, max_pixels))
     name = source_name(source)
     if isinstance(source, Image.Image):
-        return _from_pil(source, name or "the image", max_pixels)
+        return _from_pil(source, name or "the image", max_pixels, None)
     if isinstance(source, str | os.PathLike):
         with _open_file(Path(source), str(name)) as file:
-            return _from_pil(_identify(file, str(name)), str(name), max_pixels)
+            return _from_pil(_identify(file, str(name)), str(name), max_pixels, reduce_to)
     if isinstance(source, bytes | bytearray | memoryview):
         name, content = "the bytes", bytes(source)
     elif hasattr(source, "read"):
@@ -73,7 +104,7 @@ def read_image(
             raise ImageError(f"{name}: expected a file opened for reading bytes ('rb'), got {type(content).__name__}")
     else:
         raise ImageError(f"expected a path, bytes, a file object, a PIL image or an array, got {type(source).__name__}")
-    return _from_pil(_identify(BytesIO(content), name), name, max_pixels)
+    return _from_pil(_identify(BytesIO(content), name), name, max_pixels, reduce_to)
 
 
 def source_name(source: object) -> str | None:
@@ -138,20 +169,30 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
         )
 
 
-def _from_pil(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
+def _whole(image: NDArray[np.uint8]) -> Picture:
+    return Picture(image, image.shape[1], image.shape[0])
+
+
+def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | None) -> Picture:
     """Decode, turn upright, and bring to eight bits, opaque, BGR."""
     _check_size(*image.size, name, max_pixels)
     try:
+        sides = image.size
+        if reduce_to is not None:
+            reduction = max((n for n in (2, 4, 8) if max(sides) >= n * reduce_to), default=1)
+            image.draft(None, (max(1, sides[0] // reduction), max(1, sides[1] // reduction)))  # JPEG; others pass
         image.load()
         with suppress(Exception):  # a damaged EXIF block does not spoil the pixels
-            if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            if orientation != 1:
                 image = ImageOps.exif_transpose(image)
+                sides = sides[::-1] if orientation in _TURNED else sides
         if image.mode.startswith(("I", "F")):
-            return _from_array(_deep_values(image), "bgr", max_pixels)
+            return _whole(_from_array(_deep_values(image), "bgr", max_pixels))
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return _swapped(np.asarray(image if image.mode == "RGB" else image.convert("RGB")))
+        return Picture(_swapped(np.asarray(image if image.mode == "RGB" else image.convert("RGB"))), *sides)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
     except Exception as error:  # decoders raise nearly anything on damaged files

@@ -85,7 +85,7 @@ class HaarDetector:
         across, down = grey.shape[1] / small.shape[1], grey.shape[0] / small.shape[0]
         found = self._classifier().detectMultiScale(padded, **self._options)
         return [
-            Detection(Box((x - border) * across, (y - border) * down, width * across, height * down))
+            Detection(Box(x - border, y - border, width, height).scaled(across, down))
             for x, y, width, height in np.asarray(found, np.float64).reshape(-1, 4).tolist()
         ]
 
@@ -126,14 +126,9 @@ class YuNetDetector:
         """The faces, with scores 0..1 and five landmarks each."""
         small = _fit(image, self._min_side, self._max_side)
         across, down = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-        found = self._network.find(small).astype(np.float64) * ([across, down] * 7 + [1.0])
         return [
-            Detection(
-                Box(row[0], row[1], row[2], row[3]),
-                score=row[14],
-                landmarks=tuple(zip(row[4:14:2], row[5:14:2], strict=True)),
-            )
-            for row in found.tolist()
+            Detection(Box(*row[:4]), row[14], tuple(zip(row[4:14:2], row[5:14:2], strict=True))).scaled(across, down)
+            for row in self._network.find(small).tolist()
         ]
 
 
