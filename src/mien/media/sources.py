@@ -136,7 +136,7 @@ def _identify(file: IO[bytes], name: str) -> Image.Image:
     prefix = file.read(16)
     if not prefix:
         raise ImageError(f"{name}: the file is empty")
-    for factory, accept in _plugins():
+    for factory, accept in filter(None, map(_plugin, FORMATS)):
         if accept is None or accept(prefix) is True:
             file.seek(0)
             try:
@@ -148,12 +148,12 @@ def _identify(file: IO[bytes], name: str) -> Image.Image:
 
 
 @cache
-def _plugins() -> list[Any]:
-    """Pillow's openers for FORMATS: what makes a picture of a file, and what knows the format by its first bytes."""
-    for name in FORMATS:
-        with suppress(ImportError):
-            import_module(f"PIL.{name}ImagePlugin")
-    return [Image.OPEN[name.upper()] for name in FORMATS if name.upper() in Image.OPEN]
+def _plugin(name: str) -> Any:
+    """Pillow's opener for one of FORMATS, imported when a file asks for it, or None where this Pillow has none: what
+    makes a picture of a file, and what knows the format by its first bytes."""
+    with suppress(ImportError):
+        import_module(f"PIL.{name}ImagePlugin")
+    return Image.OPEN.get(name.upper())
 
 
 def _reason(error: Exception) -> str:
