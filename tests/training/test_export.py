@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -63,22 +64,32 @@ def test_the_card_travels_with_the_graph(exported: dict[str, Path], striped: Fac
     assert plain.metrics["ferplus/validation"]["n"] == (striped.split == "validation").sum()
 
 
-def test_three_channels_are_made_inside_the_graph(tmp_path: Path, trained: Path, striped: FaceDataset) -> None:
+@pytest.mark.parametrize("changed", [{"in_channels": 3}, {"mirror": True}, {"in_channels": 3, "mirror": True}])
+def test_channels_and_mirror_images_are_made_inside_the_graph(
+    tmp_path: Path, trained: Path, striped: FaceDataset, changed: dict[str, Any]
+) -> None:
     import torch
 
     from mien.training import checkpoint
     from mien.training.network import AlexNet
 
     description, _ = checkpoint.load_network(trained)
-    recipe = {**description.recipe, "network": {**description.recipe["network"], "in_channels": 3}}
-    network = AlexNet(dataclasses.replace(description.network, in_channels=3))
+    recipe = {**description.recipe, "network": {**description.recipe["network"], **changed}}
+    network = AlexNet(dataclasses.replace(description.network, **changed))
     torch.manual_seed(0)
-    path = tmp_path / "three.safetensors"
+    torch.nn.init.normal_(network.last.weight)
+    path = tmp_path / "changed.safetensors"
     tensors = {f"model.{name}": value for name, value in network.state_dict().items()}
     checkpoint.save(path, dataclasses.replace(description, recipe=recipe), tensors)
-    export(path, tmp_path / "three.onnx")
-    got = Classifier(tmp_path / "three.onnx").probabilities(striped.faces[:4])
-    assert np.abs(got - predict_faces(path, striped.faces[:4])[1]).max() <= PARITY
+    export(path, tmp_path / "changed.onnx", dataset=striped, int8=True)
+    export(path, tmp_path / "plain.onnx")
+    classifier = Classifier(tmp_path / "plain.onnx")
+    for count in (1, 4, 70):
+        faces = striped.faces[:count]
+        got = classifier.probabilities(faces)
+        assert np.abs(got - predict_faces(path, faces)[1]).max() <= PARITY
+        if changed.get("mirror"):
+            np.testing.assert_allclose(classifier.probabilities(faces[:, :, ::-1]), got, atol=1e-5)
 
 
 def test_a_graph_that_differs_from_torch_is_not_written(

@@ -153,3 +153,25 @@ def test_the_layout_of_torchvision_has_its_parameters() -> None:
     config = dataclasses.replace(named_network("alexnet-torchvision"), in_channels=3, classes=1000)
     weights = sum(p.numel() for p in AlexNet(config).parameters() if p.ndim > 1)
     assert weights == 61_100_840 - (64 + 192 + 384 + 256 + 256 + 4096 + 4096 + 1000)  # torchvision's, less its biases
+
+
+def test_a_mirrored_network_averages_the_logits_of_face_and_mirror_image() -> None:
+    plain = AlexNetConfig(input_size=67, width=0.1, hidden=(8, 8))
+    network = AlexNet(dataclasses.replace(plain, mirror=True)).eval()
+    torch.nn.init.normal_(network.last.weight)
+    alone = AlexNet(plain).eval()
+    alone.load_state_dict(network.state_dict())
+    faces = torch.rand(3, 1, 67, 67)
+    expected = (alone(faces) + alone(faces.flip(-1))) / 2
+    torch.testing.assert_close(network(faces), expected)
+    torch.testing.assert_close(network(faces), network(faces.flip(-1)))
+    assert not torch.allclose(network(faces), alone(faces))
+    assert multiply_adds(network.config) == 2 * multiply_adds(plain)
+
+
+def test_training_sees_each_face_once() -> None:
+    network = AlexNet(AlexNetConfig(input_size=67, width=0.1, hidden=(8, 8), dropout=0.0, mirror=True)).train()
+    seen: list[int] = []
+    network.first.register_forward_hook(lambda _, __, output: seen.append(len(output)))
+    assert network(torch.rand(4, 1, 67, 67)).shape == (4, 7)
+    assert seen == [4]

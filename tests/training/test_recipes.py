@@ -58,6 +58,7 @@ def test_settings_reach_their_fields(
         ("precision=half", "precision must be one of"),
         ("augmentation.flip=2", "augmentation.flip"),
         ("seed=-1", "seed must be within"),
+        ("network.mirror=maybe", "network.mirror must be true or false, got 'maybe'"),
         ("network.std=nan", "std above 0"),
         ("network.hidden=512,999999999", "hidden must be two"),
     ],
@@ -65,6 +66,13 @@ def test_settings_reach_their_fields(
 def test_bad_settings_are_refused_by_name(setting: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         with_settings(scratch(), [setting])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("Yes", True), ("1", True), ("False", False), ("no", False)]
+)
+def test_truth_has_several_names(text: str, value: bool) -> None:
+    assert with_settings(scratch(), [f"network.mirror={text}"]).network.mirror is value
 
 
 def test_unknown_names_are_refused() -> None:

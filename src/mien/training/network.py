@@ -31,6 +31,7 @@ class AlexNetConfig:
     pool      side of the feature map that reaches the classifier, by adaptive average pooling, so that the weights fit
               inputs of any size; 0 takes the map as it comes
     hidden    widths of the two hidden fully connected layers
+    mirror    outside training, judge each face and its mirror image, and average the logits: twice the work
     mean, std normalise pixels in 0..1 (the defaults are FER2013's own)
     """
 
@@ -44,6 +45,7 @@ class AlexNetConfig:
     pool: int = 0
     hidden: tuple[int, int] = (4096, 4096)
     dropout: float = 0.5
+    mirror: bool = False
     mean: float = 0.508
     std: float = 0.255
 
@@ -153,8 +155,10 @@ class AlexNet(nn.Module):
 
     def forward(self, faces: Tensor) -> Tensor:
         """Logits (N, classes) of normalised faces (N, in_channels, S, S)."""
-        logits: Tensor = self.classifier(self.features(faces).flatten(1))
-        return logits
+        mirrored = self.config.mirror and not self.training
+        seen = torch.cat([faces, faces.flip(-1)]) if mirrored else faces
+        logits: Tensor = self.classifier(self.features(seen).flatten(1))
+        return logits.reshape(2, -1, self.config.classes).mean(0) if mirrored else logits
 
 
 def _convolution(

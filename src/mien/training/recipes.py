@@ -249,6 +249,10 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     return _replaced(recipe, changes)
 
 
+_TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_KINDS: Final = {tuple: "whole numbers with commas between them", bool: "true or false"}
+
+
 def _hint(owner: Any, name: str, path: str) -> Any:
     """The type of a field, if the owner has it."""
     hints = typing.get_type_hints(type(owner)) if dataclasses.is_dataclass(owner) else {}
@@ -274,7 +278,9 @@ def _parsed(path: str, hint: Any, value: Any, text: str) -> Any:
     try:
         if typing.get_origin(hint) is tuple:
             return tuple(int(part) for part in text.split(",") if part)
+        if hint is bool:
+            return _TRUTH[text.lower()]
         return text if hint is str or typing.get_origin(hint) is Literal else hint(text)
-    except ValueError:
-        kind = "whole numbers with commas between them" if typing.get_origin(hint) is tuple else hint.__name__
+    except (ValueError, KeyError):
+        kind = _KINDS.get(typing.get_origin(hint) or hint, getattr(hint, "__name__", ""))
         raise ConfigError(f"{path} must be {kind}, got {text!r}") from None
