@@ -1,6 +1,7 @@
 """How well the detectors find faces of 40 to 200 pixels in larger natural pictures.
 
     python benchmarks/detection.py [--data ../shared/data] [--pictures 200] [--seed 2] [--sides 640 1600] [--json]
+    python benchmarks/detection.py --yunet-sides 640 960 1280 10000    # YuNet at several sizes, the last without limit
 
 Photos of Labeled Faces in the Wild (350x350, one face filling each) are shrunk to squares of 40 to 200 pixels and
 pasted, two to six a picture and apart from each other, into pictures without a human face that come with scikit-image,
@@ -156,18 +157,23 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--sides", type=int, nargs=2, default=CANVAS, help="least and largest longer side of a picture")
+    parser.add_argument("--yunet-sides", type=int, nargs="*", help="compare YuNet with these limits of the longer side")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    yunet = YuNetDetector(next((options.data / "detectors").glob("face_detection_yunet_*.onnx")))
+    file = next((options.data / "detectors").glob("face_detection_yunet_*.onnx"))
+    yunet = YuNetDetector(file)
     scenes = list(
         make_scenes(load_photos(options.data / "lfw", yunet), options.pictures, options.seed, tuple(options.sides))
     )
-    results = {detector.name: measure(detector, scenes) for detector in (yunet, HaarDetector())}
+    detectors: dict[str, Detector] = {"yunet": yunet, "haar": HaarDetector()}
+    if options.yunet_sides:
+        detectors = {str(side): YuNetDetector(file, max_side=side) for side in options.yunet_sides}
+    results = {name: measure(detector, scenes) for name, detector in detectors.items()}
     if options.json:
         print(json.dumps(results))
         return
     print(f"{options.pictures} pictures, seed {options.seed}")
-    for key in results["yunet"]:
+    for key in next(iter(results.values())):
         print(f"{key:40}" + "".join(f"{name:>8} {result[key]!s:<8}" for name, result in results.items()))
 
 
