@@ -146,7 +146,7 @@ def differences(network: AlexNet) -> list[str]:
         "pool": "average pooling to {0}x{0} before the classifier",
         "hidden": "fully connected layers of {0} for {1}",
         "dropout": "dropout {0} for {1}",
-        "mirror": "each face is judged together with its mirror image, and the logits averaged (both are counted above)",
+        "mirror": "each face judged together with its mirror image, the logits averaged (both are counted above)",
     }
     told = {"filters", "width", "mean", "std"}  # the first two above; the paper subtracts a mean image
     for field, value in own.items():

@@ -172,8 +172,8 @@ def photo(side: int, *, width: int = 3000, height: int = 600, kind: str = "JPEG"
         (photo(400), True, (600, 3000), (600, 3000)),
         (photo(64), False, (300, 1500), (600, 3000)),  # 32 pixels of the reduced picture: too few to judge by
         (photo(400, kind="PNG"), False, (600, 3000), (600, 3000)),
-        (photo(400, width=2558), False, (600, 2558), (600, 2558)),
-        (photo(400, width=5120, height=2560), False, (640, 1280), (640, 1280)),
+        (photo(400, width=2879), False, (600, 2879), (600, 2879)),
+        (photo(400, width=5760, height=2560), False, (640, 1440), (640, 1440)),
     ],
 )
 def test_large_jpegs_are_decoded_as_far_as_their_faces_need(

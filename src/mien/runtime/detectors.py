@@ -114,7 +114,7 @@ class YuNetDetector:
         path: Path,
         *,
         min_side: int = 160,
-        max_side: int = 1280,
+        max_side: int = 1440,
         min_score: float = 0.3,
         overlap: float = 0.3,
         threads: int | None = None,
