@@ -19,14 +19,15 @@ from mien.model_card import ModelCard
 from mien.runtime.classifier import Classifier
 from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face, to_grey
 from mien.runtime.detectors import MIN_FACE_SCORE, Detector, load_detector
+from mien.runtime.processor import Int8
 from mien.runtime.weights import find_model
 from mien.types import UNCERTAIN_BELOW, Box, Detection, Face
 
 MIN_FACE: Final = 20.0
 """Faces below this many pixels say too little about an emotion; the network itself reads 48."""
 
-REDUCE_TO: Final = 1280
-"""Pixels that the longer side of a large JPEG keeps at least: what the detectors look at."""
+REDUCE_TO: Final = 1440
+"""Pixels that the longer side of a large JPEG keeps at least: the detectors look at no more."""
 
 _BATCH_FACES: Final = 64
 _BATCH_PICTURES: Final = 16
@@ -40,6 +41,7 @@ def load(
     detector_model: str | os.PathLike[str] | None = None,
     providers: Sequence[str] | None = None,
     threads: int | None = None,
+    int8: Int8 = "auto",
     min_face: float = MIN_FACE,
     min_face_score: float = MIN_FACE_SCORE,
     uncertain_below: float = UNCERTAIN_BELOW,
@@ -52,7 +54,8 @@ def load(
     detector        "auto" (YuNet where it is at hand, else Haar), "haar", "yunet", or "none": each picture is a face
     detector_model  YuNet's ONNX file, where it is to be another than the one at hand
     providers       onnxruntime's execution providers, the best first; None for the CPU
-    threads         CPU threads for the network; None leaves it to onnxruntime
+    threads         CPU threads for the networks, YuNet's too; None leaves it to onnxruntime
+    int8            how an int8 model runs: "auto" by the CPU's flags, or "fast", "exact" or "float" (docs/int8.md)
     min_face        the shorter side of a face's box in pixels; smaller faces are left out
     min_face_score  0..1: faces of which the detector is less sure are left out; Haar gives no score
     uncertain_below 0..1: faces whose likeliest class has a lower probability are marked `uncertain`; 0 marks none
@@ -66,8 +69,8 @@ def load(
         raise ConfigError(f"min_face must be 0 pixels or more, got {min_face}")
     if not 0 <= min_face_score <= 1:
         raise ConfigError(f"min_face_score must be within 0..1, got {min_face_score}")
-    finder = load_detector(detector, model=None if detector_model is None else Path(detector_model))
-    classifier = Classifier(find_model(model), providers=providers, threads=threads)
+    finder = load_detector(detector, model=None if detector_model is None else Path(detector_model), threads=threads)
+    classifier = Classifier(find_model(model), providers=providers, threads=threads, int8=int8)
     return Analyzer(
         classifier,
         finder,

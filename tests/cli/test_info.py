@@ -62,3 +62,29 @@ def test_what_cannot_be_had_is_said_and_the_rest_shown(tmp_path: Path) -> None:
         assert mien.__version__ in result.stdout
         assert result.stdout.count("gone.onnx") >= 2
         assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize(
+    ("flags", "path", "why"),
+    [({"sse2", "avx2"}, "exact", "without VNNI"), ({"sse2", "avx2", "avx_vnni"}, "fast", "avx_vnni")],
+)
+def test_the_cpus_flags_and_the_way_of_int8_are_named(
+    flags: set[str], path: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.runtime import processor
+
+    monkeypatch.setattr(processor, "cpu_flags", lambda: frozenset(flags))
+    facts = json.loads(CliRunner().invoke(app, ["info", "--json"]).stdout)
+    assert facts["int8"]["path"] == path
+    assert why in facts["int8"]["why"]
+    assert facts["int8"]["flags"] == sorted(flags)
+    table = CliRunner().invoke(app, ["info"], env={"COLUMNS": "200"}).stdout
+    assert f"{path}: " in table
+    assert why in table
+    assert "avx2" in table
+    assert "not used" not in table
+
+
+def test_a_float_model_has_no_use_for_it(brightness_model: Path) -> None:
+    table = CliRunner().invoke(app, ["info", "--model", str(brightness_model)], env={"COLUMNS": "200"}).stdout
+    assert "not used: this model is float32" in table

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, ImageError, ModelError
 from mien.model_card import CARD_KEY, ModelCard
+from mien.runtime import classifier as runtime_classifier
 from mien.runtime.classifier import Classifier
+from mien.runtime.processor import Int8Path
 
 Save = Callable[..., Path]
 CARD = ModelCard("tiny", "1.0", ("calm", "cross", "glad"), {"kind": "tiny"})
@@ -227,3 +229,31 @@ def test_a_named_provider_serves(save: Save) -> None:
 def test_threads_start_at_one(save: Save, threads: int) -> None:
     with pytest.raises(ConfigError, match="expected at least 1 thread"):
         Classifier(save(), threads=threads)
+
+
+@pytest.mark.parametrize(
+    ("int8", "entries"),
+    [
+        ("fast", ("", "")),
+        ("exact", ("1", "")),
+        ("float", ("", "1")),
+    ],
+)
+def test_int8_becomes_an_option_of_the_session(save: Save, int8: Int8Path, entries: tuple[str, str]) -> None:
+    classifier = Classifier(save(), int8=int8)
+    options = classifier._session.get_session_options()
+    assert classifier.int8.path == int8
+    for key, value in zip(("session.x64quantprecision", "session.disable_quant_qdq"), entries, strict=True):
+        if value:
+            assert options.get_session_config_entry(key) == value
+        else:
+            with pytest.raises(RuntimeError, match=key):
+                options.get_session_config_entry(key)
+
+
+def test_int8_goes_by_the_cpus_flags_unless_told(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    for flags, path in (({"sse2", "avx2"}, "exact"), ({"sse2", "avx2", "avx_vnni"}, "fast"), ({"neon"}, "fast")):
+        monkeypatch.setattr(runtime_classifier, "cpu_flags", lambda flags=flags: flags)
+        assert Classifier(save()).int8.path == path
+    with pytest.raises(ConfigError, match="expected int8 to be one of auto"):
+        Classifier(save(), int8="quick")  # type: ignore[arg-type]

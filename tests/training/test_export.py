@@ -92,6 +92,15 @@ def test_channels_and_mirror_images_are_made_inside_the_graph(
             np.testing.assert_allclose(classifier.probabilities(faces[:, :, ::-1]), got, atol=1e-5)
 
 
+def test_quantised_weights_have_7_bits(exported: dict[str, Path]) -> None:
+    """Two products with activations of 8 bits then fit into 16 bits, which is all that older CPUs sum in."""
+    graph = onnx.load(exported["int8"]).graph
+    weights = [onnx.numpy_helper.to_array(t) for t in graph.initializer if t.data_type == onnx.TensorProto.INT8]
+    weights = [values for values in weights if values.ndim > 1]
+    assert len(weights) == 8
+    assert all(60 <= np.abs(values.astype(int)).max() <= 64 for values in weights)
+
+
 def test_a_graph_that_differs_from_torch_is_not_written(
     tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""`mien info`: what is installed here, which model and which detector answer."""
+"""`mien info`: what is installed here, which model and which detector answer, and how int8 runs on this CPU."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def info(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
-    """Show versions, the model's card, the detector in use and why, execution providers and threads.
+    """Show versions, the model's card, the detector in use and why, the CPU and how int8 runs on it, and threads.
 
     Where the model or the detector cannot be had, says so, shows the rest, and exits with 1.
     """
@@ -42,6 +42,7 @@ def info(
         "detector": _or_error(_detector, detector, detector_model),
         "providers": onnxruntime.get_available_providers(),
         "threads": _cpus(),
+        "int8": _int8(),
     }
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
@@ -129,6 +130,14 @@ def _cpus() -> dict[str, int | None]:
     return {"usable": usable, "machine": os.cpu_count()}
 
 
+def _int8() -> dict[str, Any]:
+    """How an int8 model runs here, why, and the CPU's flags that decide it."""
+    from mien.runtime.processor import choose, cpu_flags
+
+    chosen = choose(cpu_flags())
+    return {"path": chosen.path, "why": chosen.why, "flags": sorted(cpu_flags())}
+
+
 def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The facts for people to read."""
     lines = [(name, text) for name, text in facts["versions"].items()]
@@ -154,6 +163,9 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         if detector["file"]:
             lines.append(("its file", detector["file"]))
     lines.append(("providers", ", ".join(facts["providers"])))
+    lines.append(("CPU flags", ", ".join(facts["int8"]["flags"]) or "-"))
+    unused = "" if model.get("precision", "int8") == "int8" else f"; not used: this model is {model['precision']}"
+    lines.append(("int8", f"{facts['int8']['path']}: {facts['int8']['why']}{unused}"))
     lines.append(("threads", f"{facts['threads']['usable']} usable of {facts['threads']['machine']}"))
     return lines
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mien.errors import ConfigError, ImageError, ModelError
 from mien.model_card import CARD_KEY, ModelCard
 from mien.runtime.crops import FACE_SIZE
+from mien.runtime.processor import SESSION_ENTRIES, Chosen, Int8, choose, cpu_flags
 
 INPUT: Final = "faces"
 OUTPUT: Final = "probabilities"
@@ -27,8 +28,11 @@ class Classifier:
     path       an ONNX file: "faces" (N, 1, 48, 48) uint8 in, "probabilities" (N, C) float32 out, a model card inside
     providers  onnxruntime's execution providers by name, the first that can run a node runs it; None: the processor
     threads    of the processor; None: onnxruntime's choice, one a core
+    int8       how an int8 model runs: "auto" by the CPU's flags, or "fast", "exact" or "float" whatever the CPU
+               (`runtime/processor.py` says what they do); a float32 model is the same in all of them
 
-    Raises ModelError where the file is missing or is not such a model, ConfigError on unknown providers or threads < 1.
+    Raises ModelError where the file is missing or is not such a model, ConfigError on unknown providers, threads < 1 or
+    another `int8`.
     """
 
     def __init__(
@@ -37,10 +41,12 @@ class Classifier:
         *,
         providers: Sequence[str] | None = None,
         threads: int | None = None,
+        int8: Int8 = "auto",
     ) -> None:
         self.path = Path(path)
         chosen = _check_providers(providers)
-        options = _options(threads)
+        self.int8: Chosen = choose(cpu_flags(), int8)
+        options = _options(threads, self.int8)
         try:
             content = self.path.read_bytes()
         except OSError as error:
@@ -107,14 +113,16 @@ class Classifier:
                 raise ModelError(f"{self.path}: expected the {which} {wanted}, got {got}")
 
 
-def _options(threads: int | None) -> Any:
-    """onnxruntime's options: its own messages only from errors on, and the number of threads."""
+def _options(threads: int | None, int8: Chosen) -> Any:
+    """onnxruntime's options: its own messages only from errors on, the number of threads, the way of int8."""
     if threads is not None and threads < 1:
         raise ConfigError(f"expected at least 1 thread, got {threads}")
     options = ort.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     if threads is not None:
         options.intra_op_num_threads = threads
+    for key, value in SESSION_ENTRIES[int8.path].items():
+        options.add_session_config_entry(key, value)
     return options
 
 
