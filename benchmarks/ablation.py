@@ -22,7 +22,7 @@ from typing import Any
 
 from mien.training import checkpoint
 from mien.training.checkpoint import BEST, LAST
-from mien.training.network import AlexNet, multiply_adds
+from mien.training.network import build, multiply_adds
 
 STRONG = (
     "augmentation.rotation=15",
@@ -121,6 +121,40 @@ ROWS = (
         init="half-1",
     ),
     Row("fer2013", "the original labels, half widths, from random weights", "fer2013", ("network.width=0.5",)),
+    Row(
+        "fer2013-long",
+        "the original labels, 16 epochs, begun with `scratch`; with mirror images",
+        "fer2013",
+        ("network.mirror=true", "epochs=16", "learning_rate=0.001"),
+        init="scratch-0",
+    ),
+    Row("teacher", "a residual network, 24 epochs at 96 px: a teacher", "teacher", seeds=(3,)),
+    Row(
+        "student",
+        "begun with `scratch`, taught by it and `teacher`, 16 epochs; with mirror images",
+        "distill",
+        ("network.mirror=true", "epochs=16"),
+        seeds=(4,),
+        teachers=("teacher-3", "scratch-0"),
+        init="scratch-0",
+    ),
+    Row(
+        "quarter",
+        "a quarter of the paper's widths, taught by `teacher`, 20 epochs",
+        "distill",
+        ("network.width=0.25", "network.hidden=256,256", "network.dropout=0.1", "epochs=20", "learning_rate=0.002"),
+        teachers=("teacher-3",),
+    ),
+    Row(
+        "eighth",
+        "an eighth, at 99 px, taught by `teacher`, 20 epochs",
+        "distill",
+        (
+            *("network.width=0.125", "network.hidden=128,128", "network.dropout=0", "network.input_size=99"),
+            *("network.pool=2", "epochs=20", "learning_rate=0.002"),
+        ),
+        teachers=("teacher-3",),
+    ),
 )
 
 
@@ -162,7 +196,7 @@ def gather(row: Row, runs: Path) -> dict[str, Any] | None:
         **{name: [one[name] for one in found] for name in kept},
         "train_loss": [one["train_loss"] for one in found],
         "multiply_adds": multiply_adds(config),
-        "parameters": sum(p.numel() for p in AlexNet(config).parameters()),
+        "parameters": sum(p.numel() for p in build(config).parameters()),
         "input_size": config.input_size,
         "command": shlex.join(["mien", *row.command("runs/ablation", found[0]["seed"])]),
     }
