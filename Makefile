@@ -12,14 +12,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 VERSION = $(shell $(BIN)/python -c 'import mien; print(mien.__version__)')
 MODEL = src/mien/assets/models/$(VERSION).onnx
 
-.PHONY: help demo test check model bench vendor clean
+.PHONY: help demo test check model bench bench-photos vendor clean
 
 help:
 	@echo "make demo    read the emotion off a photo, and draw it"
 	@echo "make test    run the tests"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make model   data to shipped model and its card: trains on DATA=$(DATA), hours on a CPU"
-	@echo "make bench   measure crops, detection and emotions on photos of ../shared"
+	@echo "make bench   time Mien beside other tools, and write the tables and the chart of docs/performance.md"
+	@echo "make bench-photos  measure crops, detection and emotions on photos of ../shared"
 	@echo "make vendor  fetch YuNet into the package, so that a wheel built then holds it (or from YUNET=FILE)"
 	@echo "make clean   remove what the other targets made, but no training run"
 
@@ -53,14 +54,20 @@ model: $(VENV)/.dev
 	mv docs/results/shipped.json.part docs/results/shipped.json
 	$(BIN)/python scripts/model_card.py docs/results/shipped.json $(MODEL)
 
+# Each tool gets an environment in .bench the first time (about 3 GB, minutes of downloads). BENCH="--only start" measures
+# a part, BENCH="--env fer=FOLDER" takes an environment that is there.
 bench: $(VENV)/.dev
+	@$(BIN)/python benchmarks/speed.py --json docs/results/performance.json --markdown docs/performance.md \
+	  --chart docs/images/performance.png $(BENCH)
+
+bench-photos: $(VENV)/.dev
 	@for name in crop_frame detection photos; do echo "benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 vendor: $(VENV)/.demo
 	@$(BIN)/python scripts/vendor_yunet.py $(if $(YUNET),--from $(YUNET))
 
 clean:
-	rm -rf $(VENV) .venv-light build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-light .bench build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -type d -prune -exec rm -rf {} +
 
 # The environment. pip before 25.1 does not know dependency groups.
