@@ -41,6 +41,8 @@ class YuNet:
         self._path, self._min_score, self._overlap = path, min_score, overlap
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
+        # Waiting threads that spin would take the cores from the classifier, whose turn is next (benchmarks/stages.py).
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
