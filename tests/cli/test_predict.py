@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from mien.cli import console
 from mien.cli.app import app
-from mien.cli.console import stdout
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, MienError, ModelError
 
@@ -60,7 +60,7 @@ def test_tab_separated_lines_where_there_is_no_terminal(predict, photos: Path) -
 
 
 def test_a_table_on_a_terminal(predict, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stdout, "_force_terminal", True)
+    monkeypatch.setattr(console, "is_terminal", lambda: True)
     result = predict("photos/fear.png")
     assert "\t" not in result.stdout
     assert "0,0 60x60" in result.stdout
@@ -75,7 +75,7 @@ def test_uncertain_faces_are_marked(predict, photos: Path, monkeypatch: pytest.M
         line = predict("photos/fear.png", *options).stdout.splitlines()[1].split("\t")
         assert line[-1] == ("yes" if uncertain else "no")
         assert "?" not in line[2]
-    monkeypatch.setattr(stdout, "_force_terminal", True)
+    monkeypatch.setattr(console, "is_terminal", lambda: True)
     assert "fear?" in predict("photos/fear.png").stdout
     assert "fear?" not in predict("photos/fear.png", "--uncertain-below", "0").stdout
     assert predict("photos/fear.png", "--uncertain-below", "1.5").exit_code == 2

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 
-from rich.markup import escape
-
-from mien.cli.console import stderr
+from mien.cli import console
 from mien.errors import MienError
 
 
 def main() -> None:
     """Run `mien`. Exits 0 when all went well, 1 when some item failed, 2 on a usage error, 130 on Ctrl-C."""
+    gc.set_threshold(50_000)  # imports make many objects and hardly any garbage: looking for it takes a tenth of them
     from mien.cli.app import app
 
     for stream in (sys.stdout, sys.stderr):
@@ -21,8 +21,8 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except MienError as error:
-        stderr.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        console.err().print(f"[bold red]error:[/] {console.escape(str(error))}", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        stderr.print("interrupted")
+        console.err().print("interrupted")
         sys.exit(130)

@@ -1,24 +1,67 @@
-"""What the commands print with: data goes to standard output, everything else to standard error."""
+"""What the commands print with: data goes to standard output, everything else to standard error.
+
+rich is imported when something is printed with it, so that a command that has nothing to draw starts sooner.
+"""
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
 
-stdout = Console()
-stderr = Console(stderr=True)
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 
-def progress(*columns: TextColumn) -> Progress:
-    """A progress bar on standard error: description, bar, count, extra columns, time passed and left."""
+def is_terminal() -> bool:
+    """Whether standard output is one, so that it wants a table rather than lines for other programs."""
+    return sys.stdout.isatty()
+
+
+@cache
+def out() -> Console:
+    """The console on standard output."""
+    from rich.console import Console
+
+    return Console()
+
+
+@cache
+def err() -> Console:
+    """The console on standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def escape(text: str) -> str:
+    """The text as rich prints it word for word, whatever brackets it has."""
+    from rich.markup import escape as escaped
+
+    return escaped(text)
+
+
+def progress(*fields: str) -> Progress:
+    """A progress bar on standard error: description, bar, count, extra fields ("{task.fields[...]}"), time passed and
+    left."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        *columns,
+        *map(TextColumn, fields),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=stderr,
-        disable=not stderr.is_terminal,
+        console=err(),
+        disable=not err().is_terminal,
         transient=True,
     )

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from mien.cli.console import stdout
+from mien.cli import console
 from mien.cli.reading import read_dataset
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from mien.data.audit import Audit, Counts
 
 app = typer.Typer(no_args_is_help=True, help="Look at a dataset of faces.")
@@ -52,35 +52,37 @@ def check(
 
 
 def _print(found: Audit) -> None:
-    stdout.print(f"{escape(found.source)}: {found.rows:,} faces", soft_wrap=True)
-    stdout.print(_table("By its own labels", found.labels))
+    console.out().print(f"{console.escape(found.source)}: {found.rows:,} faces", soft_wrap=True)
+    console.out().print(_table("By its own labels", found.labels))
     if found.majority is not None:
-        stdout.print(_table("By FER+ majority", found.majority))
+        console.out().print(_table("By FER+ majority", found.majority))
     for split, rows in found.copies.items():
-        stdout.print(f"copies within {split}: {rows:,}")
+        console.out().print(f"copies within {split}: {rows:,}")
     for (split, other), rows in found.shared.items():
-        stdout.print(f"{split} faces that stand in {other} as well: {rows:,}")
+        console.out().print(f"{split} faces that stand in {other} as well: {rows:,}")
     if found.leaks:
-        stdout.print(
+        console.out().print(
             f"[yellow]{found.leaks:,} training faces leak into validation or test[/]: --drop-leaks of mien train"
         )
-    stdout.print(f"faces under conflicting labels: {len(found.conflicts):,}")
+    console.out().print(f"faces under conflicting labels: {len(found.conflicts):,}")
     for rows_of_face in found.conflicts[:_SHOWN]:
-        stdout.print(f"  rows {escape(', '.join(rows_of_face))}", soft_wrap=True)
+        console.out().print(f"  rows {console.escape(', '.join(rows_of_face))}", soft_wrap=True)
     if len(found.conflicts) > _SHOWN:
-        stdout.print(f"  and {len(found.conflicts) - _SHOWN:,} more: --json lists all")
-    stdout.print(f"bad rows skipped: {len(found.bad):,}")
-    stdout.print(f"fingerprint: {found.fingerprint}", soft_wrap=True)
+        console.out().print(f"  and {len(found.conflicts) - _SHOWN:,} more: --json lists all")
+    console.out().print(f"bad rows skipped: {len(found.bad):,}")
+    console.out().print(f"fingerprint: {found.fingerprint}", soft_wrap=True)
 
 
 def _table(title: str, counts: Counts) -> Table:
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     table.add_column("class")
     for split in counts:
         table.add_column(split, justify="right")
     for name in next(iter(counts.values()), {}):
         rows = [by_class[name] for by_class in counts.values()]
-        table.add_row(escape(name), *(f"{n:,}" for n in rows))
+        table.add_row(console.escape(name), *(f"{n:,}" for n in rows))
     table.add_section()
     table.add_row("all", *(f"{sum(by_class.values()):,}" for by_class in counts.values()))
     return table

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from mien.cli.console import progress, stderr, stdout
+from mien.cli import console
 from mien.errors import MienError
 
 app = typer.Typer(no_args_is_help=True, help="Face detectors: fetch YuNet, list what is at hand.")
@@ -34,9 +32,9 @@ def yunet(
     if source is not None:
         place(source, YUNET.sha256, destination)
     elif is_genuine(destination, YUNET.sha256):
-        stderr.print("YuNet is there already")
+        console.err().print("YuNet is there already")
     else:
-        with progress() as bar:
+        with console.progress() as bar:
             task = bar.add_task("YuNet", total=YUNET.size)
             fetch(
                 YUNET.url,
@@ -55,12 +53,14 @@ def list_detectors() -> None:
     from mien.runtime.weights import find_yunet
 
     origins = {"haar": "comes with OpenCV", "yunet": str(find_yunet()), "none": "the whole picture is the face"}
+    from rich.table import Table
+
     table = Table("detector", "at hand", "from")
     for name in DETECTORS:
         try:
             found = load_detector(name).name
         except MienError as error:
-            table.add_row(name, "no", escape(str(error)))
+            table.add_row(name, "no", console.escape(str(error)))
         else:
-            table.add_row(name, "yes", escape(f"takes {found}" if name == "auto" else origins[name]))
-    stdout.print(table)
+            table.add_row(name, "yes", console.escape(f"takes {found}" if name == "auto" else origins[name]))
+    console.out().print(table)

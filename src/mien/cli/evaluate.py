@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from mien.cli.console import progress, stderr, stdout
+from mien.cli import console
 from mien.cli.reading import read_dataset
 from mien.errors import ConfigError, DataError, MissingExtraError
 
@@ -188,7 +186,7 @@ def _truths(dataset: FaceDataset, split: SplitChoice, protocol: ProtocolChoice |
 def _predict(predict: Predict, faces: NDArray[np.uint8], *, flip: bool) -> NDArray[np.float32]:
     import numpy as np
 
-    with progress() as bar:
+    with console.progress() as bar:
         task = bar.add_task("faces", total=len(faces) * (2 if flip else 1))
 
         def done(count: int) -> None:
@@ -210,7 +208,7 @@ def _save(path: Path, dataset: FaceDataset, truths: Truths, answers: NDArray[np.
     make_folder(path.parent)
     with written_aside(path) as part, part.open("wb") as file:
         np.savez_compressed(file, row=dataset.row, classes=np.array(dataset.classes), probabilities=answers, **arrays)
-    stderr.print(f"probabilities: {escape(str(path))}", soft_wrap=True)
+    console.err().print(f"probabilities: {console.escape(str(path))}", soft_wrap=True)
 
 
 def _draw(
@@ -228,33 +226,39 @@ def _draw(
             plot_reliability(reliability(answers, truth), path, title=title)
         else:
             plot_risk_coverage(risk_coverage(answers, truth), metrics.certain, path, title=title)
-        stderr.print(f"{kind}: {escape(str(path))}", soft_wrap=True)
+        console.err().print(f"{kind}: {console.escape(str(path))}", soft_wrap=True)
 
 
 def _print(metrics: Metrics, title: str) -> None:
     """The figures as people read them, in per cent."""
-    stdout.print(f"[bold]{escape(title)}[/]: {metrics.n} faces", highlight=False, soft_wrap=True)
+    console.out().print(f"[bold]{console.escape(title)}[/]: {metrics.n} faces", highlight=False, soft_wrap=True)
     for label, value, (low, high) in (
         ("accuracy", metrics.accuracy, metrics.accuracy_ci95),
         ("macro-F1", metrics.macro_f1, metrics.macro_f1_ci95),
     ):
         interval = f"(95 % interval {100 * low:.2f} to {100 * high:.2f})"
-        stdout.print(f"{label:30}{100 * value:6.2f} %  {interval}", highlight=False)
-    stdout.print(f"{'expected calibration error':30}{100 * metrics.ece:6.2f} %", highlight=False)
+        console.out().print(f"{label:30}{100 * value:6.2f} %  {interval}", highlight=False)
+    console.out().print(f"{'expected calibration error':30}{100 * metrics.ece:6.2f} %", highlight=False)
     certain = metrics.certain
     right = "" if certain.accuracy is None else f"of which {100 * certain.accuracy:.2f} % right, "
     label = f"certain (confidence {certain.threshold:g} on)"
-    stdout.print(f"{label:30}{100 * certain.share:6.2f} %  ({right}AURC {100 * metrics.aurc:.2f} %)", highlight=False)
+    console.out().print(
+        f"{label:30}{100 * certain.share:6.2f} %  ({right}AURC {100 * metrics.aurc:.2f} %)", highlight=False
+    )
+    from rich.table import Table
+
     table = Table("class", *(f"{name}, %" for name in ("precision", "recall", "F1")), "faces")
     for column in table.columns[1:]:
         column.justify = "right"
     for name in metrics.classes:
         shares = (metrics.precision[name], metrics.recall[name], metrics.f1[name])
         cells = ("–" if share is None else f"{100 * share:.1f}" for share in shares)
-        table.add_row(escape(name), *cells, str(metrics.support[name]))
-    stdout.print(table)
+        table.add_row(console.escape(name), *cells, str(metrics.support[name]))
+    console.out().print(table)
     worst = metrics.worst_confusions(5)
     if worst:
-        stdout.print("worst confusions (of all faces of a class):", highlight=False)
+        console.out().print("worst confusions (of all faces of a class):", highlight=False)
     for one in worst:
-        stdout.print(f"  {escape(str(one))} ({one.count} of {metrics.support[one.truth]})", highlight=False)
+        console.out().print(
+            f"  {console.escape(str(one))} ({one.count} of {metrics.support[one.truth]})", highlight=False
+        )

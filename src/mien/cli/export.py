@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from mien.cli.console import stderr, stdout
+from mien.cli import console
 from mien.cli.reading import read_dataset
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from mien.training.export import Exported
 
 
@@ -38,17 +38,21 @@ def export(
     dataset = None
     if data is not None:
         dataset = read_dataset(data, own_classes=describe(checkpoint).classes != EMOTIONS)
-    with stderr.status("exporting"):
+    with console.err().status("exporting"):
         exported = write(checkpoint, out, dataset=dataset, int8=int8, name=name, version=model_version)
-    stdout.print(f"wrote {escape(str(out))}: {exported.card.id}, {out.stat().st_size / 1e6:.2f} MB", soft_wrap=True)
-    stdout.print(f"largest difference between float32 and torch: {exported.parity:.1e}", highlight=False)
+    console.out().print(
+        f"wrote {console.escape(str(out))}: {exported.card.id}, {out.stat().st_size / 1e6:.2f} MB", soft_wrap=True
+    )
+    console.out().print(f"largest difference between float32 and torch: {exported.parity:.1e}", highlight=False)
     if any(exported.figures.values()):
-        stdout.print(_table(exported))
+        console.out().print(_table(exported))
     elif dataset is not None:
-        stderr.print("no figures: the data has no validation split; `mien evaluate --split` judges on another")
+        console.err().print("no figures: the data has no validation split; `mien evaluate --split` judges on another")
 
 
 def _table(exported: Exported) -> Table:
+    from rich.table import Table
+
     table = Table("protocol/split", "precision", "accuracy, %", "macro-F1, %", "ECE, %", "n")
     for precision, by_protocol in exported.figures.items():
         for protocol, metrics in by_protocol.items():

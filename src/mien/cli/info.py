@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.box import SIMPLE
-from rich.table import Table
-from rich.text import Text
 
-from mien.cli.console import stdout
+from mien.cli import console
 from mien.errors import MienError
 
 
@@ -47,12 +44,16 @@ def info(
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
     else:
+        from rich.box import SIMPLE
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(box=SIMPLE, show_header=False, pad_edge=False)
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in _lines(facts):
             table.add_row(Text(name), Text(value))
-        stdout.print(table)
+        console.out().print(table)
     if "error" in facts["model"] or "error" in facts["detector"]:
         raise typer.Exit(1)
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.box import SIMPLE
-from rich.markup import escape
-from rich.progress import Progress, TextColumn
-from rich.style import Style
-from rich.table import Table
-from rich.text import Text
 
-from mien.cli.console import progress, stderr, stdout
+from mien.cli import console
 from mien.emotions import EMOTION_COLOURS
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_FEW = 3
 _COLUMNS = ("source", "face", "emotion", "confidence", "x", "y", "width", "height", "uncertain")
 
 
@@ -101,11 +100,13 @@ def predict(
     if out:
         make_folder(out)
     failed = len(lost)
-    with json_lines(json_lines_to) if json_lines_to else nullcontext(lambda record: None) as write, _speed() as bar:
+    with (
+        json_lines(json_lines_to) if json_lines_to else nullcontext(lambda record: None) as write,
+        _counted(len(found)) as count,
+    ):
         listing = None if json_lines_to == "-" else _Listing()
         for item in lost:
             write(_failure(item.source, str(item), analyzer.card.id))
-        task = bar.add_task("photos", total=len(found), speed="", visible=len(found) > 3)
         results = analyzer.try_many(image.path for image in found)
         for image, copy, result in zip(found, drawn, results, strict=True):
             if isinstance(result, ImageError):
@@ -119,11 +120,11 @@ def predict(
                     listing.add(record)
                 if copy:
                     save_picture(result.draw(), copy)
-            bar.update(task, advance=1, speed=f"{bar.tasks[task].speed or 0:.1f}/s")
+            count()
     if listing:
         listing.close()
     if out:
-        stderr.print(f"drawn copies are in {escape(str(out))}", soft_wrap=True, highlight=False)
+        console.err().print(f"drawn copies are in {console.escape(str(out))}", soft_wrap=True, highlight=False)
     if failed:
         raise typer.Exit(1)
 
@@ -132,7 +133,7 @@ class _Listing:
     """The faces on standard output: one table at the end on a terminal, else tab-separated lines as they come."""
 
     def __init__(self) -> None:
-        self._table = Table(*_COLUMNS[:4], "box", box=SIMPLE) if stdout.is_terminal else None
+        self._table = _table() if console.is_terminal() else None
         if self._table is None:
             typer.echo("\t".join(_COLUMNS))
 
@@ -152,6 +153,9 @@ class _Listing:
             doubt = {None: "-", True: "yes", False: "no"}[uncertain]
             typer.echo("\t".join((source, number, emotion, confidence, *place, doubt)))
             return
+        from rich.style import Style
+        from rich.text import Text
+
         colour = Style(color="rgb({},{},{})".format(*EMOTION_COLOURS[emotion])) if emotion in EMOTION_COLOURS else ""
         box = "-" if place[0] == "-" else "{},{} {}x{}".format(*place)
         name = Text(f"{emotion}?" if uncertain else emotion, colour)
@@ -160,15 +164,29 @@ class _Listing:
     def close(self) -> None:
         """Print what is still to be printed."""
         if self._table is not None:
-            stdout.print(self._table)
+            console.out().print(self._table)
 
 
-def _speed() -> Progress:
-    return progress(TextColumn("{task.fields[speed]}"))
+def _table() -> Table:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    return Table(*_COLUMNS[:4], "box", box=SIMPLE)
+
+
+@contextmanager
+def _counted(total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar where there are more than a few photos; yields what is called after each."""
+    if total <= _FEW:
+        yield lambda: None
+        return
+    with console.progress("{task.fields[speed]}") as bar:
+        task = bar.add_task("photos", total=total, speed="")
+        yield lambda: bar.update(task, advance=1, speed=f"{bar.tasks[task].speed or 0:.1f}/s")
 
 
 def _report(problem: str) -> None:
-    stderr.print(f"[bold red]error:[/] {escape(_printable(problem))}", soft_wrap=True, highlight=False)
+    console.err().print(f"[bold red]error:[/] {console.escape(_printable(problem))}", soft_wrap=True, highlight=False)
 
 
 def _failure(source: str, reason: str, model: str) -> dict[str, Any]:
@@ -179,6 +197,6 @@ def _failure(source: str, reason: str, model: str) -> dict[str, Any]:
 
 def _printable(text: str) -> str:
     """The text on one line, in what standard output can encode: a file's name may hold anything."""
-    encoding = stdout.encoding
+    encoding = sys.stdout.encoding
     plain = "".join(character if character.isprintable() else "?" for character in text)
     return plain.encode(encoding, "replace").decode(encoding)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from mien.cli.console import progress, stderr
+from mien.cli import console
 
 if TYPE_CHECKING:
     from mien.data.dataset import FaceDataset
@@ -17,7 +15,7 @@ def read_dataset(path: Path, *, skip_bad: bool = False, own_classes: bool = Fals
     """`read_faces`, told to the user on standard error."""
     from mien.data.readers import read_faces
 
-    with progress() as bar:
+    with console.progress() as bar:
         task = bar.add_task("reading", total=100)
         dataset = read_faces(
             path,
@@ -26,5 +24,5 @@ def read_dataset(path: Path, *, skip_bad: bool = False, own_classes: bool = Fals
             progress=lambda done, total: bar.update(task, completed=100 * done // max(total, 1)),
         )
     for row in dataset.bad:
-        stderr.print(f"[yellow]skipped:[/] {escape(str(row))}", soft_wrap=True, highlight=False)
+        console.err().print(f"[yellow]skipped:[/] {console.escape(str(row))}", soft_wrap=True, highlight=False)
     return dataset

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from mien.cli import training
-from mien.cli.console import stderr
+from mien.cli import console, training
 from mien.cli.reading import read_dataset
 from mien.errors import ConfigError
 
@@ -68,7 +66,7 @@ def train(
         from mien.training.preview import write_preview
 
         write_preview(dataset, chosen, preview_augment)
-        stderr.print(f"wrote {escape(str(preview_augment))}", soft_wrap=True)
+        console.err().print(f"wrote {console.escape(str(preview_augment))}", soft_wrap=True)
         return
     dataset = training.without_leaks(dataset, drop=drop_leaks)
     training.run(dataset, chosen, out, init=init, resume=resume, accelerator=accelerator, devices=devices)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.markup import escape
-from rich.progress import Progress, TaskID, TextColumn
 
-from mien.cli.console import progress, stderr
+from mien.cli import console
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from mien.data.dataset import FaceDataset
     from mien.training.checkpoint import Description
     from mien.training.loop import Step
@@ -118,9 +118,11 @@ def without_leaks(dataset: FaceDataset, *, drop: bool) -> FaceDataset:
     if not leaked.any():
         return dataset
     if drop:
-        stderr.print(f"left out {leaked.sum():,} training faces whose pixels stand in validation or test as well")
+        console.err().print(
+            f"left out {leaked.sum():,} training faces whose pixels stand in validation or test as well"
+        )
         return drop_leaks(dataset)
-    stderr.print(
+    console.err().print(
         f"[yellow]warning:[/] {leaked.sum():,} training faces stand in validation or test as well, "
         "which flatters every figure: --drop-leaks leaves them out",
         soft_wrap=True,
@@ -133,7 +135,7 @@ def run(dataset: FaceDataset, recipe: Recipe, out: Path, **how: Any) -> None:
     from mien.training.checkpoint import LAST
     from mien.training.loop import train
 
-    with progress(TextColumn("{task.fields[figures]}")) as bar:
+    with console.progress("{task.fields[figures]}") as bar:
         watch = _Watch(bar, bar.add_task("training", total=None, figures=""))
         try:
             best = train(
@@ -148,9 +150,11 @@ def run(dataset: FaceDataset, recipe: Recipe, out: Path, **how: Any) -> None:
             )
         except KeyboardInterrupt:
             if (out / LAST).exists():
-                stderr.print(f"stopped; the same command with --resume goes on in {escape(str(out))}", soft_wrap=True)
+                console.err().print(
+                    f"stopped; the same command with --resume goes on in {console.escape(str(out))}", soft_wrap=True
+                )
             raise
-    stderr.print(f"best epoch: {escape(str(best))}", soft_wrap=True)
+    console.err().print(f"best epoch: {console.escape(str(best))}", soft_wrap=True)
 
 
 class _Watch:
@@ -164,7 +168,9 @@ class _Watch:
         if begun is None:
             return
         fresh = f", at random: {', '.join(begun['fresh'])}" if begun["fresh"] else ""
-        stderr.print(f"begins with {begun['taken']} tensors of {begun['source']}{fresh}", markup=False, soft_wrap=True)
+        console.err().print(
+            f"begins with {begun['taken']} tensors of {begun['source']}{fresh}", markup=False, soft_wrap=True
+        )
 
     def step(self, step: Step) -> None:
         self.bar.update(
@@ -182,7 +188,9 @@ class _Watch:
             name = "held-back" if split == "held" else split
             self.judged = f"{name} {100 * record[f'{split}_accuracy']:.2f} %"
             parts += [f"{self.judged} ({record['protocol']})", f"macro-F1 {100 * record[f'{split}_macro_f1']:.2f} %"]
-        stderr.print("  ".join([*parts, f"{record['faces_per_s']:,.0f} faces/s"]), highlight=False, soft_wrap=True)
+        console.err().print(
+            "  ".join([*parts, f"{record['faces_per_s']:,.0f} faces/s"]), highlight=False, soft_wrap=True
+        )
 
 
 def _commit() -> str | None:
