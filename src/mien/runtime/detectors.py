@@ -65,7 +65,7 @@ class HaarDetector:
         border: float = 0.1,
         scale_factor: float = 1.1,
         min_neighbors: int = 6,
-        min_size: int = 24,
+        min_size: int = 32,
     ) -> None:
         folder = getattr(getattr(cv2, "data", None), "haarcascades", None)
         if folder is None or not hasattr(cv2, "CascadeClassifier") or not (Path(folder) / cascade).is_file():
