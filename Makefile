@@ -39,16 +39,16 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-# A teacher, another of half the widths, and a student that begins with the first and learns from both. A run that was
-# stopped goes on where it stood; one that is done is left as it is.
+# A deeper teacher, an AlexNet from random weights, and a student that begins with the AlexNet and learns from both. A run
+# that was stopped goes on where it stood; one that is done is left as it is.
 resumed = $(if $(wildcard $(1)/last.safetensors),--resume)
 model: $(VENV)/.dev
 	mkdir -p $(dir $(MODEL)) docs/results
-	$(BIN)/mien train --data $(DATA) --drop-leaks --seed 0 --out $(RUN)-teacher $(call resumed,$(RUN)-teacher)
-	$(BIN)/mien train --data $(DATA) --drop-leaks --seed 1 --set network.width=0.5 --out $(RUN)-half \
-	  $(call resumed,$(RUN)-half)
-	$(BIN)/mien distill $(RUN)-teacher $(RUN)-half --init $(RUN)-teacher --data $(DATA) --drop-leaks --seed 2 \
-	  --out $(RUN) $(call resumed,$(RUN))
+	$(BIN)/mien train --recipe teacher --data $(DATA) --drop-leaks --seed 3 --out $(RUN)-teacher \
+	  $(call resumed,$(RUN)-teacher)
+	$(BIN)/mien train --data $(DATA) --drop-leaks --seed 0 --out $(RUN)-begun $(call resumed,$(RUN)-begun)
+	$(BIN)/mien distill $(RUN)-teacher $(RUN)-begun --init $(RUN)-begun --data $(DATA) --drop-leaks --seed 4 \
+	  --set network.mirror=true --out $(RUN) $(call resumed,$(RUN))
 	$(BIN)/mien export $(RUN) --int8 --data $(DATA) --model-version $(VERSION) -o $(MODEL)
 	$(BIN)/mien evaluate $(MODEL) --data $(DATA) --protocol all --json > docs/results/shipped.json.part
 	mv docs/results/shipped.json.part docs/results/shipped.json
