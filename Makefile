@@ -39,15 +39,15 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-# A deeper teacher, an AlexNet from random weights, and a student that begins with the AlexNet and learns from both. A run
-# that was stopped goes on where it stood; one that is done is left as it is.
+# A deeper teacher, an AlexNet from random weights, and a student that begins with the AlexNet and learns from the teacher.
+# A run that was stopped goes on where it stood; one that is done is left as it is.
 resumed = $(if $(wildcard $(1)/last.safetensors),--resume)
 model: $(VENV)/.dev
 	mkdir -p $(dir $(MODEL)) docs/results
 	$(BIN)/mien train --recipe teacher --data $(DATA) --drop-leaks --seed 3 --out $(RUN)-teacher \
 	  $(call resumed,$(RUN)-teacher)
 	$(BIN)/mien train --data $(DATA) --drop-leaks --seed 0 --out $(RUN)-begun $(call resumed,$(RUN)-begun)
-	$(BIN)/mien distill $(RUN)-teacher $(RUN)-begun --init $(RUN)-begun --data $(DATA) --drop-leaks --seed 4 \
+	$(BIN)/mien distill $(RUN)-teacher --init $(RUN)-begun --data $(DATA) --drop-leaks --seed 4 \
 	  --set network.mirror=true --out $(RUN) $(call resumed,$(RUN))
 	$(BIN)/mien export $(RUN) --int8 --data $(DATA) --model-version $(VERSION) -o $(MODEL)
 	$(BIN)/mien evaluate $(MODEL) --data $(DATA) --protocol all --json > docs/results/shipped.json.part

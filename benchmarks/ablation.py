@@ -132,11 +132,11 @@ ROWS = (
     Row("teacher", "a residual network, 24 epochs at 96 px: a teacher", "teacher", seeds=(3,)),
     Row(
         "student",
-        "begun with `scratch`, taught by it and `teacher`, 16 epochs; with mirror images",
+        "begun with `scratch`, taught by `teacher`, 18 epochs; with mirror images",
         "distill",
         ("network.mirror=true",),
         seeds=(4,),
-        teachers=("teacher-3", "scratch-0"),
+        teachers=("teacher-3",),
         init="scratch-0",
     ),
     Row(

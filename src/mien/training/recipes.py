@@ -169,7 +169,7 @@ def distill() -> Recipe:
     The augmentation is stronger than where labels alone teach: teachers answer for what a face looks like after it.
     Single votes are dropped, as FER+'s own training does (Barsoum et al., ICMI 2016).
     """
-    return Recipe(name="distill", epochs=16, learning_rate=1e-3, teach=0.7, outlier_votes=1)
+    return Recipe(name="distill", epochs=18, learning_rate=1e-3, teach=0.7, outlier_votes=1)
 
 
 def fer2013() -> Recipe:
