@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mien
-from mien.analyzer import REDUCE_TO
 from mien.media.sources import read_picture
 from mien.runtime.classifier import Classifier
 from mien.runtime.crops import CROP_RULES, crop_face, to_grey
@@ -59,7 +58,7 @@ def as_jpeg(image: Image.Image) -> bytes:
 
 def stages(analyzer: mien.Analyzer, classifier: Classifier, source: Any) -> dict[str, Callable[[], object]]:
     """What `analyze` does one after the other, each on what the one before it made, and the whole."""
-    picture = read_picture(source, reduce_to=REDUCE_TO)
+    picture = read_picture(source, reduce_to=getattr(analyzer.detector, "max_side", None))
     found = analyzer.detector.detect(picture.image)
     rule = CROP_RULES[analyzer.detector.name]
 
@@ -68,7 +67,7 @@ def stages(analyzer: mien.Analyzer, classifier: Classifier, source: Any) -> dict
         return np.stack([crop_face(grey, face.box, rule) for face in found])
 
     return {
-        "read": functools.partial(read_picture, source, reduce_to=REDUCE_TO),
+        "read": functools.partial(read_picture, source, reduce_to=getattr(analyzer.detector, "max_side", None)),
         "detect": functools.partial(analyzer.detector.detect, picture.image),
         "crop": crop,
         "classify": functools.partial(classifier.probabilities, crop()),
@@ -110,7 +109,9 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     file = next((options.data / "detectors").glob("face_detection_yunet_*.onnx"), None)
-    analyzer = mien.load(detector=options.detector, detector_model=file if options.detector == "yunet" else None)
+    analyzer = mien.load(
+        detector=options.detector, detector_model=file if options.detector == "yunet" else None, reduce=True
+    )
     classifier = Classifier(find_model())
     found = {name: measure(stages(analyzer, classifier, source), options.rounds) for name, source in pictures().items()}
     text = table(found)

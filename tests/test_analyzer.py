@@ -147,7 +147,8 @@ class BrightDetector:
 
     name = "none"
 
-    def __init__(self) -> None:
+    def __init__(self, max_side: int | None = 1440) -> None:
+        self.max_side = max_side
         self.shown: list[tuple[int, ...]] = []
 
     def detect(self, image: np.ndarray) -> list[Detection]:
@@ -166,21 +167,21 @@ def photo(side: int, *, width: int = 3000, height: int = 600, kind: str = "JPEG"
 
 
 @pytest.mark.parametrize(
-    ("file", "full_size", "shown", "kept"),
+    ("file", "reduce", "shown", "kept"),
     [
-        (photo(400), False, (300, 1500), (300, 1500)),
-        (photo(400), True, (600, 3000), (600, 3000)),
-        (photo(64), False, (300, 1500), (600, 3000)),  # 32 pixels of the reduced picture: too few to judge by
-        (photo(400, kind="PNG"), False, (600, 3000), (600, 3000)),
-        (photo(400, width=2879), False, (600, 2879), (600, 2879)),
-        (photo(400, width=5760, height=2560), False, (640, 1440), (640, 1440)),
+        (photo(400), True, (300, 1500), (300, 1500)),
+        (photo(400), False, (600, 3000), (600, 3000)),
+        (photo(64), True, (300, 1500), (600, 3000)),  # 32 pixels of the reduced picture: too few to judge by
+        (photo(400, kind="PNG"), True, (600, 3000), (600, 3000)),
+        (photo(400, width=2879), True, (600, 2879), (600, 2879)),
+        (photo(400, width=5760, height=2560), True, (640, 1440), (640, 1440)),
     ],
 )
 def test_large_jpegs_are_decoded_as_far_as_their_faces_need(
-    brightness_model: Path, file: bytes, full_size: bool, shown: tuple[int, int], kept: tuple[int, int]
+    brightness_model: Path, file: bytes, reduce: bool, shown: tuple[int, int], kept: tuple[int, int]
 ) -> None:
     detector = BrightDetector()
-    analyzer = Analyzer(Classifier(brightness_model), detector, full_size=full_size)
+    analyzer = Analyzer(Classifier(brightness_model), detector, reduce=reduce)
     result = analyzer.analyze(file)
     width, height = Image.open(io.BytesIO(file)).size
     assert detector.shown == [(*shown, 3)]
@@ -200,8 +201,16 @@ def test_large_jpegs_are_decoded_as_far_as_their_faces_need(
 
 
 def test_what_can_be_read_once_is_read_in_full(brightness_model: Path) -> None:
-    analyzer = Analyzer(Classifier(brightness_model), BrightDetector())
-    assert analyzer.analyze(io.BytesIO(photo(64))).image.shape == (600, 3000, 3)
+    analyzer = Analyzer(Classifier(brightness_model), BrightDetector(), reduce=True)
+    assert analyzer.analyze(io.BytesIO(photo(400))).image.shape == (600, 3000, 3)
+
+
+def test_a_detector_that_looks_at_every_pixel_gets_every_pixel(brightness_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(photo(400))
+    classifier = Classifier(brightness_model)
+    assert Analyzer(classifier, BrightDetector(None), reduce=True).analyze(path).image.shape == (600, 3000, 3)
+    assert Analyzer(classifier, BrightDetector(), reduce=True).analyze(path).image.shape == (300, 1500, 3)
 
 
 def test_a_bad_picture_raises_in_its_place_or_is_handed_out(squares: Analyzer) -> None:

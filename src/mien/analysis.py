@@ -23,8 +23,9 @@ class Analysis:
     faces   from left to right
     model   id of the model that judged
     source  where the picture came from: a path, or None
-    image   (H, W, 3) uint8, BGR: the picture itself, upright; a large JPEG may have been decoded at a reduced size
-    size    width and height of the picture in pixels, where that is so; None: those of image
+    image   (H, W, 3) uint8, BGR: the picture itself, upright; smaller than it where it was decoded at a reduced size
+            (`load(reduce=True)`): faces are in pixels of the whole picture all the same
+    size    width and height of the whole picture in pixels, where that is so; None: those of image
     """
 
     faces: tuple[Face, ...]

@@ -26,9 +26,6 @@ from mien.types import UNCERTAIN_BELOW, Box, Detection, Face
 MIN_FACE: Final = 20.0
 """Faces below this many pixels say too little about an emotion; the network itself reads 48."""
 
-REDUCE_TO: Final = 1440
-"""Pixels that the longer side of a large JPEG keeps at least: the detectors look at no more."""
-
 _BATCH_FACES: Final = 64
 _BATCH_PICTURES: Final = 16
 _BATCH_PIXELS: Final = 50_000_000
@@ -46,7 +43,7 @@ def load(
     min_face_score: float = MIN_FACE_SCORE,
     uncertain_below: float = UNCERTAIN_BELOW,
     flip: bool = False,
-    full_size: bool = False,
+    reduce: bool = False,
 ) -> Analyzer:
     """An analyzer, ready to use.
 
@@ -59,9 +56,10 @@ def load(
     min_face        the shorter side of a face's box in pixels; smaller faces are left out
     min_face_score  0..1: faces of which the detector is less sure are left out; Haar gives no score
     uncertain_below 0..1: faces whose likeliest class has a lower probability are marked `uncertain`; 0 marks none
-    flip            judge each face and its mirror image, and average: twice the network's work
-    full_size       decode large JPEGs in full even where no face needs it, so that `Analysis.image` and `draw()` have
-                    the picture's own size; else they may come at a half, a quarter or an eighth of it, a lot sooner
+    flip            judge each face and its mirror image, and average: twice the network's work, and to no use where the
+                    network does so itself, as the shipped one
+    reduce          decode large JPEGs at a half, a quarter or an eighth of their size, as far as detector and faces
+                    allow, which takes a fraction of the time; `Analysis.image` and `draw()` are then so much smaller
 
     Raises ModelError or DetectorError where one cannot be had, ConfigError on an option that makes no sense.
     """
@@ -78,7 +76,7 @@ def load(
         min_face_score=min_face_score,
         uncertain_below=uncertain_below,
         flip=flip,
-        full_size=full_size,
+        reduce=reduce,
     )
 
 
@@ -97,7 +95,7 @@ class Analyzer:
         min_face_score: float = MIN_FACE_SCORE,
         uncertain_below: float = UNCERTAIN_BELOW,
         flip: bool = False,
-        full_size: bool = False,
+        reduce: bool = False,
     ) -> None:
         if not 0 <= uncertain_below <= 1:
             raise ConfigError(f"uncertain_below must be within 0..1, got {uncertain_below}")
@@ -109,7 +107,7 @@ class Analyzer:
         self.min_face_score = min_face_score
         self.uncertain_below = uncertain_below
         self.flip = flip
-        self.full_size = full_size
+        self.reduce = reduce
 
     @property
     def card(self) -> ModelCard:
@@ -174,7 +172,7 @@ class Analyzer:
 
     def _look(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Looked:
         """Read a picture, find its faces, and cut them out."""
-        reduce_to = None if self.full_size or not _can_be_read_again(source) else REDUCE_TO
+        reduce_to = getattr(self.detector, "max_side", None) if self.reduce and _can_be_read_again(source) else None
         picture = read_picture(source, color=color, reduce_to=reduce_to)
         if isinstance(source, np.ndarray) and np.may_share_memory(picture.image, source):
             # the caller may fill its array anew before the result is looked at

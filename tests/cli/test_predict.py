@@ -91,6 +91,41 @@ def test_flip_judges_the_mirror_image_too(predict, photos: Path, monkeypatch: py
     assert [len(faces) for faces in judged] == [2, 1]
 
 
+def test_drawn_copies_have_the_size_of_the_photo(predict, tmp_path: Path) -> None:
+    """Without --out a large JPEG is decoded at a reduced size, and the record tells the whole size all the same."""
+    photo, copies = tmp_path / "large.jpg", tmp_path / "drawn"
+    Image.new("RGB", (1000, 600), (85, 85, 85)).save(photo)
+    (record,) = records(predict(str(photo), "--json", "-").stdout)
+    (with_copy,) = records(predict(str(photo), "--json", "-", "--out", str(copies)).stdout)
+    assert record == with_copy
+    assert (record["width"], record["height"]) == (1000, 600)
+    assert record["faces"][0]["box"] == {"x": 0.0, "y": 0.0, "width": 1000.0, "height": 600.0}
+    assert Image.open(copies / "large.jpg").size == (1000, 600)
+
+
+def test_a_photo_needs_no_more_than_it_uses(brightness_model: Path, tmp_path: Path) -> None:
+    """What is slow to import and not used stays away: decoders of other formats, drawing, fetching, tables."""
+    photo = tmp_path / "photo.jpg"
+    Image.new("RGB", (60, 60), (85, 85, 85)).save(photo)
+    options = ["predict", str(photo), "--model", str(brightness_model), "--detector", "none"]
+    code = (
+        f"import sys; sys.argv = ['mien', *{options!r}]\nfrom mien.cli import main\ntry:\n    main()\nfinally:\n"
+        "    print(*sys.modules, file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "fear" in run.stdout
+    loaded = set(run.stderr.split())
+    assert "PIL.JpegImagePlugin" in loaded
+    unused = {
+        "PIL.WebPImagePlugin",
+        "PIL.TiffImagePlugin",
+        "mien.media.drawing",
+        "mien.runtime.download",
+        "http.client",
+    }
+    assert not loaded & (unused | {"ssl", "rich.table", "rich.progress"})
+
+
 def test_json_lines_on_standard_output_and_nothing_else(predict, photos: Path) -> None:
     result = predict("photos", "--json", "-")
     assert result.exit_code == 0

@@ -92,6 +92,14 @@ def test_no_face_is_an_error_or_the_whole_picture(squares: Any, tmp_path: Path) 
     assert face["face_confidence"] == 0
 
 
+def test_the_region_of_a_large_photo_is_in_its_own_pixels(squares: Any, tmp_path: Path) -> None:
+    """Large JPEGs are decoded at a reduced size, and nobody needs to know."""
+    squares.max_side = 1440
+    cv2.imwrite(str(tmp_path / "black.jpg"), np.zeros((600, 3000, 3), np.uint8))
+    (face,) = DeepFace.analyze(tmp_path / "black.jpg", enforce_detection=False)
+    assert [face["region"][key] for key in "xywh"] == [0, 0, 3000, 600]
+
+
 def test_skip_takes_each_picture_as_a_face_of_whatever_size(squares: Any, picture: Picture) -> None:
     for image in (np.full((9, 12, 3), 255, np.uint8), np.full((480, 640, 3), 255, np.uint8)):
         (face,) = DeepFace.analyze(image, detector_backend="skip")
@@ -127,14 +135,17 @@ def test_paths_files_and_data_uris_are_read(squares: Any, picture: Picture, tmp_
     path = tmp_path / "three.png"
     image = picture("sadness", "disgust")
     cv2.imwrite(str(path), image)
-    uri = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    uri = "data:image/png;base64," + base64.encodebytes(path.read_bytes()).decode()  # with line breaks
     with path.open("rb") as file:
         answers = DeepFace.analyze([image, str(path), path, uri, file])
     assert all(answer == answers[0] for answer in answers)
     assert [face["dominant_emotion"] for face in answers[0]] == ["sad", "disgust"]
 
 
-@pytest.mark.parametrize("source", ["nothing.jpg", "data:image/png;base64,AAAA", "http://example.org/a.jpg", 3, None])
+@pytest.mark.parametrize(
+    "source",
+    ["nothing.jpg", "data:image/png;base64,AAAA", "data:image/png;base64,é", "http://example.org/a.jpg", 3, None],
+)
 def test_a_bad_picture_is_a_value_error(squares: Any, source: Any) -> None:
     with pytest.raises(InvalidImageError) as caught:
         DeepFace.analyze(source)

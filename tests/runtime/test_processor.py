@@ -37,7 +37,7 @@ HASWELL = "flags\t\t: fpu sse sse2 ssse3 sse4_1 sse4_2 avx f16c fma avx2\n"
         ({"sse2"}, "exact"),
         ({"neon"}, "fast"),
         ({"neon", "asimddp"}, "fast"),
-        (set(), "fast"),
+        (set(), "exact"),  # nothing is known: what is right on every x86 CPU, and does nothing elsewhere
     ],
 )
 def test_the_flags_decide(flags: Set[str], path: Int8Path) -> None:

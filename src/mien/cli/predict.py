@@ -59,10 +59,11 @@ def predict(
         ),
     ] = None,
     flip: Annotated[
-        bool, typer.Option("--flip", help="Average over each face and its mirror image; twice the network's work.")
+        bool, typer.Option("--flip", help="Average over each face and its mirror image, where the network does not.")
     ] = False,
     threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="CPU threads for the network; default: onnxruntime's choice.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="CPU threads for the networks; default: onnxruntime's choice."),
     ] = None,
 ) -> None:
     """Name the emotion of every face in photos.
@@ -94,7 +95,7 @@ def predict(
         min_face_score=MIN_FACE_SCORE if min_face_score is None else min_face_score,
         uncertain_below=UNCERTAIN_BELOW if uncertain_below is None else uncertain_below,
         flip=flip,
-        full_size=out is not None,
+        reduce=out is None,
     )
     drawn = drawn_paths(found, out) if out else [None] * len(found)
     if out:

@@ -82,9 +82,10 @@ def choose(
     """
     from dataclasses import replace
 
+    from mien.errors import ConfigError
     from mien.training.checkpoint import LAST, describe
     from mien.training.initial import network_of
-    from mien.training.network import named_network
+    from mien.training.network import AlexNetConfig, named_network
     from mien.training.recipes import Recipe, named_recipe, with_settings
 
     before = None if resumed is None else Recipe.from_dict(describe(resumed / LAST).recipe)
@@ -95,6 +96,8 @@ def choose(
     elif before is not None:
         recipe = replace(recipe, network=before.network)
     elif init is not None:
+        if not isinstance(recipe.network, AlexNetConfig):
+            raise ConfigError(f"--init fills AlexNet: the recipe {recipe.name} begins at random")
         recipe = replace(recipe, network=replace(network_of(init), dropout=recipe.network.dropout))
     if recipe.labels == "none":  # the last layer holds features then, as many as the recipe says
         recipe = replace(recipe, network=replace(recipe.network, classes=features, dropout=0.0))

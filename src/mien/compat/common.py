@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -56,7 +55,7 @@ def analyzer_for(detector: str, *, min_face: float) -> Analyzer:
     cannot be had.
     """
     with _MAKING:
-        return Analyzer(_classifier(), _detector(detector), min_face=min_face)
+        return Analyzer(_classifier(), _detector(detector), min_face=min_face, reduce=True)
 
 
 @cache
@@ -86,8 +85,8 @@ def as_source(source: ImageSource) -> ImageSource:
         return source
     if source.startswith("data:image/"):
         try:
-            return base64.b64decode(source.partition(",")[2], validate=True)
-        except binascii.Error as error:
+            return base64.b64decode("".join(source.partition(",")[2].split()), validate=True)
+        except ValueError as error:
             raise ImageError(f"the data URI is not base64: {error}") from None
     if source.lower().startswith(("http://", "https://")):
         raise ImageError(f"{source}: expected a picture at hand; Mien fetches nothing, download it first")

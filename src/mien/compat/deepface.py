@@ -73,7 +73,7 @@ class DeepFace:
 
 
 def _check(actions: str | Sequence[str], backend: str, expand_percentage: int, anti_spoofing: bool) -> None:
-    asked = [actions] if isinstance(actions, str) else list(actions)
+    asked = [actions] if isinstance(actions, str) else list(actions or ())
     if not asked or set(asked) != {"emotion"}:
         raise InvalidOptionError(f"Mien reads emotions only: expected actions ('emotion',), got {tuple(asked)!r}")
     if backend not in BACKENDS:

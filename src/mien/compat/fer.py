@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ class FER:
             raise InvalidOptionError(f"Mien brings its own cascade: expected cascade_file None, got {cascade_file!r}")
         if tfserving:
             raise InvalidOptionError("Mien runs its network itself: tfserving must be False")
-        if not min_face_size >= 1:
+        if not 1 <= min_face_size < math.inf:
             raise InvalidOptionError(f"min_face_size must be 1 pixel or more, got {min_face_size!r}")
         self._mtcnn = mtcnn
         self._analyzer = analyzer_for(
@@ -120,9 +121,11 @@ def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
 
 def _box(rectangle: Sequence[float]) -> Box:
     try:
+        if isinstance(rectangle, str):
+            raise TypeError("text is no rectangle")
         x, y, width, height = map(float, rectangle)
     except (TypeError, ValueError):
         raise InvalidOptionError(f"expected a face rectangle x, y, w, h in pixels, got {rectangle!r}") from None
-    if not (width > 0 and height > 0):
+    if not (width > 0 and height > 0 and all(map(math.isfinite, (x, y, width, height)))):
         raise InvalidOptionError(f"expected a face rectangle of some size, got {rectangle!r}")
     return Box(x, y, width, height)

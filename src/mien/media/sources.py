@@ -149,8 +149,8 @@ def _identify(file: IO[bytes], name: str) -> Image.Image:
 
 @cache
 def _plugin(name: str) -> Any:
-    """Pillow's opener for one of FORMATS, imported when a file asks for it, or None where this Pillow has none: what
-    makes a picture of a file, and what knows the format by its first bytes."""
+    """Pillow's opener for one of FORMATS, or None where this Pillow has none: what makes a picture of a file, and what
+    knows the format by its first bytes. It is imported when a file is of none of the formats before it."""
     with suppress(ImportError):
         import_module(f"PIL.{name}ImagePlugin")
     return Image.OPEN.get(name.upper())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnxruntime as ort
@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from mien.errors import ConfigError, ImageError, ModelError
 from mien.model_card import CARD_KEY, ModelCard
 from mien.runtime.crops import FACE_SIZE
-from mien.runtime.processor import SESSION_ENTRIES, Chosen, Int8, choose, cpu_flags
+from mien.runtime.processor import SESSION_ENTRIES, Chosen, Int8, choose, cpu_flags, session_options
 
 INPUT: Final = "faces"
 OUTPUT: Final = "probabilities"
 _BATCH: Final = 64
-_ERRORS_ONLY: Final = 3
 
 
 class Classifier:
@@ -46,7 +45,7 @@ class Classifier:
         self.path = Path(path)
         chosen = _check_providers(providers)
         self.int8: Chosen = choose(cpu_flags(), int8)
-        options = _options(threads, self.int8)
+        options = session_options(threads, SESSION_ENTRIES[self.int8.path])
         try:
             content = self.path.read_bytes()
         except OSError as error:
@@ -111,19 +110,6 @@ class Classifier:
             fits = len(values) == 1 and values[0].name == name and values[0].type == kind
             if not (fits and _agree(values[0].shape, shape)):
                 raise ModelError(f"{self.path}: expected the {which} {wanted}, got {got}")
-
-
-def _options(threads: int | None, int8: Chosen) -> Any:
-    """onnxruntime's options: its own messages only from errors on, the number of threads, the way of int8."""
-    if threads is not None and threads < 1:
-        raise ConfigError(f"expected at least 1 thread, got {threads}")
-    options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    for key, value in SESSION_ENTRIES[int8.path].items():
-        options.add_session_config_entry(key, value)
-    return options
 
 
 def _check_providers(providers: Sequence[str] | None) -> list[str]:

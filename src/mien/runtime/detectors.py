@@ -27,7 +27,11 @@ _FETCH_HINT: Final = "run `mien detector yunet` once, or name its file with --de
 
 
 class Detector(Protocol):
-    """What finds faces. One detector may be used from several threads at once."""
+    """What finds faces. One detector may be used from several threads at once.
+
+    One that has a `max_side` looks at no more pixels of a picture's longer side, so that large pictures may be decoded
+    at a reduced size for it; one that has none gets every pixel.
+    """
 
     @property
     def name(self) -> str:
@@ -41,6 +45,7 @@ class WholeImageDetector:
     """Takes the whole picture as one face: for faces that are cut out already."""
 
     name: Final = "none"
+    max_side: Final = 480  # ten times the crop's
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """One box, as large as the picture, without a score."""
@@ -71,7 +76,7 @@ class HaarDetector:
         if folder is None or not hasattr(cv2, "CascadeClassifier") or not (Path(folder) / cascade).is_file():
             raise DetectorError(f"OpenCV {cv2.__version__} brings no Haar cascade; for YuNet {_FETCH_HINT}")
         self._path = str(Path(folder) / cascade)
-        self._max_side, self._border = max_side, border
+        self.max_side, self._border = max_side, border
         self._options = {"scaleFactor": scale_factor, "minNeighbors": min_neighbors, "minSize": (min_size, min_size)}
         self._local = threading.local()
         self._classifier()
@@ -79,7 +84,7 @@ class HaarDetector:
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The frontal faces, square boxes without score or landmarks."""
         grey = to_grey(image)
-        small = _fit(grey, 1, self._max_side)
+        small = _fit(grey, 1, self.max_side)
         border = round(self._border * min(small.shape))
         padded = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
         across, down = grey.shape[1] / small.shape[1], grey.shape[0] / small.shape[0]
@@ -119,12 +124,12 @@ class YuNetDetector:
         overlap: float = 0.3,
         threads: int | None = None,
     ) -> None:
-        self._min_side, self._max_side = min_side, max_side
+        self._min_side, self.max_side = min_side, max_side
         self._network = YuNet(Path(path), min_score=min_score, overlap=overlap, threads=threads)
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The faces, with scores 0..1 and five landmarks each."""
-        small = _fit(image, self._min_side, self._max_side)
+        small = _fit(image, self._min_side, self.max_side)
         across, down = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
         return [
             Detection(Box(*row[:4]), row[14], tuple(zip(row[4:14:2], row[5:14:2], strict=True))).scaled(across, down)

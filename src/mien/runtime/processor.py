@@ -2,7 +2,8 @@
 
 A quantised layer multiplies activations (0..255) by weights (-127..127) and sums the products. CPUs with VNNI sum in 32
 bits. The older AVX2 and AVX512 instruction (vpmaddubsw) adds each pair of products in 16 bits and cuts off what does
-not fit, which spoils answers without a word. onnxruntime offers two ways round that:
+not fit, which spoils answers without a word. Mien's own exports keep weights within -64..64, which always fit; for
+other files onnxruntime offers two ways round that:
 
 exact   "session.x64quantprecision": weights become 0..255, and products are summed by another instruction, in 32 bits.
         Bit for bit what VNNI gives. onnxruntime leaves layers alone whose weights stay within -64..64, which cannot
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 import cv2
+import onnxruntime as ort
 
 from mien.errors import ConfigError
 
@@ -38,6 +40,7 @@ SESSION_ENTRIES: Final[Mapping[Int8Path, Mapping[str, str]]] = {
 # The flags that matter, by their names in Linux, with OpenCV's numbers for them (opencv2/core/cvdef.h), which its
 # Python module does not name. OpenCV asks the CPU itself, on every system.
 _OPENCV_FLAGS: Final = {"sse2": 3, "avx2": 11, "avx512f": 13, "avx512_vnni": 23, "neon": 100, "asimddp": 101}
+_ERRORS_ONLY: Final = 3
 _CPUINFO: Final = Path("/proc/cpuinfo")
 
 
@@ -67,13 +70,29 @@ def choose(flags: Set[str], int8: Int8 = "auto") -> Chosen:
         raise ConfigError(f"expected int8 to be one of {', '.join(get_args(Int8))}, got {int8!r}")
     if int8 != "auto":
         return Chosen(int8, "asked for")
-    if "sse2" not in flags:  # every x86 CPU of 64 bits has it
-        return Chosen("fast", "not an x86 CPU: sums of 8-bit products do not overflow")
+    if "neon" in flags:
+        return Chosen("fast", "on Arm, sums of 8-bit products do not overflow")
     # Where there is AVX512, onnxruntime prefers its kernels, and AVX-VNNI does not help them.
     vnni = "avx_vnni" if "avx512f" not in flags else "avx512_vnni"
     if vnni in flags:
         return Chosen("fast", f"{vnni} sums 8-bit products in 32 bits")
     return Chosen("exact", "without VNNI, sums of 8-bit products would overflow in 16 bits")
+
+
+def session_options(threads: int | None, entries: Mapping[str, str]) -> ort.SessionOptions:
+    """onnxruntime's options: its own messages only from errors on, so many threads (None: one a core), these entries.
+
+    Raises ConfigError on threads < 1.
+    """
+    if threads is not None and threads < 1:
+        raise ConfigError(f"expected at least 1 thread, got {threads}")
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
+    return options
 
 
 def _flags_by_linux() -> frozenset[str]:

@@ -16,6 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from mien.errors import DetectorError
+from mien.runtime.processor import session_options
 
 STRIDES: Final = (8, 16, 32)
 """Pixels from one cell of each of the three output maps to the next."""
@@ -23,7 +24,6 @@ STRIDES: Final = (8, 16, 32)
 _ENDS: Final = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 _OUTPUTS: Final = tuple(f"{name}_{stride}" for stride in STRIDES for name in _ENDS)
 _MOST: Final = 5000
-_ERRORS_ONLY: Final = 3
 
 
 class YuNet:
@@ -38,25 +38,24 @@ class YuNet:
     """
 
     def __init__(self, path: Path, *, min_score: float, overlap: float, threads: int | None = None) -> None:
-        self._path, self._min_score, self._overlap = path, min_score, overlap
-        options = ort.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
+        self._min_score, self._overlap = min_score, overlap
         # Waiting threads that spin would take the cores from the classifier, whose turn is next (benchmarks/stages.py).
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        options = session_options(threads, {"session.intra_op.allow_spinning": "0"})
         try:
             content = path.read_bytes()
         except OSError as error:
             raise DetectorError(f"{path}: cannot read YuNet's file: {error.strerror or error}") from error
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-            self._input = self._session.get_inputs()[0].name
+            entry = self._session.get_inputs()[0]
+            self._input, sides = entry.name, [side for side in entry.shape[2:] if isinstance(side, int)]
+            if sides:
+                raise ValueError(f"it takes pictures of one size only, {sides}")
             self.find(np.zeros((64, 96, 3), np.uint8))
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             raise DetectorError(
-                f"{path}: expected YuNet as an ONNX file from the OpenCV zoo, got something else: "
-                "fetch it by `mien detector yunet`"
+                f"{path}: expected YuNet for pictures of any size, as the OpenCV zoo has it, got something else: "
+                "`mien detector yunet` fetches it"
             ) from error
 
     def find(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:

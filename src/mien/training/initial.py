@@ -30,7 +30,16 @@ from mien.errors import ConfigError, ModelError
 from mien.runtime.classifier import Classifier
 from mien.runtime.weights import find_model, shipped_models, user_cache
 from mien.training import checkpoint
-from mien.training.network import NETWORKS, AlexNet, Network, NetworkConfig, config_from_dict, named_network, prepare
+from mien.training.network import (
+    NETWORKS,
+    AlexNet,
+    AlexNetConfig,
+    Network,
+    NetworkConfig,
+    config_from_dict,
+    named_network,
+    prepare,
+)
 
 IMAGENET_URL: Final = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 """AlexNet as torchvision publishes it, trained on ImageNet (233 MB). The name ends in the first 8 hex digits of the
@@ -67,11 +76,15 @@ def network_of(source: str) -> NetworkConfig:
     Of torchvision's format it is `alexnet-torchvision`. Raises ModelError and ConfigError as `initialise` does.
     """
     form, path = _locate(source)
+    if form == "torchvision":
+        return named_network("alexnet-torchvision")
     if form == "checkpoint":
-        return checkpoint.describe(path).network
-    if form == "graph":
-        return config_from_dict(Classifier(path, threads=1).card.architecture)
-    return named_network("alexnet-torchvision")
+        network = checkpoint.describe(path).network
+    else:
+        network = config_from_dict(Classifier(path, threads=1).card.architecture)
+    if not isinstance(network, AlexNetConfig):
+        raise ModelError(f"{path}: expected AlexNet's weights, got another network's: it can teach, by `mien distill`")
+    return network
 
 
 def initialise(network: Network, source: str, faces: NDArray[np.uint8]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from mien.errors import ConfigError
 from mien.training.augment import Augmentation
-from mien.training.network import NetworkConfig, config_from_dict, named_network
+from mien.training.network import AlexNetConfig, NetworkConfig, config_from_dict, named_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Recipe:
     sizes           input sizes to begin with, before the network's own (progressive resizing; needs network.pool)
     size_epochs     epochs at each of them
     teach           share of the target that the teachers' mean answer gets when distilling
-    freeze          convolutions, from the first, that keep their weights and batch statistics
+    freeze          convolutions (of `resnet` stem and blocks), from the first, that keep weights and batch statistics
     thaw            epoch after which they learn as well; 0 never thaws them
     trunk_rate      factor on the learning rate of the convolutions
     optimizer       "adamw" (Loshchilov and Hutter, ICLR 2019); "sgd" with Nesterov momentum 0.9; or "muon" (Jordan et
@@ -111,6 +111,8 @@ class Recipe:
             if allowed and getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
 
+        if self.labels == "none" and not isinstance(self.network, AlexNetConfig):
+            raise ConfigError("only AlexNet is trained without labels: its hidden layers take part in it")
         if len(self.sizes) != len(self.size_epochs):
             raise ConfigError(f"sizes and size_epochs must go together, got {self.sizes} and {self.size_epochs}")
         if self.sizes and not self.network.any_size:
@@ -164,7 +166,7 @@ def teacher() -> Recipe:
 
 
 def distill() -> Recipe:
-    """A student of teachers, best begun with one of them (`--init`): what the shipped model was trained with.
+    """A student of teachers, best begun with a trained AlexNet (`--init`): what the shipped model was trained with.
 
     The augmentation is stronger than where labels alone teach: teachers answer for what a face looks like after it.
     Single votes are dropped, as FER+'s own training does (Barsoum et al., ICMI 2016).
