@@ -140,7 +140,7 @@ def test_given_rectangles_are_judged_in_their_order(squares: Any, picture: Pictu
         assert face["box"] is rectangle
     assert FER().detect_emotions(image, face_rectangles=np.array([[15, 15, 50, 50]]))[0]["emotions"]["happy"] > 0.9
     assert FER().detect_emotions(image, face_rectangles=[]) == []
-    for bad in ((1, 2, 3), "abcd", 7, (1, 2, 0, 5), (1, 2, 5, float("nan"))):
+    for bad in ((1, 2, 3), "abcd", 7, (1, 2, 0, 5), (1, 2, 5, float("nan")), "1234", (0, 0, float("inf"), 5)):
         with pytest.raises(InvalidOptionError, match="face rectangle"):
             FER().detect_emotions(image, face_rectangles=[bad])
     with pytest.raises(InvalidImageError, match="no such file"):
