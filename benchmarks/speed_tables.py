@@ -82,7 +82,7 @@ def aims(results: Mapping[str, Any]) -> list[list[str]]:
 
     def row(what: str, most: float, value: float | None, unit: str) -> None:
         if value is not None:
-            met = "yes" if value <= most else f"no, by {value / most:.2f} times"
+            met = "yes" if value <= most else f"no, {100 * (value / most - 1):.1f} % over"
             rows.append([what, f"at most {most:g}{unit}", f"{value:.3g}{unit}", met])
 
     def against(group: Mapping[str, Any], name: str, base: str) -> float | None:

@@ -118,7 +118,8 @@ class Analyzer:
         """The faces of one picture, from left to right.
 
         image is a path, the bytes of a file, a file object, a PIL image, or an array (H, W[, 1, 3 or 4]); color is the
-        channel order of an array. Raises ImageError where the picture cannot be read.
+        channel order of an array. With `reduce` paths and bytes may be decoded at a reduced size, others are not.
+        Raises ImageError where the picture cannot be read.
         """
         return next(self.analyze_many([image], color=color))
 
