@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from rich.progress import TaskID
 from rich.table import Table
 
-from mien.cli.console import progress, stderr, stdout
+from mien.cli import console
 from mien.cli.reading import read_dataset
 from mien.data.dataset import FaceDataset, judged
 from mien.emotions import EMOTIONS
@@ -162,7 +162,7 @@ def measure(source: Source, dataset: FaceDataset, seeds: int, settings: Sequence
     """All rows. settings change the recipe of every way."""
     faces = regrouped(dataset)
     figures: dict[tuple[str, int, int], list[tuple[float, float]]] = {}
-    with progress() as bar:
+    with console.progress() as bar:
         for seed in range(seeds):
             training, test = divide(faces, seed)
 
@@ -170,7 +170,7 @@ def measure(source: Source, dataset: FaceDataset, seeds: int, settings: Sequence
                 judged_by = evaluate(answers, truth, classes=tuple(GROUPS), resamples=1)
                 found = judged_by.accuracy, judged_by.macro_f1
                 figures.setdefault((way, size, epochs), []).append(found)
-                stderr.print(f"{way}, {size} a class: {100 * found[0]:.2f} %, macro-F1 {100 * found[1]:.2f} %")
+                console.err().print(f"{way}, {size} a class: {100 * found[0]:.2f} %, macro-F1 {100 * found[1]:.2f} %")
 
             for size, learned in training.items():
                 for way, (recipe, init) in ways(source, size, settings).items():
@@ -205,7 +205,7 @@ def main() -> None:
     table = Table(*HEADS)
     for row in rows:
         table.add_row(*row.show())
-    stdout.print(table)
+    console.out().print(table)
     if args.json is not None:
         figures = {"init": Path(args.init).name, "protocol": "ferplus", "groups": GROUPS}
         text = json.dumps({**figures, "rows": [dataclasses.asdict(row) for row in rows]}, indent=1)

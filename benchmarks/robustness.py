@@ -48,7 +48,7 @@ from non_faces import FACELESS, non_faces
 from numpy.typing import NDArray
 from robustness_tables import NonFaceRow, Row, show, to_markdown
 
-from mien.cli.console import progress
+from mien.cli import console
 from mien.cli.reading import read_dataset
 from mien.data.dataset import FaceDataset, judged
 from mien.emotions import EMOTIONS
@@ -200,7 +200,7 @@ def measure(
     angles = [0, *(sign * angle for angle in ROLLS for sign in (1, -1))]
     rolls: dict[int, Floats] = {}
     others = non_faces(dataset)
-    with progress() as bar:
+    with console.progress() as bar:
         task = bar.add_task("finding eyes", total=len(angles) * len(faces))
         for roll in angles:
             rolls[roll] = np.empty(len(faces))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from mien.cli.console import stdout
+from mien.cli import console
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def to_markdown(title: str, rows: Sequence[Row], others: Sequence[NonFaceRow]) -
 
 def show(title: str, rows: Sequence[Row], others: Sequence[NonFaceRow]) -> None:
     """Both tables, on standard output."""
-    stdout.print(title, highlight=False)
+    console.out().print(title, highlight=False)
     for heads, table in ((HEADS, rows), (NON_FACE_HEADS, others)):
         shown = Table(*(SHORT.get(head, head) for head in heads), box=None, padding=(0, 1, 0, 0))
         for head, column in zip(heads, shown.columns, strict=True):
@@ -87,9 +87,9 @@ def show(title: str, rows: Sequence[Row], others: Sequence[NonFaceRow]) -> None:
             column.justify = "left" if head in {heads[0], "answers"} else "right"
         for row in table:
             shown.add_row(*cells(row))
-        stdout.print(shown, "", sep="\n")
+        console.out().print(shown, "", sep="\n")
     for sentence in remarks(rows):
-        stdout.print(sentence, highlight=False)
+        console.out().print(sentence, highlight=False)
 
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
