@@ -97,6 +97,11 @@ ROWS = (
     Row("dropout", "`quick` with dropout of a half", settings=("network.dropout=0.5",)),
     Row("pretrain", "Barlow Twins without labels, 20 epochs", "pretrain"),
     Row("pretrained", "`quick` begun with `pretrain`", init="pretrain-0"),
+    Row(
+        "finer",
+        "`quick` at 96 px with a first convolution that steps by 2 pixels",
+        settings=("network.input_size=96", "network.stride=2", "network.pool=4"),
+    ),
     Row("half", "half the paper's widths, 30 epochs", "scratch", ("network.width=0.5",), seeds=(1, 0, 2)),
     Row("scratch", "three quarters of the paper's widths, 30 epochs", "scratch"),
     Row(

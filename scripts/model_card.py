@@ -142,6 +142,7 @@ def differences(network: AlexNet) -> list[str]:
         "input_size": "an input of {0}x{0} pixels for {1}x{1}",
         "classes": "{0} classes for {1}",
         "groups": "no split between two GPUs",
+        "stride": "a first convolution that steps by {0} pixels, not {1}",
         "padding": "{0} pixels around the input for {1}",
         "pool": "average pooling to {0}x{0} before the classifier",
         "hidden": "fully connected layers of {0} for {1}",

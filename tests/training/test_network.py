@@ -169,6 +169,15 @@ def test_a_mirrored_network_averages_the_logits_of_face_and_mirror_image() -> No
     assert multiply_adds(network.config) == 2 * multiply_adds(plain)
 
 
+@pytest.mark.parametrize(("stride", "size"), [(1, 67), (2, 83), (2, 96), (3, 131), (4, 227)])
+def test_the_first_step_decides_the_last_map(stride: int, size: int) -> None:
+    config = AlexNetConfig(input_size=size, width=0.1, hidden=(8, 8), stride=stride)
+    network = AlexNet(config).eval()
+    assert network.features(torch.rand(1, 1, size, size)).shape[-2:] == (config.final_map, config.final_map)
+    with pytest.raises(ConfigError, match="stride must be within 1 and 4"):
+        dataclasses.replace(config, stride=5)
+
+
 def test_training_sees_each_face_once() -> None:
     network = AlexNet(AlexNetConfig(input_size=67, width=0.1, hidden=(8, 8), dropout=0.0, mirror=True)).train()
     seen: list[int] = []

@@ -28,6 +28,7 @@ class AlexNetConfig:
     filters   of the five convolutions; width scales them all, in multiples of 8
     groups    2 splits convolutions 2, 4 and 5 as the paper did between its two GPUs
     padding   pixels around the input of the first convolution
+    stride    pixels from one place of the first convolution to the next
     pool      side of the feature map that reaches the classifier, by adaptive average pooling, so that the weights fit
               inputs of any size; 0 takes the map as it comes
     hidden    widths of the two hidden fully connected layers
@@ -42,6 +43,7 @@ class AlexNetConfig:
     width: float = 1.0
     groups: int = 1
     padding: int = 0
+    stride: int = 4
     pool: int = 0
     hidden: tuple[int, int] = (4096, 4096)
     dropout: float = 0.5
@@ -58,6 +60,8 @@ class AlexNetConfig:
             raise ConfigError(f"filters must be five counts within 8 and 4096, got {self.filters}")
         if not 0 <= self.padding <= 5:
             raise ConfigError(f"padding must be within 0 and 5 pixels, got {self.padding}")
+        if not 1 <= self.stride <= 4:
+            raise ConfigError(f"stride must be within 1 and 4 pixels, got {self.stride}")
         if not 0 <= self.pool <= 16:
             raise ConfigError(f"pool must be within 0 and 16, got {self.pool}")
         if not 0.05 <= self.width <= 4:
@@ -89,7 +93,7 @@ class AlexNetConfig:
         """Side of the feature map that reaches the classifier: 6 for an input of 227 without pool."""
         if self.pool:
             return self.pool
-        side = (self.input_size + 2 * self.padding - 11) // 4 + 1
+        side = (self.input_size + 2 * self.padding - 11) // self.stride + 1
         for _ in range(3):
             side = (side - 3) // 2 + 1
         return side
@@ -117,7 +121,7 @@ class AlexNet(nn.Module):
         c1, c2, c3, c4, c5 = config.channels
         g = config.groups
         self.features = nn.Sequential(
-            *_convolution(config.in_channels, c1, kernel=11, stride=4, padding=config.padding),
+            *_convolution(config.in_channels, c1, kernel=11, stride=config.stride, padding=config.padding),
             nn.MaxPool2d(3, stride=2),
             *_convolution(c1, c2, kernel=5, padding=2, groups=g),
             nn.MaxPool2d(3, stride=2),
