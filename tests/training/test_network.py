@@ -97,8 +97,8 @@ def test_bad_values_are_refused_by_name(field: str, value: object) -> None:
 def test_config_survives_json() -> None:
     config = AlexNetConfig(in_channels=3, groups=2, hidden=(10, 20), mean=0.4)
     assert AlexNetConfig.from_dict(config.to_dict()) == config
-    with pytest.raises(ConfigError, match="stride"):
-        AlexNetConfig.from_dict({"stride": 4})
+    with pytest.raises(ConfigError, match="dilation"):
+        AlexNetConfig.from_dict({"dilation": 2})
 
 
 def test_prepare_enlarges_and_normalises() -> None:
