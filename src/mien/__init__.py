@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mien.model_card import ModelCard
     from mien.types import Box, Detection, Face
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _HOMES = {
     "Analysis": "mien.analysis",

@@ -67,7 +67,8 @@ class YuNet:
         height, width = image.shape[:2]
         # Nothing lies beyond the right and the lower edge: the maps are whole at multiples of the largest stride.
         canvas = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
-        canvas[0, :, :height, :width] = image.transpose(2, 0, 1)
+        for plane, values in zip(canvas[0], cv2.split(image), strict=True):
+            plane[:height, :width] = values
         answers = dict(zip(_OUTPUTS, self._session.run(list(_OUTPUTS), {self._input: canvas}), strict=True))
         rows = np.concatenate(
             [decode(_of(answers, stride), stride, canvas.shape[3] // stride, self._min_score) for stride in STRIDES]
