@@ -23,7 +23,7 @@ def test_it_is_small_and_describes_itself() -> None:
     card = Classifier(path).card
     assert card.classes == EMOTIONS
     assert card.id == f"mien-{mien.__version__}-int8"
-    assert card.metrics["ferplus/validation"]["accuracy"] >= 0.82
+    assert card.metrics["ferplus/validation"]["accuracy"] >= 0.84
     assert b"site-packages" not in path.read_bytes()
 
 
@@ -49,6 +49,6 @@ def test_its_card_tells_the_truth() -> None:
     validation = read_faces(PARQUET).of_split("validation")
     truth, mask = judged(validation, "ferplus")
     found = evaluate(classifier.probabilities(validation.faces[mask]), truth[mask], classes=EMOTIONS, resamples=1)
-    assert found.accuracy >= 0.82
+    assert found.accuracy >= 0.84
     # int8 may round otherwise on another processor, but not by more than a few faces.
     assert found.accuracy == pytest.approx(classifier.card.metrics["ferplus/validation"]["accuracy"], abs=0.003)
