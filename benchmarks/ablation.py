@@ -31,6 +31,7 @@ STRONG = (
     "augmentation.noise=0.03",
 )
 ADAMW = ("optimizer=adamw", "learning_rate=0.0015")
+FINER = ("network.input_size=96", "network.stride=2", "network.pool=4")
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,17 @@ ROWS = (
     Row(
         "finer",
         "`quick` at 96 px with a first convolution that steps by 2 pixels",
-        settings=("network.input_size=96", "network.stride=2", "network.pool=4"),
+        settings=FINER,
     ),
     Row("half", "half the paper's widths, 30 epochs", "scratch", ("network.width=0.5",), seeds=(1, 0, 2)),
     Row("scratch", "three quarters of the paper's widths, 30 epochs", "scratch"),
+    Row(
+        "finer-half",
+        "`half` at 96 px with a first convolution that steps by 2 pixels",
+        "scratch",
+        ("network.width=0.5", *FINER),
+    ),
+    Row("finer-scratch", "`scratch` at 96 px with a first convolution that steps by 2 pixels", "scratch", FINER),
     Row(
         "progressive",
         "as `half` in 40 epochs: 30 at 131 px, 5 at 163, 5 at 227",
