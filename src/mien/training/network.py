@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.errors import ConfigError
+from mien.training.face_network import FaceNetwork, check_fields, check_inputs
 from mien.training.resnet import KIND, ResNet, ResNetConfig
 
 
@@ -52,8 +53,7 @@ class AlexNetConfig:
     std: float = 0.255
 
     def __post_init__(self) -> None:
-        if self.in_channels not in (1, 3):
-            raise ConfigError(f"in_channels must be 1 or 3, got {self.in_channels}")
+        check_inputs(self)
         if self.groups not in (1, 2):
             raise ConfigError(f"groups must be 1 or 2, got {self.groups}")
         if len(self.filters) != 5 or not all(8 <= filters <= 4096 for filters in self.filters):
@@ -68,14 +68,8 @@ class AlexNetConfig:
             raise ConfigError(f"width must be within 0.05 and 4, got {self.width}")
         if not 67 <= self.input_size <= 512:
             raise ConfigError(f"input_size must be within 67 and 512 pixels, got {self.input_size}")
-        if self.classes < 2:
-            raise ConfigError(f"classes must be at least 2, got {self.classes}")
         if len(self.hidden) != 2 or not all(1 <= width <= 65_536 for width in self.hidden):
             raise ConfigError(f"hidden must be two widths within 1 and 65536, got {self.hidden}")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout must be within 0 and 1, got {self.dropout}")
-        if not (0 < self.std <= 10 and -10 <= self.mean <= 10):
-            raise ConfigError(f"mean must be within -10 and 10 and std above 0, got {self.mean} and {self.std}")
 
     @property
     def channels(self) -> tuple[int, int, int, int, int]:
@@ -105,14 +99,12 @@ class AlexNetConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> AlexNetConfig:
         """The config that `to_dict` wrote. Raises ConfigError on fields that it does not know."""
-        unknown = set(values) - set(cls.__dataclass_fields__)
-        if unknown:
-            raise ConfigError(f"unknown field of the network: {', '.join(sorted(unknown))}")
+        check_fields(values, cls.__dataclass_fields__)
         tuples: dict[str, Any] = {name: tuple(values[name]) for name in ("filters", "hidden") if name in values}
         return cls(**{**values, **tuples})
 
 
-class AlexNet(nn.Module):
+class AlexNet(FaceNetwork):
     """AlexNet with batch normalisation: normalised faces (N, in_channels, S, S) float in, logits (N, classes) out."""
 
     def __init__(self, config: AlexNetConfig) -> None:
@@ -132,7 +124,6 @@ class AlexNet(nn.Module):
             *([nn.AdaptiveAvgPool2d(config.pool)] if config.pool else []),
         )
         h1, h2 = config.hidden
-        last = nn.Linear(h2, config.classes)
         self.classifier = nn.Sequential(
             nn.Dropout(config.dropout),
             nn.Linear(c5 * config.final_map**2, h1),
@@ -140,28 +131,14 @@ class AlexNet(nn.Module):
             nn.Dropout(config.dropout),
             nn.Linear(h1, h2),
             nn.ReLU(inplace=True),
-            last,
+            nn.Linear(h2, config.classes),
         )
-        self.apply(_initialise)
-        nn.init.normal_(last.weight, std=0.01)  # so that the first answers are even
-
-    @property
-    def first(self) -> nn.Conv2d:
-        """The first convolution, which sees the pixels."""
-        layer: nn.Conv2d = self.features[0]  # type: ignore[assignment]
-        return layer
-
-    @property
-    def last(self) -> nn.Linear:
-        """The last fully connected layer, which answers."""
-        layer: nn.Linear = self.classifier[-1]  # type: ignore[assignment]
-        return layer
+        self.initialise()
 
     def forward(self, faces: Tensor) -> Tensor:
         """Logits (N, classes) of normalised faces (N, in_channels, S, S)."""
         mirrored = self.config.mirror and not self.training
-        seen = torch.cat([faces, faces.flip(-1)]) if mirrored else faces
-        logits: Tensor = self.classifier(self.features(seen).flatten(1))
+        logits = super().forward(torch.cat([faces, faces.flip(-1)]) if mirrored else faces)
         return logits.reshape(2, -1, self.config.classes).mean(0) if mirrored else logits
 
 
@@ -173,14 +150,6 @@ def _convolution(
         nn.BatchNorm2d(filters),
         nn.ReLU(inplace=True),
     )
-
-
-def _initialise(module: nn.Module) -> None:
-    """He initialisation (He et al., ICCV 2015), which suits ReLU."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 NetworkConfig: TypeAlias = AlexNetConfig | ResNetConfig

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.errors import ConfigError
+from mien.training.face_network import FaceNetwork, check_fields, check_inputs
 
 KIND: Final = "resnet"
 """What the `kind` of a network in a checkpoint or on a card says of this one; AlexNet's has none."""
@@ -36,18 +37,11 @@ class ResNetConfig:
     std: float = 0.255
 
     def __post_init__(self) -> None:
-        if self.in_channels not in (1, 3):
-            raise ConfigError(f"in_channels must be 1 or 3, got {self.in_channels}")
+        check_inputs(self)
         if not 32 <= self.input_size <= 512:
             raise ConfigError(f"input_size must be within 32 and 512 pixels, got {self.input_size}")
-        if self.classes < 2:
-            raise ConfigError(f"classes must be at least 2, got {self.classes}")
         if not 0.1 <= self.width <= 4:
             raise ConfigError(f"width must be within 0.1 and 4, got {self.width}")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout must be within 0 and 1, got {self.dropout}")
-        if not (0 < self.std <= 10 and -10 <= self.mean <= 10):
-            raise ConfigError(f"mean must be within -10 and 10 and std above 0, got {self.mean} and {self.std}")
 
     @property
     def channels(self) -> int:
@@ -66,13 +60,11 @@ class ResNetConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ResNetConfig:
         """The config that `to_dict` wrote. Raises ConfigError on fields that it does not know."""
-        unknown = set(values) - set(cls.__dataclass_fields__) - {"kind"}
-        if unknown:
-            raise ConfigError(f"unknown field of the network: {', '.join(sorted(unknown))}")
+        check_fields(values, {"kind", *cls.__dataclass_fields__})
         return cls(**{name: value for name, value in values.items() if name != "kind"})
 
 
-class ResNet(nn.Module):
+class ResNet(FaceNetwork):
     """ResNet-18: normalised faces (N, in_channels, S, S) float in, logits (N, classes) out."""
 
     def __init__(self, config: ResNetConfig) -> None:
@@ -87,30 +79,8 @@ class ResNet(nn.Module):
             *(stem, nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)),
             *(*blocks, nn.AdaptiveAvgPool2d(1)),
         )
-        last = nn.Linear(8 * width, config.classes)
-        self.classifier = nn.Sequential(nn.Dropout(config.dropout), last)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        nn.init.normal_(last.weight, std=0.01)  # so that the first answers are even
-        nn.init.zeros_(last.bias)
-
-    @property
-    def first(self) -> nn.Conv2d:
-        """The first convolution, which sees the pixels."""
-        layer: nn.Conv2d = self.features[0]  # type: ignore[assignment]
-        return layer
-
-    @property
-    def last(self) -> nn.Linear:
-        """The last layer, which answers."""
-        layer: nn.Linear = self.classifier[-1]  # type: ignore[assignment]
-        return layer
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Logits (N, classes) of normalised faces (N, in_channels, S, S)."""
-        logits: Tensor = self.classifier(self.features(faces).flatten(1))
-        return logits
+        self.classifier = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(8 * width, config.classes))
+        self.initialise()
 
 
 class Block(nn.Module):

@@ -1,0 +1,86 @@
+"""What the networks share: features, then a classifier; how they begin; and the fields that each config has."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from mien.errors import ConfigError
+
+
+class InputConfig(Protocol):
+    """The fields that the config of each network has."""
+
+    @property
+    def in_channels(self) -> int:
+        """1 for grey, 3 for grey copied to three channels."""
+
+    @property
+    def classes(self) -> int:
+        """How many logits it answers with."""
+
+    @property
+    def dropout(self) -> float:
+        """0..1, before the fully connected layers."""
+
+    @property
+    def mean(self) -> float:
+        """Taken off pixels in 0..1."""
+
+    @property
+    def std(self) -> float:
+        """Pixels are divided by it."""
+
+
+def check_inputs(config: InputConfig) -> None:
+    """Raise ConfigError naming the first shared field that cannot be."""
+    if config.in_channels not in (1, 3):
+        raise ConfigError(f"in_channels must be 1 or 3, got {config.in_channels}")
+    if config.classes < 2:
+        raise ConfigError(f"classes must be at least 2, got {config.classes}")
+    if not 0 <= config.dropout < 1:
+        raise ConfigError(f"dropout must be within 0 and 1, got {config.dropout}")
+    if not (0 < config.std <= 10 and -10 <= config.mean <= 10):
+        raise ConfigError(f"mean must be within -10 and 10 and std above 0, got {config.mean} and {config.std}")
+
+
+def check_fields(names: Collection[str], known: Collection[str]) -> None:
+    """Raise ConfigError where there is a name that is not known."""
+    unknown = set(names) - set(known)
+    if unknown:
+        raise ConfigError(f"unknown field of the network: {', '.join(sorted(unknown))}")
+
+
+class FaceNetwork(nn.Module):
+    """Normalised faces (N, in_channels, S, S) float in, logits (N, classes) out: `features`, then `classifier`."""
+
+    features: nn.Sequential
+    classifier: nn.Sequential
+
+    @property
+    def first(self) -> nn.Conv2d:
+        """The first convolution, which sees the pixels."""
+        layer: nn.Conv2d = self.features[0]  # type: ignore[assignment]
+        return layer
+
+    @property
+    def last(self) -> nn.Linear:
+        """The last fully connected layer, which answers."""
+        layer: nn.Linear = self.classifier[-1]  # type: ignore[assignment]
+        return layer
+
+    def initialise(self) -> None:
+        """He initialisation (He et al., ICCV 2015), which suits ReLU; the first answers are about even."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.normal_(self.last.weight, std=0.01)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Logits (N, classes) of normalised faces (N, in_channels, S, S)."""
+        logits: Tensor = self.classifier(self.features(faces).flatten(1))
+        return logits
