@@ -153,6 +153,23 @@ ROWS = (
         init="scratch-0",
     ),
     Row(
+        "finer-student",
+        "begun with `finer`, taught by `teacher`, 30 epochs; with mirror images",
+        "distill",
+        ("network.width=0.5", *FINER, "network.mirror=true", "epochs=30"),
+        seeds=(5, 6, 7),
+        teachers=("teacher-3",),
+        init="finer-0",
+    ),
+    Row(
+        "finer-fresh",
+        "`finer-student` from random weights, 40 epochs",
+        "distill",
+        ("network.width=0.5", *FINER, "network.mirror=true", "epochs=40", "learning_rate=0.002"),
+        seeds=(5,),
+        teachers=("teacher-3",),
+    ),
+    Row(
         "quarter",
         "a quarter of the paper's widths, taught by `teacher`, 20 epochs",
         "distill",
