@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face
 from mien.runtime.detectors import MIN_FACE_SCORE, Detector
+from mien.runtime.roll import face_roll
 from mien.types import Box
 
 Faces = NDArray[np.uint8]
@@ -124,14 +125,13 @@ def rolled(faces: Faces, roll: float, back: float | NDArray[np.floating] = math.
     return np.stack(cut)
 
 
-def roll_by_eyes(shown: Faces, detector: Detector) -> float:
-    """The angle of the line through the eyes of the largest sure find in a grey picture, degrees clockwise, or NaN."""
+def roll_by_landmarks(shown: Faces, detector: Detector) -> float:
+    """The roll of the largest sure find in a grey picture, degrees clockwise, or NaN."""
     found = detector.detect(np.asarray(cv2.cvtColor(shown, cv2.COLOR_GRAY2BGR), np.uint8))
     sure = [one for one in found if one.landmarks and (one.score is None or one.score >= MIN_FACE_SCORE)]
     if not sure:
         return math.nan
-    (right_x, right_y), (left_x, left_y), *_ = max(sure, key=lambda one: one.box.area).landmarks or ()
-    return float(np.degrees(np.arctan2(left_y - right_y, left_x - right_x)))
+    return face_roll(max(sure, key=lambda one: one.box.area).landmarks)
 
 
 def _box(scale: float, x: float, y: float) -> Box:

@@ -6,9 +6,9 @@
 FER2013's validation faces, protocol ferplus, each fault alone (`degradations.py` says how each is made). Uncertain are
 answers below `mien.types.UNCERTAIN_BELOW`; the drop is paired, against the same faces as they are, with a 95 %
 bootstrap interval; a roll is taken to both sides, and counts once. For the roll, faces are enlarged to 192 pixels in a
-picture with mirrored surroundings, and "aligned" means turned back before the cut: by the line through YuNet's
-landmarks of the eyes, where it finds a face, else not at all; or by the true angle, which loses by resampling alone.
-The frame stays the true one throughout, so the detector's box plays no part there.
+picture with mirrored surroundings, and "aligned" means turned back before the cut: as runtime/roll.py says by YuNet's
+landmarks, where it finds a face, else not at all; or by the true angle, which loses by resampling alone. The frame
+stays the true one throughout, so the detector's box plays no part there.
 
 No face are: rows that more than half of FER+'s voters took for none; squares of 48 to 240 pixels, anywhere in pictures
 of scikit-image's that show no face, a cat's left out; noise that is even over 0..255; each flat grey.
@@ -39,7 +39,7 @@ from degradations import (
     picture,
     reduced,
     reframed,
-    roll_by_eyes,
+    roll_by_landmarks,
     rolled,
     shifted,
     square_covered,
@@ -78,7 +78,7 @@ class Condition:
 
 
 def conditions(rolls: Mapping[int, Floats]) -> list[Condition]:
-    """All faults. rolls are the angles by the eyes (N,), NaN where there is none, at true angles of 0, ±15 and ±30."""
+    """All faults. rolls are the angles by the landmarks (N,), NaN without any, at true angles of 0, ±15 and ±30."""
     single: list[tuple[str, str, Callable[[Faces], Faces]]] = [
         ("size", "24 px", partial(reduced, side=24)),
         ("size", "32 px", partial(reduced, side=32)),
@@ -102,24 +102,24 @@ def conditions(rolls: Mapping[int, Floats]) -> list[Condition]:
     ]
     found = [Condition(group, name, [version]) for group, name, version in single]
     found.append(Condition("roll", "0°", [partial(rolled, roll=0)]))
-    found.append(_by_eyes(rolls, [0]))
+    found.append(_by_landmarks(rolls, [0]))
     for angle in ROLLS:
         both = [angle, -angle]
         found.append(Condition("roll", f"{angle}°", [partial(rolled, roll=roll) for roll in both]))
-        found.append(_by_eyes(rolls, both))
+        found.append(_by_landmarks(rolls, both))
         true = [partial(rolled, roll=roll, back=roll) for roll in both]
         found.append(Condition("roll", f"{angle}°, aligned, true angle", true))
     return found
 
 
-def _by_eyes(rolls: Mapping[int, Floats], angles: Sequence[int]) -> Condition:
+def _by_landmarks(rolls: Mapping[int, Floats], angles: Sequence[int]) -> Condition:
     versions = [partial(rolled, roll=roll, back=rolls[roll]) for roll in angles]
-    name = f"{abs(angles[0])}°, aligned by eyes"
+    name = f"{abs(angles[0])}°, aligned by landmarks"
     return Condition("roll", name, versions, alignment_figures({roll: rolls[roll] for roll in angles}))
 
 
 def alignment_figures(rolls: Mapping[int, Floats]) -> dict[str, float | None]:
-    """How well the eyes tell the roll: share found, median angle (towards the true side), median error, in degrees."""
+    """How well landmarks tell the roll: share found, median angle (towards the true side), median error, in degrees."""
     angles = np.concatenate([np.where(true < 0, -1, 1) * found for true, found in rolls.items()])
     errors = np.concatenate([np.abs(found - true) for true, found in rolls.items()])
     known = ~np.isnan(angles)
@@ -201,11 +201,11 @@ def measure(
     rolls: dict[int, Floats] = {}
     others = non_faces(dataset)
     with console.progress() as bar:
-        task = bar.add_task("finding eyes", total=len(angles) * len(faces))
+        task = bar.add_task("finding landmarks", total=len(angles) * len(faces))
         for roll in angles:
             rolls[roll] = np.empty(len(faces))
             for index, face in enumerate(faces):
-                rolls[roll][index] = roll_by_eyes(picture(face, roll), detector)
+                rolls[roll][index] = roll_by_landmarks(picture(face, roll), detector)
                 bar.advance(task)
         asked = [Condition("clean", "48 px, as they are", [lambda faces: faces]), *conditions(rolls)]
         versions = sum(len(condition.versions) for condition in asked)

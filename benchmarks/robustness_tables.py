@@ -58,7 +58,7 @@ def cells(row: Row | NonFaceRow) -> list[str]:
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """A sentence for each row that goes by the eyes."""
+    """A sentence for each row that goes by the landmarks."""
     sentences = []
     for row in rows:
         if row.alignment:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         ModelError,
     )
     from mien.model_card import ModelCard
-    from mien.types import Box, Detection, Face
+    from mien.types import Box, Detection, Face, Frame
 
 __version__ = "0.3.0"
 
@@ -42,6 +42,7 @@ _HOMES = {
     "EMOTIONS": "mien.emotions",
     "Emotion": "mien.emotions",
     "Face": "mien.types",
+    "Frame": "mien.types",
     "ImageError": "mien.errors",
     "MienError": "mien.errors",
     "MissingExtraError": "mien.errors",
@@ -61,6 +62,7 @@ __all__ = [
     "DetectorError",
     "Emotion",
     "Face",
+    "Frame",
     "ImageError",
     "MienError",
     "MissingExtraError",

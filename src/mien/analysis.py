@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.media.records import ROW_COLUMNS, to_record, to_rows
-from mien.types import Face
+from mien.types import Detection, Face
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,9 @@ class Analysis:
     image   (H, W, 3) uint8, BGR: the picture itself, upright; smaller than it where it was decoded at a reduced size
             (`load(reduce=True)`): faces are in pixels of the whole picture all the same
     size    width and height of the whole picture in pixels, where that is so; None: those of image
+    frame   index of the frame in its stream, from 0; None for a photo
+    time_s  when the frame is shown, in seconds from the stream's beginning; None for a photo
+    stages  milliseconds that each stage took for this frame, by its name; empty for a photo
     """
 
     faces: tuple[Face, ...]
@@ -33,6 +37,9 @@ class Analysis:
     source: str | None
     image: NDArray[np.uint8] = field(repr=False, compare=False)
     size: tuple[int, int] | None = None
+    frame: int | None = None
+    time_s: float | None = None
+    stages: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def width(self) -> int:
@@ -46,7 +53,15 @@ class Analysis:
 
     def to_dict(self) -> dict[str, Any]:
         """The record of this picture, as `mien predict --json` writes it."""
-        return to_record(self.faces, model=self.model, source=self.source, width=self.width, height=self.height)
+        return to_record(
+            self.faces,
+            model=self.model,
+            source=self.source,
+            width=self.width,
+            height=self.height,
+            frame=self.frame,
+            time_s=self.time_s,
+        )
 
     def to_pandas(self) -> pd.DataFrame:
         """A table with a row a face. Raises MissingExtraError without pandas."""
@@ -59,13 +74,29 @@ class Analysis:
         rows = to_rows(self.to_dict())
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(ROW_COLUMNS))
 
-    def draw(self) -> Image:
-        """The picture with boxes, labels and bars on it, as a PIL image (RGB) of the size of `image`."""
+    def draw(
+        self,
+        *,
+        theme: str = "labels",
+        emoji: bool | None = None,
+        labels: bool | None = None,
+        bars: bool | None = None,
+    ) -> Image:
+        """The picture with its faces marked, as a PIL image (RGB) of the size of `image`.
+
+        theme is "labels" (boxes, labels and bars), "emoji" (an emoji hides each face) or "minimal" (the boxes' corners
+        and a small emoji); emoji, labels and bars add what a theme leaves out, or leave out what it has. Raises
+        ConfigError on another theme, and on the theme "emoji" with emoji=False.
+        """
         from mien.media.drawing import draw_faces  # nothing else needs it, and it takes its time
+        from mien.media.style import Style
 
         across, down = self.image.shape[1] / self.width, self.image.shape[0] / self.height
-        faces = [replace(face, box=face.box.scaled(across, down)) for face in self.faces]
-        return draw_faces(self.image, faces)
+        faces = []
+        for face in self.faces:
+            place = Detection(face.box, landmarks=face.landmarks).scaled(across, down)
+            faces.append(replace(face, box=place.box, landmarks=place.landmarks))
+        return draw_faces(self.image, faces, Style.of(theme, emoji=emoji, labels=labels, bars=bars))
 
     def _repr_png_(self) -> bytes:
         """What Jupyter shows."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 UNCERTAIN_BELOW: Final = 0.6
 """A face whose likeliest class has a lower probability counts as uncertain, unless another threshold is asked for.
@@ -47,6 +51,19 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a stream.
+
+    image is (H, W, 3) uint8, BGR, upright; index counts the stream's frames from 0, those left out too; time_s is when
+    it is shown, in seconds from the stream's beginning, and rises from frame to frame.
+    """
+
+    image: NDArray[np.uint8] = field(repr=False, compare=False)
+    index: int
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """One face as a detector found it.
 
@@ -60,8 +77,15 @@ class Detection:
 
     def scaled(self, across: float, down: float) -> Detection:
         """The same find in a picture that is so many times as wide and as high."""
-        landmarks = None if self.landmarks is None else tuple((x * across, y * down) for x, y in self.landmarks)
-        return Detection(self.box.scaled(across, down), self.score, landmarks)
+        return self.moved(across, down)
+
+    def moved(self, across: float, down: float, x: float = 0.0, y: float = 0.0) -> Detection:
+        """The same find with all its coordinates scaled by these factors, then shifted by (x, y) pixels."""
+        box = self.box.scaled(across, down)
+        landmarks = (
+            None if self.landmarks is None else tuple((a * across + x, b * down + y) for a, b in self.landmarks)
+        )
+        return Detection(Box(box.x + x, box.y + y, box.width, box.height), self.score, landmarks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +93,7 @@ class Face:
     """One face and what it shows: where it was found, and a calibrated probability for each class.
 
     probabilities maps the model's classes, in the model's order, to values 0..1 that add up to 1. uncertain_below
-    (0..1) is the threshold that `uncertain` goes by.
+    (0..1) is the threshold that `uncertain` goes by. track is the face's id in a stream, from 1 on, None in a photo.
     """
 
     box: Box
@@ -77,6 +101,7 @@ class Face:
     probabilities: Mapping[str, float]
     landmarks: tuple[tuple[float, float], ...] | None = None
     uncertain_below: float = UNCERTAIN_BELOW
+    track: int | None = None
 
     @property
     def emotion(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mien.runtime.roll import face_roll
 from mien.types import Box, Detection
 
 degradations = pytest.importorskip("degradations", reason="benchmarks/ is not there")
@@ -182,17 +183,22 @@ class Finds:
 
 
 def eyes(right: tuple[float, float], left: tuple[float, float], *, score: float = 0.9, side: float = 50) -> Detection:
-    return Detection(Box(0, 0, side, side), score, (right, left, (0, 0), (0, 0), (0, 0)))
+    """A find whose nose and mouth lie as an upright face's do, seen from its eyes."""
+    across = np.subtract(left, right)
+    down = np.array([-across[1], across[0]])
+    places = ((0.47, 0.6), (0.1, 1.05), (0.9, 1.05))
+    others = [tuple((right + x * across + y * down).tolist()) for x, y in places]
+    return Detection(Box(0, 0, side, side), score, (right, left, *others))
 
 
-def test_the_roll_is_the_angle_of_the_eyes_line_of_the_largest_sure_face(faces: Faces) -> None:
+def test_the_roll_is_that_of_the_largest_sure_face(faces: Faces) -> None:
     shown = degradations.picture(faces[0], 0)
     level, down = eyes((10, 20), (30, 20)), eyes((10, 20), (30, 40), side=80)
     unsure, blind = eyes((10, 40), (30, 20), score=0.5, side=200), Detection(Box(0, 0, 300, 300), 0.9)
-    assert degradations.roll_by_eyes(shown, Finds([level])) == 0
-    assert degradations.roll_by_eyes(shown, Finds([level, down, unsure, blind])) == pytest.approx(45)
-    assert np.isnan(degradations.roll_by_eyes(shown, Finds([unsure])))
-    assert np.isnan(degradations.roll_by_eyes(shown, Finds([])))
+    assert degradations.roll_by_landmarks(shown, Finds([level])) == 0
+    assert degradations.roll_by_landmarks(shown, Finds([level, down, unsure, blind])) == face_roll(down.landmarks) > 45
+    assert np.isnan(degradations.roll_by_landmarks(shown, Finds([unsure])))
+    assert np.isnan(degradations.roll_by_landmarks(shown, Finds([])))
 
 
 class SpotFinder:
@@ -210,8 +216,8 @@ class SpotFinder:
 
 
 @pytest.mark.parametrize("roll", [0, 15, -30])
-def test_what_the_eyes_tell_is_what_turns_back(roll: float) -> None:
+def test_what_the_landmarks_tell_is_what_turns_back(roll: float) -> None:
     face = np.zeros((48, 48), np.uint8)
     face[17:20, 13:16], face[17:20, 32:35] = 255, 100
-    told = degradations.roll_by_eyes(degradations.picture(face, roll), SpotFinder())
-    assert told == pytest.approx(roll, abs=1)
+    told = degradations.roll_by_landmarks(degradations.picture(face, roll), SpotFinder())
+    assert told == pytest.approx(1.4 * roll, abs=2)

@@ -65,7 +65,7 @@ def test_every_condition_is_a_fault_and_the_same_each_time() -> None:
 def test_the_two_sides_of_a_roll_go_by_their_own_angles() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1, 48, 48), np.uint8)
     found = by_name(robustness.conditions({roll: np.array([float(roll)]) for roll in (0, 15, -15, 30, -30)}))
-    eyes, true = found["roll: 15°, aligned by eyes"], found["roll: 15°, aligned, true angle"]
+    eyes, true = found["roll: 15°, aligned by landmarks"], found["roll: 15°, aligned, true angle"]
     for one, other in zip(eyes.versions, true.versions, strict=True):
         np.testing.assert_array_equal(one(noise), other(noise))
     assert (eyes.versions[0](noise) != eyes.versions[1](noise)).any()
@@ -131,7 +131,7 @@ def test_the_tables_tell_what_the_model_bears(measured: tuple[list[Any], list[An
         assert found[name].accuracy == 1
     assert found["light: gain 0.5"].accuracy == found["light: gain 0.5"].macro_f1 == 0.25
     assert found["light: gain 0.5"].drop == 0.75
-    assert found["roll: 15°, aligned by eyes"].alignment == {"found": 0.0, "angle": None, "error": None}
+    assert found["roll: 15°, aligned by landmarks"].alignment == {"found": 0.0, "angle": None, "error": None}
     kinds = {row.name: row for row in others}
     assert kinds["noise"].answers["happiness"] == 1  # mean grey 127.5 is that of class 3
     assert kinds["flat grey"].pictures == 256
@@ -148,7 +148,7 @@ def test_the_tables_are_shown_and_written(
         cells = tables.cells(row)
         assert f"| {' | '.join(cells)} |" in text
         assert cells[0] in shown
-    assert "- 15°, aligned by eyes: a face found in 0.0 %." in text
+    assert "- 15°, aligned by landmarks: a face found in 0.0 %." in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert widths == {len(tables.HEADS) + 1, len(tables.NON_FACE_HEADS) + 1}
     robustness.write(tmp_path / "new" / "table.md", text)

@@ -125,7 +125,7 @@ def test_json_lines_on_standard_output_and_nothing_else(predict, photos: Path) -
     result = predict("photos", "--json", "-")
     assert result.exit_code == 0
     fear, surprise, *_ = records(result.stdout)
-    assert list(fear) == ["schema", "model", "source", "width", "height", "faces", "error"]
+    assert list(fear) == ["schema", "model", "source", "frame", "time_s", "width", "height", "faces", "error"]
     assert (fear["schema"], fear["model"], fear["error"]) == (1, "brightness-1.0-float32", None)
     (face,) = fear["faces"]
     assert face["box"] == {"x": 0, "y": 0, "width": 60, "height": 60}

@@ -20,6 +20,8 @@ def test_a_record_has_the_schema_of_the_wire_format() -> None:
         "schema": 1,
         "model": "m-1-int8",
         "source": "a/b.jpg",
+        "frame": None,
+        "time_s": None,
         "width": 100,
         "height": 60,
         "faces": [
@@ -30,11 +32,19 @@ def test_a_record_has_the_schema_of_the_wire_format() -> None:
                 "confidence": 0.8,
                 "uncertain": False,
                 "probabilities": SHARES,
+                "track": None,
             }
         ],
         "error": None,
     }
     assert list(record["faces"][0]["probabilities"]) == list(EMOTIONS)
+
+
+def test_the_record_of_a_streams_frame_tells_when_it_is_shown_and_whose_face_it_is() -> None:
+    face = Face(Box(0, 0, 5, 5), None, SHARES, track=3)
+    record = to_record([face], model="m", source="v.mp4", width=9, height=9, frame=7, time_s=np.float64(7 / 30))
+    assert (record["frame"], record["time_s"], record["faces"][0]["track"]) == (7, 0.233333, 3)
+    assert [(row["frame"], row["time_s"], row["track"]) for row in to_rows(record)] == [(7, 0.233333, 3)]
 
 
 def test_a_record_tells_by_the_faces_own_threshold_what_is_uncertain() -> None:

@@ -161,3 +161,25 @@ def test_crop_face_wants_a_grey_picture(grey: NDArray[np.uint8]) -> None:
 def test_a_box_without_size_is_refused(box: Box) -> None:
     with pytest.raises(ConfigError, match="expected a box of some size"):
         crop_face(noise(9, 9), box, AS_IS)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_face_rolled_by_quarter_turns_comes_back_as_it_is(turns: int) -> None:
+    upright = np.random.default_rng(turns).integers(0, 256, (60, 60), np.uint8)
+    clockwise = np.ascontiguousarray(np.rot90(upright, -turns))
+    box = Box(6.0, 6.0, 48.0, 48.0)
+    np.testing.assert_array_equal(
+        crop_face(clockwise, box, CROP_RULES["none"], 90.0 * turns), crop_face(upright, box, CROP_RULES["none"])
+    )
+
+
+@given(st.floats(-60, 60), st.floats(30, 110))
+def test_a_rolled_face_looks_like_the_upright_one(roll: float, side: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (12, 12), np.uint8)
+    upright = cv2.resize(noise, (200, 200), interpolation=cv2.INTER_CUBIC)
+    matrix = cv2.getRotationMatrix2D((99.5, 99.5), -roll, 1.0)  # of positive angles cv2 makes counter-clockwise turns
+    rolled = cv2.warpAffine(upright, matrix, (200, 200), flags=cv2.INTER_CUBIC)
+    box = Box(100 - side / 2, 100 - side / 2, side, side)
+    expected = crop_face(np.asarray(upright, np.uint8), box, CROP_RULES["none"]).astype(int)
+    found = crop_face(np.asarray(rolled, np.uint8), box, CROP_RULES["none"], roll).astype(int)
+    assert np.abs(found - expected).mean() < 3

@@ -115,7 +115,7 @@ def test_the_whole_picture_is_the_face(height: int, width: int) -> None:
 
 @given(st.integers(1, 400), st.integers(1, 400))
 def test_pictures_are_scaled_between_the_bounds_in_proportion(height: int, width: int) -> None:
-    small = detectors._fit(np.zeros((height, width, 3), np.uint8), 100, 200)
+    small = detectors.fitted(np.zeros((height, width, 3), np.uint8), 100, 200)
     assert max(small.shape[:2]) == min(max(height, width, 100), 200)
     scale = max(small.shape[:2]) / max(height, width)
     assert abs(min(small.shape[:2]) - min(height, width) * scale) <= 1

@@ -10,7 +10,10 @@ from mien.types import Face
 SCHEMA: Final = 1
 """The version of the records; it rises when a field changes its meaning or goes."""
 
-ROW_COLUMNS: Final = ("source", "face", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain")
+ROW_COLUMNS: Final = (
+    *("source", "frame", "time_s", "face", "track", "x", "y", "width", "height"),
+    *("score", "emotion", "confidence", "uncertain"),
+)
 """The columns of `to_rows`, which are followed by one for each class."""
 
 
@@ -21,21 +24,27 @@ def to_record(
     source: str | None,
     width: int | None,
     height: int | None,
+    frame: int | None = None,
+    time_s: float | None = None,
     error: str | None = None,
 ) -> dict[str, Any]:
     """The record of one picture, ready for JSON.
 
-    model is the model's id; source the picture's path or None; width and height its size in pixels. Of a picture that
-    could not be read, error says why, width and height are None, and there are no faces.
+    model is the model's id; source the picture's path or None; width and height its size in pixels. Of a stream, frame
+    counts its frames from 0, and time_s is when this one is shown, in seconds; of a photo they are None. Of a picture
+    that could not be read, error says why, width and height are None, and there are no faces.
 
     A face carries its box in pixels, rounded to 0.1 and clipped to the picture; the detector's score 0..1, or None
     where it has none; the likeliest emotion, its probability as confidence, whether that is uncertain (below the face's
-    own threshold), and the probabilities of all classes in the model's order, rounded to 6 digits.
+    own threshold), the probabilities of all classes in the model's order, rounded to 6 digits, and its track: the same
+    number for the same face in all frames of a stream, None in a photo.
     """
     return {
         "schema": SCHEMA,
         "model": model,
         "source": source,
+        "frame": frame,
+        "time_s": None if time_s is None else round(float(time_s), 6),
         "width": width,
         "height": height,
         "faces": [_face(face, width, height) for face in faces],
@@ -54,6 +63,7 @@ def _face(face: Face, width: int | None, height: int | None) -> dict[str, Any]:
         "confidence": round(float(face.confidence), 6),
         "uncertain": bool(face.uncertain),
         "probabilities": {name: round(float(value), 6) for name, value in face.probabilities.items()},
+        "track": face.track,
     }
 
 
@@ -65,7 +75,10 @@ def to_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "source": record["source"],
+            "frame": record["frame"],
+            "time_s": record["time_s"],
             "face": number,
+            "track": face["track"],
             **face["box"],
             "score": face["score"],
             "emotion": face["emotion"],

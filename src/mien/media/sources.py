@@ -48,6 +48,11 @@ class Picture:
     width: int
     height: int
 
+    @classmethod
+    def of(cls, image: NDArray[np.uint8]) -> Picture:
+        """The picture that an array holds in full."""
+        return cls(image, image.shape[1], image.shape[0])
+
     @property
     def scale(self) -> tuple[float, float]:
         """Pixels of the whole picture to one of the array, across and down: 1 where it was decoded in full."""
@@ -85,7 +90,7 @@ def read_picture(
     if color not in ("bgr", "rgb"):
         raise ConfigError(f"color must be 'bgr' or 'rgb', got {color!r}")
     if isinstance(source, np.ndarray):
-        return _whole(_from_array(source, color, max_pixels))
+        return Picture.of(_from_array(source, color, max_pixels))
     name = source_name(source)
     if isinstance(source, Image.Image):
         return _from_pil(source, name or "the image", max_pixels, None)
@@ -169,10 +174,6 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
         )
 
 
-def _whole(image: NDArray[np.uint8]) -> Picture:
-    return Picture(image, image.shape[1], image.shape[0])
-
-
 def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | None) -> Picture:
     """Decode, turn upright, and bring to eight bits, opaque, BGR."""
     _check_size(*image.size, name, max_pixels)
@@ -188,7 +189,7 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | N
                 image = ImageOps.exif_transpose(image)
                 sides = sides[::-1] if orientation in _TURNED else sides
         if image.mode.startswith(("I", "F")):
-            return _whole(_from_array(_deep_values(image), "bgr", max_pixels))
+            return Picture.of(_from_array(_deep_values(image), "bgr", max_pixels))
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -10,6 +10,9 @@ The rule, exact enough to be written again in another language (tests/runtime/go
    extend without end, so what lies beyond the edge repeats the edge. For large faces this is area averaging, for
    faces below 48 pixels it is bilinear interpolation, and a 48x48 square on whole pixels comes back as it is.
 4. The mean is rounded, halves up; a millionth is added first, so that a half stays a half in any arithmetic.
+
+A face that is rolled (roll.py) is cut from a square that is rolled with it: the picture is turned back around the
+square's centre by bilinear interpolation, and 3 and 4 follow. Upright faces are never resampled so.
 """
 
 from __future__ import annotations
@@ -68,16 +71,19 @@ def crop_square(box: Box, rule: CropRule) -> Box:
     return Box(box.x + rule.x * box.width - side / 2, box.y + rule.y * box.height - side / 2, side, side)
 
 
-def crop_face(grey: NDArray[np.uint8], box: Box, rule: CropRule) -> NDArray[np.uint8]:
+def crop_face(grey: NDArray[np.uint8], box: Box, rule: CropRule, roll: float = 0.0) -> NDArray[np.uint8]:
     """The face in a box as (48, 48) uint8, resampled as this module's head says.
 
-    grey is (H, W) uint8. Raises ConfigError where the square has no size, ImageError where the picture is not grey.
+    grey is (H, W) uint8; roll is how many degrees the face is tilted clockwise. Raises ConfigError where the square has
+    no size, ImageError where the picture is not grey.
     """
     if grey.dtype != np.uint8 or grey.ndim != 2 or 0 in grey.shape:
         raise ImageError(f"expected a grey picture of shape (H, W) in uint8, got {grey.shape} in {grey.dtype}")
     square = crop_square(box, rule)
     if not (square.width > 0 and all(map(math.isfinite, (square.x, square.y, square.width)))):
         raise ConfigError(f"expected a box of some size to cut a face from, got {box}")
+    if roll != 0:
+        grey, square = _turned_back(grey, square, roll)
     rows, down = _weights(square.y, square.height, grey.shape[0])
     columns, across = _weights(square.x, square.width, grey.shape[1])
     patch = grey[rows, columns]
@@ -88,6 +94,21 @@ def crop_face(grey: NDArray[np.uint8], box: Box, rule: CropRule) -> NDArray[np.u
         band = slice(used[0], used[-1] + 1)
         means[index] = weights[band] @ patch[band]
     return np.floor(means @ across.T + (0.5 + 1e-6)).clip(0, 255).astype(np.uint8)
+
+
+def _turned_back(grey: NDArray[np.uint8], square: Box, roll: float) -> tuple[NDArray[np.uint8], Box]:
+    """What lies in the square once it is rolled clockwise about its centre, upright, and where the square is in that.
+
+    A border of two pixels is kept around it, for the windows of step 3.
+    """
+    side = math.ceil(square.width) + 4
+    turn = np.array(cv2.getRotationMatrix2D((0.0, 0.0), roll, 1.0), np.float64)
+    # Pixels are unit squares, so the centre of pixel (0, 0) lies at (0.5, 0.5); cv2 counts from pixels' centres.
+    centre = np.array([square.x + square.width / 2 - 0.5, square.y + square.height / 2 - 0.5])
+    turn[:, 2] = (side - 1) / 2 - turn[:, :2] @ centre
+    patch = cv2.warpAffine(grey, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    start = (side - square.width) / 2
+    return np.asarray(patch, np.uint8), Box(start, start, square.width, square.height)
 
 
 def _weights(start: float, side: float, length: int) -> tuple[slice, NDArray[np.float64]]:

@@ -84,7 +84,7 @@ class HaarDetector:
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The frontal faces, square boxes without score or landmarks."""
         grey = to_grey(image)
-        small = _fit(grey, 1, self.max_side)
+        small = fitted(grey, 1, self.max_side)
         border = round(self._border * min(small.shape))
         padded = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
         across, down = grey.shape[1] / small.shape[1], grey.shape[0] / small.shape[0]
@@ -129,7 +129,7 @@ class YuNetDetector:
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The faces, with scores 0..1 and five landmarks each."""
-        small = _fit(image, self._min_side, self.max_side)
+        small = fitted(image, self._min_side, self.max_side)
         across, down = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
         return [
             Detection(Box(*row[:4]), row[14], tuple(zip(row[4:14:2], row[5:14:2], strict=True))).scaled(across, down)
@@ -161,7 +161,7 @@ def load_detector(name: str = "auto", *, model: Path | None = None, threads: int
     return HaarDetector()
 
 
-def _fit(image: NDArray[np.uint8], min_side: int, max_side: int) -> NDArray[np.uint8]:
+def fitted(image: NDArray[np.uint8], min_side: int, max_side: int) -> NDArray[np.uint8]:
     """The picture itself, or a copy scaled so that its longer side lies in between, no side below 1."""
     height, width = image.shape[:2]
     longer = max(height, width)
