@@ -82,9 +82,7 @@ class Detection:
     def moved(self, across: float, down: float, x: float = 0.0, y: float = 0.0) -> Detection:
         """The same find with all its coordinates scaled by these factors, then shifted by (x, y) pixels."""
         box = self.box.scaled(across, down)
-        landmarks = (
-            None if self.landmarks is None else tuple((a * across + x, b * down + y) for a, b in self.landmarks)
-        )
+        landmarks = None if self.landmarks is None else tuple((a * across + x, b * down + y) for a, b in self.landmarks)
         return Detection(Box(box.x + x, box.y + y, box.width, box.height), self.score, landmarks)
 
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from mien.errors import ConfigError
-from mien.media.sinks import drawn_paths, json_lines, save_picture, written_aside
+from mien.media.records import ROW_COLUMNS
+from mien.media.sinks import csv_rows, drawn_paths, json_lines, save_picture, written_aside
 from mien.media.sources import find_images
 
 
@@ -72,6 +75,67 @@ def test_json_lines_to_standard_output(capsys: pytest.CaptureFixture[str]) -> No
     with json_lines("-") as write:
         write({"a": 1})
     assert capsys.readouterr().out == '{"a": 1}\n'
+
+
+def frame_record(source: str, faces: list[dict[str, object]]) -> dict[str, object]:
+    return {"source": source, "frame": 4, "time_s": 0.16, "faces": faces}
+
+
+FACE: dict[str, object] = {
+    "box": {"x": 1.5, "y": 2.0, "width": 30.0, "height": 40.0},
+    "score": None,
+    "emotion": "a, b",
+    "confidence": 0.75,
+    "uncertain": False,
+    "probabilities": {"a, b": 0.75, "c": 0.25},
+    "track": 3,
+}
+
+
+def test_csv_rows_go_to_a_file_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "faces.csv"
+    with csv_rows(str(path), ["a, b", "c"]) as write:
+        write(frame_record("ä\n.mp4", [FACE, {**FACE, "track": None}]))
+        write(frame_record("nobody.mp4", []))
+        write(frame_record("\udcff.mp4", [FACE]))  # a name that is not UTF-8
+        assert not path.exists()
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == [*ROW_COLUMNS, "p_a, b", "p_c"]
+    first = [
+        "ä\n.mp4",
+        "4",
+        "0.16",
+        "1",
+        "3",
+        "1.5",
+        "2.0",
+        "30.0",
+        "40.0",
+        "",
+        "a, b",
+        "0.75",
+        "False",
+        "0.75",
+        "0.25",
+    ]
+    assert rows[0] == first
+    assert [(row[0], row[3], row[4]) for row in rows[1:]] == [("ä\n.mp4", "2", ""), ("\\udcff.mp4", "1", "3")]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_csv_rows_that_fail_leave_no_file(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), csv_rows(str(tmp_path / "faces.csv"), ["c"]):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_csv_rows_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    with csv_rows("-", ["a, b", "c"]) as write:
+        assert len(capsys.readouterr().out.splitlines()) == 1
+        write(frame_record("x.mp4", [FACE]))
+        assert capsys.readouterr().out.startswith("x.mp4,4,0.16,1,3,")
+    sys.stdout.write("still open")
 
 
 def test_pictures_are_written_by_their_suffix(tmp_path: Path) -> None:

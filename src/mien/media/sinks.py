@@ -1,17 +1,19 @@
-"""Where results go: files that are whole or absent, and JSON Lines."""
+"""Where results go: files that are whole or absent, JSON Lines and CSV."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from mien.errors import ConfigError
+from mien.media.records import ROW_COLUMNS, to_rows
 from mien.media.sources import FoundImage
 
 if TYPE_CHECKING:
@@ -54,6 +56,31 @@ def json_lines(destination: str) -> Iterator[Callable[[Mapping[str, Any]], None]
         return
     with written_aside(Path(destination)) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         yield lambda record: print(json.dumps(record), file=file)
+
+
+@contextmanager
+def csv_rows(destination: str, classes: Sequence[str]) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A function that writes the faces of a record as rows of CSV, to a file or, for "-", to standard output.
+
+    The first row names the columns: ROW_COLUMNS, then `p_` with each class's name. A cell without a value is empty. The
+    file is UTF-8, and appears when the context ends well; what is no text in a name is written as \\udcXX.
+    """
+    columns = [*ROW_COLUMNS, *(f"p_{name}" for name in classes)]
+    with ExitStack() as stack:
+        if destination == "-":
+            file: TextIO = sys.stdout
+        else:
+            part = stack.enter_context(written_aside(Path(destination)))
+            file = stack.enter_context(part.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
+        rows = csv.DictWriter(file, columns, lineterminator="\n")
+        rows.writeheader()
+
+        def write(record: Mapping[str, Any]) -> None:
+            rows.writerows(to_rows(record))
+            if destination == "-":
+                file.flush()
+
+        yield write
 
 
 def make_folder(path: Path) -> None:

@@ -1,0 +1,121 @@
+"""`mien report`: what a video said, as a page to read and as tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mien.cli import console
+
+if TYPE_CHECKING:
+    from mien.reports.timeline import Moment, Timeline
+
+
+def report(
+    records: Annotated[
+        Path, typer.Argument(metavar="RECORDS", help="The JSON Lines that `mien predict VIDEO --json RECORDS` wrote.")
+    ],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="The page to write; default: RECORDS with the suffix .html, unless only tables are asked for.",
+        ),
+    ] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The video, for thumbnails; default: where the records say, or beside RECORDS."
+        ),
+    ] = None,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails/--no-thumbnails", help="Whether the page shows faces cut out of the video.")
+    ] = True,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a table with a row for each person and emotion.")
+    ] = None,
+    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the same table as Parquet.")] = None,
+) -> None:
+    """Tell what the faces in a video showed: per person the share of time in each emotion, a timeline, peaks.
+
+    The page is one HTML file that opens offline. It shows faces where the video is at hand.
+    """
+    from mien.reports.page import save_page, wanted_moments
+    from mien.reports.tables import check_parquet, save_csv, save_parquet
+
+    page = out if out or csv or parquet else records.with_suffix(".html")
+    written = [path for path in (page, csv, parquet) if path is not None]
+    _check_apart(written, [records, *([video] if video else [])])
+    if parquet:
+        check_parquet()
+    timeline = _read(records)
+    if csv:
+        save_csv(timeline, csv)
+    if parquet:
+        save_parquet(timeline, parquet)
+    if page:
+        faces = _faces(timeline, wanted_moments(timeline), records, video) if thumbnails else {}
+        save_page(timeline, page, thumbnails=faces)
+    for path in written:
+        console.err().print(f"wrote {console.escape(str(path))}", soft_wrap=True, highlight=False)
+
+
+def _check_apart(written: list[Path], read: list[Path]) -> None:
+    """Raise ConfigError where a file would be written over one that is read, or twice."""
+    from mien.errors import ConfigError
+
+    before = {path.resolve(): "is read from" for path in read}
+    for path in written:
+        place = path.resolve()
+        if place in before:
+            raise ConfigError(f"{path} {before[place]}: name another file to write")
+        before[place] = "is written already"
+
+
+def _read(records: Path) -> Timeline:
+    from mien.reports.reading import read_timeline
+
+    with console.progress() as bar:
+        task = bar.add_task("reading", total=100)
+        return read_timeline(
+            records, progress=lambda done, total: bar.update(task, completed=100 * done // max(total, 1))
+        )
+
+
+def _faces(timeline: Timeline, moments: list[Moment], records: Path, video: Path | None) -> dict[Moment, bytes]:
+    """Thumbnails; none where no video is named and the one at hand cannot be used, which is said."""
+    from mien.errors import MienError
+    from mien.reports.thumbnails import find_video, frames_of, thumbnails
+
+    path = video or find_video(timeline.source, records)
+    if path is None:
+        _note("the page shows no faces: the video is not at hand (--video FILE names it)")
+        return {}
+    try:
+        with console.progress() as bar:
+            task = bar.add_task("thumbnails", total=len(moments))
+            faces = thumbnails(
+                frames_of(path),
+                moments,
+                timeline.size,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    except MienError as error:
+        if video:
+            raise
+        _note(f"the page shows no faces: {error}")
+        return {}
+    if len(faces) < len(set(moments)):
+        _note(
+            f"{path} has only {len(faces)} of the {len(set(moments))} moments to show: is it the video of the records?"
+        )
+    return faces
+
+
+def _note(text: str) -> None:
+    console.err().print(f"[yellow]note:[/] {console.escape(text)}", soft_wrap=True, highlight=False)

@@ -1,0 +1,1 @@
+"""What people read: charts and reports of videos. matplotlib and pyarrow are imported where something needs them."""

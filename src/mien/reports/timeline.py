@@ -1,0 +1,126 @@
+"""The result types: who showed what and when in one video. `gathering.py` makes them of records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.types import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a face was: the time in seconds, the index of the frame, and the box in pixels of the video."""
+
+    time_s: float
+    frame: int | None
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time without a break or a change in which a person was given one emotion, in seconds."""
+
+    start_s: float
+    end_s: float
+    emotion: str
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The strongest moment of a stretch: the emotion and its probability then, 0..1."""
+
+    emotion: str
+    probability: float
+    moment: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What one track showed. Someone who leaves the picture and comes back may have two.
+
+    first_s, last_s     when the person was seen first, and until when, in seconds
+    seconds             how long the person was seen in all
+    frames              in how many frames
+    shares              of that time, the part 0..1 in which each class was the answer; they add up to 1
+    uncertain           of that time, the part 0..1 in which the answer was uncertain
+    mean                mean probability 0..1 of each class over that time
+    stretches           in the order of time; their lengths add up to `seconds`
+    peaks               in the order of time; none of neutral, which is what is left when nothing stands out
+    portrait            when the face was largest
+    probabilities       (B, C) float32: mean probability of each class in each bin, NaN where the person was not seen
+    answers             (B, C) float32: in each bin, the seconds in which each class was the answer
+    """
+
+    track: int
+    first_s: float
+    last_s: float
+    seconds: float
+    frames: int
+    shares: Mapping[str, float]
+    uncertain: float
+    mean: Mapping[str, float]
+    stretches: tuple[Stretch, ...]
+    peaks: tuple[Peak, ...]
+    portrait: Moment
+    probabilities: NDArray[np.float32] = field(repr=False, compare=False)
+    answers: NDArray[np.float32] = field(repr=False, compare=False)
+
+    @property
+    def emotion(self) -> str:
+        """The class that was the answer for the longest time."""
+        return max(self.shares, key=self.shares.__getitem__)
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """The tracks that were seen too shortly for timelines of their own: how many, and their seconds in all."""
+
+    tracks: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What the faces in one video showed.
+
+    source      the video as the records name it, or None
+    model       id of the model that judged
+    size        width and height of the video in pixels, or None where no frame could be read
+    classes     in the records' order; none where no face was found
+    start_s     time of the first frame, in seconds
+    end_s       when the last frame ends
+    frames      how many there are, and `unread` how many could not be read
+    edges       (B + 1,) float64: the bins of the persons' `probabilities`, in seconds
+    persons     in the order in which they came, without the brief ones
+    """
+
+    source: str | None
+    model: str
+    size: tuple[int, int] | None
+    classes: tuple[str, ...]
+    start_s: float
+    end_s: float
+    frames: int
+    unread: int
+    persons: tuple[Person, ...]
+    brief: Brief
+    edges: NDArray[np.float64] = field(repr=False, compare=False)
+
+    @property
+    def seconds(self) -> float:
+        """From the first frame to the end of the last."""
+        return self.end_s - self.start_s
+
+    def longest_seen(self, most: int) -> tuple[Person, ...]:
+        """The persons who were seen for the longest time, at most so many, in the order in which they came."""
+        kept = sorted(self.persons, key=lambda person: -person.seconds)[:most]
+        return tuple(person for person in self.persons if any(person is one for one in kept))

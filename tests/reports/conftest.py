@@ -1,0 +1,81 @@
+"""Records of made-up videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import pytest
+
+from mien.emotions import EMOTIONS
+from mien.reports.gathering import Gatherer
+from mien.reports.timeline import Timeline
+
+Record: TypeAlias = dict[str, Any]
+
+
+class Videos:
+    """Makes records as `mien predict VIDEO --json` does, and timelines of them."""
+
+    @staticmethod
+    def face(
+        track: int,
+        emotion: str,
+        probability: float = 0.9,
+        *,
+        classes: Sequence[str] = EMOTIONS,
+        box: tuple[float, float, float, float] = (10.0, 20.0, 30.0, 40.0),
+    ) -> Record:
+        rest = (1 - probability) / (len(classes) - 1)
+        return {
+            "box": dict(zip(("x", "y", "width", "height"), box, strict=True)),
+            "score": 0.9,
+            "emotion": emotion,
+            "confidence": probability,
+            "uncertain": probability < 0.6,
+            "probabilities": {name: probability if name == emotion else rest for name in classes},
+            "track": track,
+        }
+
+    @staticmethod
+    def record(time_s: float, faces: Iterable[Mapping[str, Any]] = (), **changes: Any) -> Record:
+        record = {
+            "schema": 1,
+            "model": "mien 0.4.0",
+            "source": "clips/interview.mp4",
+            "frame": round(time_s * 25),
+            "time_s": time_s,
+            "width": 320,
+            "height": 240,
+            "faces": list(faces),
+            "error": None,
+        }
+        return record | changes
+
+    def moods(self, *tracks: str, rate: float = 5.0, classes: Sequence[str] = EMOTIONS, **changes: Any) -> list[Record]:
+        """A record a frame: each track is a text with a letter a frame, of which the class begins with; - is unseen."""
+        initials = {name[0]: name for name in classes}
+        return [
+            self.record(
+                i / rate,
+                [
+                    self.face(number, initials[letters[i]], classes=classes)
+                    for number, letters in enumerate(tracks, 1)
+                    if letters[i] != "-"
+                ],
+                **changes,
+            )
+            for i in range(len(tracks[0]))
+        ]
+
+    @staticmethod
+    def timeline(records: Iterable[Mapping[str, Any]]) -> Timeline:
+        gatherer = Gatherer()
+        for record in records:
+            gatherer.add(record)
+        return gatherer.timeline()
+
+
+@pytest.fixture(scope="session")
+def videos() -> Videos:
+    return Videos()
