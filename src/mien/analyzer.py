@@ -20,11 +20,16 @@ from mien.runtime.classifier import Classifier
 from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face, to_grey
 from mien.runtime.detectors import MIN_FACE_SCORE, Detector, load_detector
 from mien.runtime.processor import Int8
+from mien.runtime.roll import face_roll
 from mien.runtime.weights import find_model
-from mien.types import UNCERTAIN_BELOW, Box, Detection, Face
+from mien.types import UNCERTAIN_BELOW, Box, Detection, Face, Frame
 
 MIN_FACE: Final = 20.0
 """Faces below this many pixels say too little about an emotion; the network itself reads 48."""
+
+DETECT_EVERY: Final = 0.2
+"""Seconds from one detection to the next: a new face is found within 0.3 s, and at 30 frames/s one frame in six pays
+for it."""
 
 _BATCH_FACES: Final = 64
 _BATCH_PICTURES: Final = 16
@@ -155,6 +160,42 @@ class Analyzer:
                 batch, pixels, faces = [], 0, 0
         yield from self._judge(batch)
 
+    def stream(
+        self,
+        frames: Iterable[Frame],
+        *,
+        source: str | None = None,
+        detect_every: float = DETECT_EVERY,
+        smooth: bool = True,
+        live: bool = False,
+    ) -> Iterator[Analysis]:
+        """One Analysis for each frame of a video or a camera, as the frames come.
+
+        frames may be any iterable of Frame, such as a VideoFile; source is the name that results carry. Faces carry a
+        `track`, the same in all frames. They are detected every so many seconds of the stream's own time, and at once
+        where one is lost; between, they are followed. With smooth, probabilities are steadied over time. With live, for
+        frames of which some are dropped, a slow detector takes half of the time at most; else results depend on the
+        frames alone. Each call has a memory of its own, so several streams may run at once. `Analysis.stages` tells
+        where the time went. Raises ImageError on a frame that is no picture, ConfigError on an option without sense.
+        """
+        from mien.stream import FaceStream  # photos need none of it
+
+        stream = FaceStream(
+            self.detector,
+            self._is_wanted,
+            lambda image, found: self._probabilities(self._cut(Picture.of(image), found)),
+            self.card.classes,
+            uncertain_below=self.uncertain_below,
+            detect_every=detect_every,
+            smooth=smooth,
+            live=live,
+        )
+        return (
+            Analysis(faces, self.card.id, source, frame.image, frame=frame.index, time_s=frame.time_s, stages=stages)
+            for frame in frames
+            for faces, stages in [stream.faces(frame)]
+        )
+
     def classify(self, crops: NDArray[np.uint8] | Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         """Probabilities (N, C) float32 of faces that another detector found; C as in `card.classes`.
 
@@ -192,7 +233,9 @@ class Analyzer:
             return []
         across, down = picture.scale
         grey, rule = to_grey(picture.image), CROP_RULES[self.detector.name]
-        return [crop_face(grey, detection.box.scaled(1 / across, 1 / down), rule) for detection in found]
+        return [
+            crop_face(grey, face.box.scaled(1 / across, 1 / down), rule, face_roll(face.landmarks)) for face in found
+        ]
 
     def _is_wanted(self, detection: Detection) -> bool:
         shorter = min(detection.box.width, detection.box.height)

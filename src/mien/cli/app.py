@@ -13,7 +13,9 @@ from mien.cli.evaluate import evaluate
 from mien.cli.export import export
 from mien.cli.info import info
 from mien.cli.predict import predict
+from mien.cli.report import report
 from mien.cli.train import train
+from mien.cli.webcam import webcam
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +24,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(predict)
+app.command()(webcam)
+app.command()(report)
 app.command()(train)
 app.command()(distill)
 app.command()(evaluate)

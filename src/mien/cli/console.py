@@ -42,6 +42,18 @@ def escape(text: str) -> str:
     return escaped(text)
 
 
+def report(problem: str) -> None:
+    """Tell of something that went wrong with one item among others, in one line on standard error."""
+    err().print(f"[bold red]error:[/] {escape(printable(problem))}", soft_wrap=True, highlight=False)
+
+
+def printable(text: str) -> str:
+    """The text on one line, in what standard output can encode: a file's name may hold anything."""
+    encoding = sys.stdout.encoding
+    plain = "".join(character if character.isprintable() else "?" for character in text)
+    return plain.encode(encoding, "replace").decode(encoding)
+
+
 def progress(*fields: str) -> Progress:
     """A progress bar on standard error: description, bar, count, extra fields ("{task.fields[...]}"), time passed and
     left."""

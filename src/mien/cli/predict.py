@@ -1,39 +1,60 @@
-"""`mien predict`: the emotions of the faces in photos."""
+"""`mien predict`: the emotions of the faces in photos, or in a video."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from mien.cli import console
+from mien.cli.console import report
+from mien.cli.outputs import records_to
 from mien.emotions import EMOTION_COLOURS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from mien.analyzer import Analyzer
+
 _FEW = 3
+_VIDEO = "Video"
 _COLUMNS = ("source", "face", "emotion", "confidence", "x", "y", "width", "height", "uncertain")
 
 
 def predict(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH", help="Photos, folders (searched with their subfolders), or glob patterns."),
+        typer.Argument(
+            metavar="PATH", help="Photos, folders (searched with their subfolders), or glob patterns; or one video."
+        ),
     ],
     *,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Write a copy of each photo there, with its faces marked."),
+        typer.Option(
+            "--out",
+            metavar="DIR|FILE",
+            help="Write copies of the photos into this folder, with their faces marked; of a video, into this file.",
+        ),
     ] = None,
     json_lines_to: Annotated[
         str | None,
-        typer.Option("--json", metavar="FILE|-", help="Write JSON Lines, one photo a line; - is standard output."),
+        typer.Option(
+            "--json", metavar="FILE|-", help="Write JSON Lines, one photo or frame a line; - is standard output."
+        ),
     ] = None,
+    csv_to: Annotated[
+        str | None, typer.Option("--csv", metavar="FILE|-", help="Write a table, one face a row; - is standard output.")
+    ] = None,
+    theme: Annotated[
+        Literal["labels", "emoji", "minimal"],
+        typer.Option(help="How --out marks faces; emoji covers them, so that nobody is recognised."),
+    ] = "labels",
+    emoji: Annotated[bool | None, typer.Option("--emoji/--no-emoji", help="Draw emoji as well.")] = None,
+    labels: Annotated[bool | None, typer.Option("--labels/--no-labels", help="Draw labels.")] = None,
     detector: Annotated[
         Literal["auto", "haar", "yunet", "none"],
         typer.Option(help="Face detector; auto takes yunet where it is at hand; none: each photo is one face."),
@@ -65,54 +86,114 @@ def predict(
         int | None,
         typer.Option(min=1, metavar="N", help="CPU threads for the networks; default: onnxruntime's choice."),
     ] = None,
+    start: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, rich_help_panel=_VIDEO, help="Begin the video there.")
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, rich_help_panel=_VIDEO, help="End the video there.")
+    ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, rich_help_panel=_VIDEO, help="Take one frame in so many seconds only."),
+    ] = None,
+    chart: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=_VIDEO, help="Draw each person's emotions over time (PNG, SVG, PDF)."
+        ),
+    ] = None,
+    stats: Annotated[
+        bool, typer.Option("--stats", rich_help_panel=_VIDEO, help="Print what each stage of the work took.")
+    ] = False,
 ) -> None:
-    """Name the emotion of every face in photos.
+    """Name the emotion of every face in photos, or in a video.
 
-    Prints a table, tab-separated where standard output is no terminal. An uncertain emotion has a question mark in the
-    one, a yes in the other. A photo that cannot be read is reported, the others go on, and the exit code is 1.
+    Prints a table, tab-separated where standard output is no terminal: of photos a line a face, of a video a line a
+    person. An uncertain emotion has a question mark in the one, a yes in the other. A photo that cannot be read is
+    reported, the others go on, and the exit code is 1. Ctrl-C ends a video early: what was done is kept.
     """
-    import warnings
-
     from mien.analyzer import MIN_FACE, load
-    from mien.errors import ConfigError, ImageError
-    from mien.media.sinks import drawn_paths, json_lines, make_folder, save_picture
-    from mien.media.sources import find_images
+    from mien.errors import ConfigError
+    from mien.media.video import is_video
     from mien.runtime.detectors import MIN_FACE_SCORE
     from mien.types import UNCERTAIN_BELOW
+
+    videos = [path for path in paths if is_video(path)]
+    if videos and len(paths) > 1:
+        raise ConfigError(f"a video goes alone: {videos[0]} is one, and there are {len(paths)} paths")
+    for option, value in {"start": start, "end": end, "every": every, "chart": chart, "stats": stats or None}.items():
+        if value is not None and not videos:
+            raise ConfigError(f"--{option} goes with a video, and there is none")
+
+    def analyzer(*, reduce: bool) -> Analyzer:
+        return load(
+            model,
+            detector=detector,
+            detector_model=detector_model,
+            threads=threads,
+            min_face=MIN_FACE if min_face is None else min_face,
+            min_face_score=MIN_FACE_SCORE if min_face_score is None else min_face_score,
+            uncertain_below=UNCERTAIN_BELOW if uncertain_below is None else uncertain_below,
+            flip=flip,
+            reduce=reduce,
+        )
+
+    if not videos:
+        _predict_photos(paths, analyzer, out, json_lines_to, csv_to, {"theme": theme, "emoji": emoji, "labels": labels})
+        return
+    from mien.cli.video import predict_video
+    from mien.media.style import Style
+
+    predict_video(
+        Path(videos[0]),
+        analyzer(reduce=False),
+        out=out,
+        json_to=json_lines_to,
+        csv_to=csv_to,
+        chart=chart,
+        style=Style.of(theme, emoji=emoji, labels=labels, tracks=True),
+        start=start,
+        end=end,
+        every=every,
+        stats=stats,
+    )
+
+
+def _predict_photos(
+    paths: Sequence[str],
+    make_analyzer: Callable[..., Analyzer],
+    out: Path | None,
+    json_to: str | None,
+    csv_to: str | None,
+    looks: Mapping[str, Any],
+) -> None:
+    """Photos; looks are the options of `Analysis.draw`."""
+    import warnings
+
+    from mien.errors import ConfigError, ImageError
+    from mien.media.sinks import drawn_paths, make_folder, save_picture
+    from mien.media.sources import find_images
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged EXIF blocks: the photo itself is read or reported
     found, lost = find_images(paths, skip=out)
     for item in lost:
-        _report(str(item))
+        report(str(item))
     if not found:
         raise typer.Exit(2) if lost else ConfigError("there is no photo to analyse but those in --out itself")
-    analyzer = load(
-        model,
-        detector=detector,
-        detector_model=detector_model,
-        threads=threads,
-        min_face=MIN_FACE if min_face is None else min_face,
-        min_face_score=MIN_FACE_SCORE if min_face_score is None else min_face_score,
-        uncertain_below=UNCERTAIN_BELOW if uncertain_below is None else uncertain_below,
-        flip=flip,
-        reduce=out is None,
-    )
+    analyzer = make_analyzer(reduce=out is None)
     drawn = drawn_paths(found, out) if out else [None] * len(found)
     if out:
         make_folder(out)
     failed = len(lost)
-    with (
-        json_lines(json_lines_to) if json_lines_to else nullcontext(lambda record: None) as write,
-        _counted(len(found)) as count,
-    ):
-        listing = None if json_lines_to == "-" else _Listing()
+    with records_to(json_to, csv_to, analyzer.card.classes) as write, _counted(len(found)) as count:
+        listing = None if "-" in (json_to, csv_to) else _Listing()
         for item in lost:
             write(_failure(item.source, str(item), analyzer.card.id))
         results = analyzer.try_many(image.path for image in found)
         for image, copy, result in zip(found, drawn, results, strict=True):
             if isinstance(result, ImageError):
                 failed += 1
-                _report(str(result))
+                report(str(result))
                 write(_failure(str(image.path), str(result), analyzer.card.id))
             else:
                 record = result.to_dict()
@@ -120,7 +201,7 @@ def predict(
                 if listing:
                     listing.add(record)
                 if copy:
-                    save_picture(result.draw(), copy)
+                    save_picture(result.draw(**looks), copy)
             count()
     if listing:
         listing.close()
@@ -140,7 +221,7 @@ class _Listing:
 
     def add(self, record: Mapping[str, Any]) -> None:
         """The faces of one photo; one without any gets a line that says so."""
-        source = _printable(record["source"])
+        source = console.printable(record["source"])
         for number, face in enumerate(record["faces"], 1):
             place = [f"{face['box'][key]:.0f}" for key in _COLUMNS[4:8]]
             self._line(source, str(number), face["emotion"], f"{face['confidence']:.3f}", place, face["uncertain"])
@@ -186,18 +267,7 @@ def _counted(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.update(task, advance=1, speed=f"{bar.tasks[task].speed or 0:.1f}/s")
 
 
-def _report(problem: str) -> None:
-    console.err().print(f"[bold red]error:[/] {console.escape(_printable(problem))}", soft_wrap=True, highlight=False)
-
-
 def _failure(source: str, reason: str, model: str) -> dict[str, Any]:
     from mien.media.records import to_record
 
     return to_record([], model=model, source=source, width=None, height=None, error=reason)
-
-
-def _printable(text: str) -> str:
-    """The text on one line, in what standard output can encode: a file's name may hold anything."""
-    encoding = sys.stdout.encoding
-    plain = "".join(character if character.isprintable() else "?" for character in text)
-    return plain.encode(encoding, "replace").decode(encoding)

@@ -1,0 +1,123 @@
+"""The path of a stream's frames: faces are detected now and then, followed between, judged, and steadied over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import ConfigError
+from mien.runtime.detectors import Detector, fitted
+from mien.runtime.smoothing import Smoother
+from mien.runtime.tracking import Tracked, Tracker
+from mien.types import Detection, Face, Frame
+
+DETECT_SIDES: Final = {"haar": 640, "yunet": 960}
+"""The longer side in pixels of the copy that a detector looks at in a stream, by its name, where that is less than what
+it takes of photos: Haar would hold up a live picture of 1280 pixels for several frames."""
+
+
+class FaceStream:
+    """The faces of one stream, frame by frame. It remembers who was there, so each stream needs one of its own.
+
+    detector        finds faces; the one that takes whole pictures as faces does so on every frame
+    wanted          whether a find is to be reported
+    judge           the picture and N faces in it to probabilities (N, C) float32
+    classes         the names of the C classes
+    uncertain_below 0..1, as in `Face`
+    detect_every    seconds between detections, by the frames' own time; 0 detects on every frame
+    smooth          whether probabilities are steadied over time; else each frame is judged by itself
+    live            whether frames are dropped where the work takes too long: detection, the slowest part, then takes at
+                    most half of the time, so that a slow one cannot take every frame that is left
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        wanted: Callable[[Detection], bool],
+        judge: Callable[[NDArray[np.uint8], Sequence[Detection]], NDArray[np.float32]],
+        classes: Sequence[str],
+        *,
+        uncertain_below: float,
+        detect_every: float,
+        smooth: bool,
+        live: bool,
+    ) -> None:
+        if not 0 <= detect_every <= 10:
+            raise ConfigError(f"detect_every must be within 0..10 seconds, got {detect_every}")
+        self._detector, self._wanted, self._judge, self._classes = detector, wanted, judge, classes
+        self._uncertain_below = uncertain_below
+        self._detect_every = 0.0 if detector.name == "none" else detect_every
+        self._tracker = Tracker()
+        self._smoother = Smoother(len(classes)) if smooth else None
+        self._live = live
+        self._detected_s = -np.inf
+        self._rest_s = 0.0
+        self._count = 0
+
+    def faces(self, frame: Frame) -> tuple[tuple[Face, ...], dict[str, float]]:
+        """The faces of the next frame, from left to right, and the milliseconds of each stage.
+
+        A frame on which faces were detected has the stages detect and track, another one only track; classify follows
+        where there are faces.
+        """
+        stages: dict[str, float] = {}
+        tracked = self._track(frame, stages)
+        if not tracked:
+            return (), stages
+        with _timed(stages, "classify"):
+            rows = self._judge(frame.image, [one.detection for one in tracked])
+            if self._smoother is not None:
+                rows = np.stack(
+                    [
+                        self._smoother.smooth(one.track, row, frame.time_s)
+                        for one, row in zip(tracked, rows, strict=True)
+                    ]
+                )
+        faces = (
+            Face(
+                one.detection.box,
+                one.detection.score,
+                dict(zip(self._classes, row, strict=True)),
+                one.detection.landmarks,
+                self._uncertain_below,
+                one.track,
+            )
+            for one, row in zip(tracked, rows.tolist(), strict=True)
+        )
+        return tuple(sorted(faces, key=lambda face: (face.box.x, face.box.y))), stages
+
+    def _track(self, frame: Frame, stages: dict[str, float]) -> Sequence[Tracked]:
+        """The faces that are there, each with its id. A face that was lost is looked for at once."""
+        since = frame.time_s - self._detected_s + 1e-6
+        if since < max(self._detect_every, self._rest_s):
+            with _timed(stages, "track"):
+                tracked = self._tracker.followed(frame.image, frame.time_s)
+            if len(tracked) >= self._count or since < self._rest_s:
+                return tracked
+        with _timed(stages, "detect"):
+            found = self._detect(frame.image)
+        with _timed(stages, "track"):
+            tracked = self._tracker.detected(found, frame.image, frame.time_s)
+        self._detected_s, self._count = frame.time_s, len(tracked)
+        if self._live:
+            self._rest_s = 2 * stages["detect"] / 1000
+        return tracked
+
+    def _detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """The faces of a frame, found in a smaller copy of it where it is large."""
+        small = fitted(image, 1, DETECT_SIDES.get(self._detector.name, max(image.shape)))
+        across, down = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
+        found = (detection.scaled(across, down) for detection in self._detector.detect(small))
+        return [detection for detection in found if self._wanted(detection)]
+
+
+@contextmanager
+def _timed(stages: dict[str, float], name: str) -> Iterator[None]:
+    began = perf_counter()
+    yield
+    stages[name] = stages.get(name, 0.0) + 1000 * (perf_counter() - began)

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from mien.cli.interrupt import interruptible
+
+
+def test_the_first_ctrl_c_is_told_and_the_second_interrupts() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with interruptible() as pressed:
+        assert not pressed()
+        signal.raise_signal(signal.SIGINT)
+        assert pressed()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_another_thread_is_left_in_peace() -> None:
+    told: list[bool] = []
+
+    def work() -> None:
+        with interruptible() as pressed:
+            told.append(pressed())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert told == [False]

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from mien.cli.app import app
+from mien.errors import ConfigError, ImageError
+from mien.media.video import VideoFile
+from mien.media.video_writer import VideoWriter
+
+RATE = 20
+FEAR, SURPRISE = 85, 255  # the greys that the test's model calls so
+
+
+def film(path: Path, seconds: float = 4.0) -> Path:
+    """A video of 64x48 pixels, fearful in its first half, surprised in its second."""
+    frames = round(seconds * RATE)
+    with VideoWriter(path, rate=RATE) as writer:
+        for index in range(frames):
+            grey = FEAR if index < frames / 2 else SURPRISE
+            writer.write(np.full((48, 64, 3), grey, np.uint8), index / RATE)
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return film(Path("clip.mp4"))
+
+
+@pytest.fixture
+def predict(brightness_model: Path):
+    def run(*arguments: str) -> Result:
+        options = ["--model", str(brightness_model), "--detector", "none"]
+        return CliRunner().invoke(app, ["predict", *options, *arguments])
+
+    return run
+
+
+def test_records_tell_when_and_whose_face_it_is(predict, clip: Path) -> None:
+    result = predict("clip.mp4", "--json", "t.jsonl")
+    assert result.exit_code == 0, result.stderr
+    lines = [json.loads(line) for line in Path("t.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["frame"] for line in lines] == list(range(4 * RATE))
+    assert [line["time_s"] for line in lines] == pytest.approx([index / RATE for index in range(4 * RATE)], abs=1e-3)
+    assert {(line["source"], line["width"], line["height"]) for line in lines} == {("clip.mp4", 64, 48)}
+    faces = [line["faces"][0] for line in lines]
+    assert {face["track"] for face in faces} == {1}
+    emotions = [face["emotion"] for face in faces]
+    change = emotions.index("surprise")
+    assert set(emotions[:change]) == {"fear"}
+    assert set(emotions[change:]) == {"surprise"}
+    assert 0 <= change / RATE - 2.0 <= 0.5
+
+
+def test_the_persons_are_listed_on_standard_output(predict, clip: Path) -> None:
+    result = predict("clip.mp4")
+    head, *lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert head == ["person", "first_s", "last_s", "seconds", "emotion", "share"]
+    [(person, first, last, seconds, emotion, share)] = lines
+    assert (person, first, last, seconds, emotion) == ("1", "0.0", "4.0", "4.0", "fear")
+    assert 50 <= int(share.removesuffix(" %")) <= 65
+
+
+def test_the_annotated_video_shows_each_frame_when_it_was_shown(predict, clip: Path) -> None:
+    result = predict("clip.mp4", "--out", "drawn.mp4", "--theme", "emoji")
+    assert result.exit_code == 0, result.stderr
+    assert "the annotated video is drawn.mp4" in result.stderr
+    with VideoFile("clip.mp4") as before, VideoFile("drawn.mp4") as after:
+        pairs = list(zip(before, after, strict=True))
+        assert before.end_s == pytest.approx(after.end_s, abs=1 / RATE)
+    assert all(one.time_s == pytest.approx(other.time_s, abs=1e-3) for one, other in pairs)
+    changed = [np.abs(one.image.astype(int) - other.image).mean() for one, other in pairs]
+    assert min(changed) > 10
+
+
+def test_a_table_and_a_chart(predict, clip: Path) -> None:
+    result = predict("clip.mp4", "--csv", "t.csv", "--chart", "t.png", "--every", "0.5")
+    assert result.exit_code == 0, result.stderr
+    rows = list(csv.DictReader(io.StringIO(Path("t.csv").read_text(encoding="utf-8"))))
+    assert [float(row["time_s"]) for row in rows] == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5])
+    assert {row["track"] for row in rows} == {"1"}
+    assert float(rows[0]["p_fear"]) > 0.9
+    with Image.open("t.png") as chart:
+        assert min(chart.size) > 200
+
+
+def test_a_part_of_the_video(predict, clip: Path) -> None:
+    result = predict("clip.mp4", "--start", "1", "--end", "1.5", "--json", "-")
+    times = [json.loads(line)["time_s"] for line in result.stdout.splitlines()]
+    assert times == pytest.approx([1 + index / RATE for index in range(10)])
+
+
+def test_what_each_stage_took(predict, clip: Path) -> None:
+    result = predict("clip.mp4", "--stats", "--out", "drawn.mp4")
+    assert all(stage in result.stderr for stage in ("decode", "detect", "track", "classify", "draw", "encode"))
+
+
+def test_a_video_goes_alone(predict, clip: Path) -> None:
+    result = predict("clip.mp4", "photo.jpg")
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == "a video goes alone: clip.mp4 is one, and there are 2 paths"
+
+
+@pytest.mark.parametrize(
+    "option", [["--every", "1"], ["--start", "1"], ["--end", "1"], ["--chart", "c.png"], ["--stats"]]
+)
+def test_what_goes_with_videos_only_is_refused_for_photos(predict, tmp_path: Path, option: list[str]) -> None:
+    result = predict(str(tmp_path), *option)
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == f"{option[0]} goes with a video, and there is none"
+
+
+def test_what_is_no_video_is_told_in_one_line(predict, tmp_path: Path) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("dear diary", encoding="utf-8")
+    for path in (text, tmp_path / "lost.mp4"):
+        result = predict(str(path), "--out", str(tmp_path / "drawn.mp4"))
+        assert isinstance(result.exception, ImageError)
+        assert str(path) in str(result.exception)
+        assert "\n" not in str(result.exception)
+    assert not (tmp_path / "drawn.mp4").exists()
+
+
+def test_a_damaged_video_is_analysed_as_far_as_it_goes_and_reported(predict, clip: Path) -> None:
+    film(Path("whole.mkv"))
+    content = Path("whole.mkv").read_bytes()
+    Path("cut.mkv").write_bytes(content[: len(content) * 6 // 10])
+    result = predict("cut.mkv", "--json", "t.jsonl", "--out", "drawn.mkv")
+    assert result.exit_code == 1
+    assert "error: cut.mkv: " in result.stderr
+    assert len(Path("t.jsonl").read_text(encoding="utf-8").splitlines()) >= RATE
+    assert Path("drawn.mkv").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent otherwise on Windows")
+def test_ctrl_c_keeps_what_was_done(brightness_model: Path, tmp_path: Path) -> None:
+    film(tmp_path / "long.mp4", seconds=120)
+    command = [
+        sys.executable,
+        "-m",
+        "mien",
+        "predict",
+        "long.mp4",
+        "--model",
+        str(brightness_model),
+        "--detector",
+        "none",
+    ]
+    command += ["--out", "drawn.mp4", "--csv", "t.csv", "--json", "-"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert process.stdout is not None
+    for _ in range(2 * RATE):
+        process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted at" in err
+    assert "Traceback" not in err
+    with VideoFile(tmp_path / "drawn.mp4") as drawn:
+        shown = [frame.time_s for frame in drawn]
+    assert 1.9 <= shown[-1] < 119
+    assert len((tmp_path / "t.csv").read_text(encoding="utf-8").splitlines()) == len(shown) + 1
+    assert not list(tmp_path.glob(".*.part"))
