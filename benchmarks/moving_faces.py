@@ -25,7 +25,9 @@ Curve = Callable[[float], tuple[float, float, float]]
 """Seconds to the middle of a face and the width of its box, in pixels."""
 
 KINDS: Final = ("crossing", "occlusion", "dropped", "size")
-WIDTH, HEIGHT, RATE = 640, 480, 30
+WANDERING: Final = "wandering"
+RATE: Final = 30
+SIZE: Final = 640, 480
 SECONDS: Final = 3.0
 EVENT_S: Final = 1.2  # when it happens
 HIDDEN_S: Final = 0.5
@@ -56,7 +58,7 @@ class Truth:
 class Film:
     """portraits move along curves, the first in front; bar, of some width, height and colour, before all of them.
 
-    dropped is the span of seconds in which the detector finds nothing.
+    dropped is the span of seconds in which the detector finds nothing; size is width and height in pixels.
     """
 
     kind: str
@@ -65,20 +67,23 @@ class Film:
     curves: Sequence[Curve]
     bar: tuple[Curve, int, int] | None = None
     dropped: tuple[float, float] = (math.inf, math.inf)
+    size: tuple[int, int] = SIZE
+    seconds: float = SECONDS
 
     def frames(self) -> Iterator[tuple[float, Image, list[Truth]]]:
-        """The time in seconds, the picture (480, 640, 3) uint8 BGR, and the truth of each frame."""
+        """The time in seconds, the picture (height, width, 3) uint8 BGR, and the truth of each frame."""
         rng = _random(self.kind, self.number, 1)
-        scenery = _scenery(rng)
+        scenery = _scenery(rng, self.size)
         phases = rng.uniform(0, 2 * np.pi, (len(self.curves), 2))
         light = rng.uniform(0, 2 * np.pi)
         slab = rng.integers(40, 216, (8, 8, 3)).astype(np.uint8)
-        noise = np.repeat(rng.normal(0, 3, (HEIGHT + 64, WIDTH + 64, 1)).round().astype(np.int16), 3, 2)
-        for index in range(round(SECONDS * RATE)):
+        width, height = self.size
+        noise = np.repeat(rng.normal(0, 3, (height + 64, width + 64, 1)).round().astype(np.int16), 3, 2)
+        for index in range(round(self.seconds * RATE)):
             time_s = index / RATE
             left, top = (40 + 40 * math.sin(0.7 * time_s + one) for one in phases[0])
-            image = _view(scenery, left, top)
-            owner = np.full((HEIGHT, WIDTH), -1, np.int8)
+            image = _view(scenery, left, top, self.size)
+            owner = np.full((height, width), -1, np.int8)
             boxes = [_box(portrait, curve(time_s)) for portrait, curve in zip(self.portraits, self.curves, strict=True)]
             for person in reversed(range(len(boxes))):  # the front one last
                 roll = 8 * math.sin(1.5 * time_s + phases[person, 1])
@@ -87,7 +92,7 @@ class Film:
                 _lay(image, owner, self.bar, slab, time_s)
             y, x = rng.integers(0, 64, 2)  # the noise of one frame is that of another, elsewhere
             image = np.asarray(cv2.convertScaleAbs(image, alpha=1 + 0.08 * math.sin(2 * time_s + light)), np.uint8)
-            image = np.asarray(cv2.add(image, noise[y : y + HEIGHT, x : x + WIDTH], dtype=cv2.CV_8U), np.uint8)
+            image = np.asarray(cv2.add(image, noise[y : y + height, x : x + width], dtype=cv2.CV_8U), np.uint8)
             truth = [Truth(person, box, _visible(owner, box, person)) for person, box in enumerate(boxes)]
             yield time_s, image, truth
 
@@ -139,6 +144,20 @@ def film(kind: str, number: int, portraits: Sequence[Portrait]) -> Film:
     return Film(kind, number, cast, [_sized(_wandering(rng, side, 220, 270), rng.random() < 0.5), other])
 
 
+def wandering_film(
+    number: int, portraits: Sequence[Portrait], count: int, *, size: tuple[int, int], seconds: float
+) -> Film:
+    """So many people side by side, who go round, each about a place, and come nearer and go again."""
+    rng = _random(WANDERING, number, 0)
+    cast = [portraits[index] for index in rng.permutation(len(portraits))[:count]]
+    curves = []
+    for place in range(count):
+        x, y = (place + 0.5) / count * size[0], size[1] * (0.35 if place % 2 else 0.65)
+        inner = _wandering(rng, float(rng.uniform(80, 120)), x, y, speed=float(rng.uniform(60, 120)))
+        curves.append(_breathing(inner, float(rng.uniform(0, 2 * np.pi))))
+    return Film(WANDERING, number, cast, curves, size=size, seconds=seconds)
+
+
 def photo_portraits(photos: Path, detector: Detector, count: int = 60) -> list[Portrait]:
     """The largest face of each photo (*.jpg) in a folder, as far as the detector finds one."""
     files = sorted(photos.glob("*.jpg"))
@@ -181,7 +200,7 @@ def any_portraits(data: Path) -> list[Portrait]:
 
 
 def _random(kind: str, number: int, purpose: int) -> np.random.Generator:
-    return np.random.default_rng([KINDS.index(kind), number, purpose])
+    return np.random.default_rng([(*KINDS, WANDERING).index(kind), number, purpose])
 
 
 def _portrait(image: Image, box: Box) -> Portrait:
@@ -229,6 +248,16 @@ def _wandering(rng: np.random.Generator, side: float, x: float, y: float, *, spe
     return at
 
 
+def _breathing(curve: Curve, phase: float) -> Curve:
+    """The curve, its face a quarter larger and smaller within two and a half seconds each way."""
+
+    def at(time_s: float) -> tuple[float, float, float]:
+        x, y, side = curve(time_s)
+        return x, y, side * 1.25 ** math.sin(2 * np.pi * time_s / 5 + phase)
+
+    return at
+
+
 def _over_the_edge(rng: np.random.Generator, side: float) -> Curve:
     """A face whose middle is beyond the left edge for HIDDEN_S."""
     start, rise = float(rng.uniform(200, 320)), float(rng.uniform(-50, 50))
@@ -271,17 +300,17 @@ def _box(portrait: Portrait, place: tuple[float, float, float]) -> Box:
     return Box(x - width / 2, y - height / 2, width, height)
 
 
-def _scenery(rng: np.random.Generator) -> Image:
-    """A picture (560, 720, 3) of a place without a face."""
+def _scenery(rng: np.random.Generator, size: tuple[int, int]) -> Image:
+    """A picture of a place without a face, 80 pixels wider and higher than the frames."""
     shown = getattr(skimage.data, str(rng.choice(BACKGROUNDS)))()
     shown = np.asarray(shown[0] if isinstance(shown, tuple) else shown, np.uint8)
     shown = cv2.cvtColor(shown, cv2.COLOR_GRAY2BGR if shown.ndim == 2 else cv2.COLOR_RGB2BGR)
-    return np.asarray(cv2.resize(shown, (WIDTH + 80, HEIGHT + 80), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(shown, (size[0] + 80, size[1] + 80), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _view(scenery: Image, left: float, top: float) -> Image:
-    centre = left + (WIDTH - 1) / 2, top + (HEIGHT - 1) / 2
-    return np.asarray(cv2.getRectSubPix(scenery, (WIDTH, HEIGHT), centre), np.uint8)
+def _view(scenery: Image, left: float, top: float, size: tuple[int, int]) -> Image:
+    centre = left + (size[0] - 1) / 2, top + (size[1] - 1) / 2
+    return np.asarray(cv2.getRectSubPix(scenery, size, centre), np.uint8)
 
 
 def _paste(shown: Image, owner: NDArray[np.int8], portrait: Portrait, box: Box, roll: float, person: int) -> None:
@@ -289,7 +318,7 @@ def _paste(shown: Image, owner: NDArray[np.int8], portrait: Portrait, box: Box, 
     scale = box.width / portrait.box.width
     middle = portrait.box.x + portrait.box.width / 2, portrait.box.y + portrait.box.height / 2
     around = Box(box.x - 0.5 * box.width, box.y - 0.5 * box.height, 2 * box.width, 2 * box.height)
-    part = around.clipped(WIDTH, HEIGHT)
+    part = around.clipped(shown.shape[1], shown.shape[0])
     left, top, right, bottom = map(round, (part.x, part.y, part.x + part.width, part.y + part.height))
     if right <= left or bottom <= top:
         return
@@ -317,7 +346,7 @@ def _lay(shown: Image, owner: NDArray[np.int8], bar: tuple[Curve, int, int], sla
 
 def _visible(owner: NDArray[np.int8], box: Box, person: int) -> float:
     """The share of a face's box that shows it; the ellipse of a whole face counts as all of it."""
-    part = box.clipped(WIDTH, HEIGHT)
+    part = box.clipped(owner.shape[1], owner.shape[0])
     rows = slice(round(part.y), round(part.y + part.height))
     columns = slice(round(part.x), round(part.x + part.width))
     return min(1.0, float((owner[rows, columns] == person).sum()) / (0.95 * box.area))
