@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.analyzer import Analyzer
-from mien.errors import ConfigError
+from mien.errors import ConfigError, ImageError
 from mien.runtime.classifier import Classifier
 from mien.types import Box, Detection, Frame
 
@@ -33,6 +33,7 @@ class Finder:
 
     places: Callable[[int], Sequence[tuple[int, int]]]
     name: str = "yunet"
+    score: float = 0.95
     asked: list[int] = field(default_factory=list)
     sizes: set[tuple[int, ...]] = field(default_factory=set)
 
@@ -40,7 +41,7 @@ class Finder:
         index = int(image[0, 0, 0])
         self.asked.append(index)
         self.sizes.add(image.shape)
-        return [Detection(Box(x, y, SIDE, SIDE), 0.95) for x, y in self.places(index)]
+        return [Detection(Box(x, y, SIDE, SIDE), self.score) for x, y in self.places(index)]
 
 
 def film(places: Callable[[int], Sequence[tuple[int, int]]], count: int, rate: float = 30) -> Iterator[Frame]:
@@ -89,13 +90,14 @@ def test_a_moving_face_is_followed_where_no_detector_looks(classifier: Classifie
         assert face.box.iou(Box(*moving(result.frame or 0)[0], SIDE, SIDE)) > 0.7
 
 
-def test_a_face_that_appears_is_found_within_three_tenths_of_a_second(classifier: Classifier) -> None:
+@pytest.mark.parametrize("score", [0.95, 0.75])
+def test_a_face_that_appears_is_found_within_three_tenths_of_a_second(classifier: Classifier, score: float) -> None:
     for first in range(1, 13):
 
         def appearing(index: int, first: int = first) -> list[tuple[int, int]]:
             return [(10, 20), (200, 100)] if index >= first else [(10, 20)]
 
-        results = list(Analyzer(classifier, Finder(appearing)).stream(film(appearing, 30)))
+        results = list(Analyzer(classifier, Finder(appearing, score=score)).stream(film(appearing, 30)))
         seen = [len(result.faces) for result in results]
         assert seen.index(2) - first <= 0.3 * 30
         assert [face.track for face in results[-1].faces] == [1, 2]
@@ -179,6 +181,36 @@ def test_a_stream_of_faces_that_are_cut_out_already(classifier: Classifier) -> N
         assert (face.track, face.box, face.emotion) == (1, Box(0, 0, 60, 60), "anger")
 
 
+@pytest.mark.parametrize("index", [0, 1, 6])
+@pytest.mark.parametrize("image", [None, BACK[:, :, 0], np.dstack([BACK, BACK[:, :, :1]]), BACK / 255, BACK[:0]])
+def test_a_frame_that_is_no_picture_is_refused_detected_or_followed(
+    classifier: Classifier, image: Image, index: int
+) -> None:
+    frames = [*film(still, index), Frame(image, index, index / 30)]
+    results = Analyzer(classifier, Finder(still)).stream(frames)
+    for _ in range(index):
+        next(results)
+    with pytest.raises(ImageError, match=r"expected a picture of shape \(H, W, 3\) in uint8, got"):
+        next(results)
+
+
+@pytest.mark.parametrize("times", [(1.0, 0.5), (0.0, float("nan")), (0.0, float("inf"))])
+def test_a_time_that_falls_or_is_none_is_refused_with_and_without_faces(
+    classifier: Classifier, times: Sequence[float]
+) -> None:
+    for finder in (Finder(still), Finder(lambda index: [])):
+        frames = [Frame(shown((100, 60)), index, time_s) for index, time_s in enumerate(times)]
+        results = Analyzer(classifier, finder).stream(frames, smooth=False)
+        next(results)
+        with pytest.raises(ConfigError, match="time to rise from"):
+            next(results)
+
+
 def test_an_interval_that_makes_no_sense_is_refused(classifier: Classifier) -> None:
     with pytest.raises(ConfigError, match=r"detect_every must be within 0\.\.10 seconds, got -1"):
         Analyzer(classifier, Finder(still)).stream([], detect_every=-1)
+
+
+def test_pictures_without_a_time_are_no_frames(classifier: Classifier) -> None:
+    with pytest.raises(ConfigError, match=r"expected mien\.Frame\(image, index, time_s\), got ndarray"):
+        list(Analyzer(classifier, Finder(still)).stream([shown()]))  # type: ignore[list-item]

@@ -173,10 +173,11 @@ class Analyzer:
 
         frames may be any iterable of Frame, such as a VideoFile; source is the name that results carry. Faces carry a
         `track`, the same in all frames. They are detected every so many seconds of the stream's own time, and at once
-        where one is lost; between, they are followed. With smooth, probabilities are steadied over time. With live, for
-        frames of which some are dropped, a slow detector takes half of the time at most; else results depend on the
-        frames alone. Each call has a memory of its own, so several streams may run at once. `Analysis.stages` tells
-        where the time went. Raises ImageError on a frame that is no picture, ConfigError on an option without sense.
+        where one is lost, and sooner where an unsure find waits to be confirmed; between, they are followed. With
+        smooth, probabilities are steadied over time. With live, for frames of which some are dropped, a slow detector
+        takes half of the time at most; else results depend on the frames alone. Each call has a memory of its own, so
+        several streams may run at once. `Analysis.stages` tells where the time went. Raises ImageError on a frame that
+        is no picture, ConfigError on a time that falls and on an option without sense.
         """
         from mien.stream import FaceStream  # photos need none of it
 

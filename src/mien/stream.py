@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ConfigError
+from mien.runtime.crops import check_picture
 from mien.runtime.detectors import Detector, fitted
 from mien.runtime.smoothing import Smoother
 from mien.runtime.tracking import Tracked, Tracker
@@ -29,7 +31,8 @@ class FaceStream:
     judge           the picture and N faces in it to probabilities (N, C) float32
     classes         the names of the C classes
     uncertain_below 0..1, as in `Face`
-    detect_every    seconds between detections, by the frames' own time; 0 detects on every frame
+    detect_every    seconds between detections, by the frames' own time, and half of that while an unsure find waits to
+                    be confirmed; 0 detects on every frame
     smooth          whether probabilities are steadied over time; else each frame is judged by itself
     live            whether frames are dropped where the work takes too long: detection, the slowest part, then takes at
                     most half of the time, so that a slow one cannot take every frame that is left
@@ -55,16 +58,23 @@ class FaceStream:
         self._tracker = Tracker()
         self._smoother = Smoother(len(classes)) if smooth else None
         self._live = live
-        self._detected_s = -np.inf
-        self._rest_s = 0.0
+        self._time_s = self._detected_s = -math.inf
+        self._due_s = self._rest_s = 0.0
         self._count = 0
 
     def faces(self, frame: Frame) -> tuple[tuple[Face, ...], dict[str, float]]:
         """The faces of the next frame, from left to right, and the milliseconds of each stage.
 
         A frame on which faces were detected has the stages detect and track, another one only track; classify follows
-        where there are faces.
+        where there are faces. Raises ImageError on a frame that is no picture, ConfigError on what is no frame and on a
+        time that falls.
         """
+        if not isinstance(frame, Frame):
+            raise ConfigError(f"expected mien.Frame(image, index, time_s), got {type(frame).__name__}")
+        check_picture(frame.image)
+        if not self._time_s <= frame.time_s < math.inf:
+            raise ConfigError(f"expected a frame's time to rise from {max(self._time_s, 0):g} s on, got {frame.time_s}")
+        self._time_s = frame.time_s
         stages: dict[str, float] = {}
         tracked = self._track(frame, stages)
         if not tracked:
@@ -94,7 +104,7 @@ class FaceStream:
     def _track(self, frame: Frame, stages: dict[str, float]) -> Sequence[Tracked]:
         """The faces that are there, each with its id. A face that was lost is looked for at once."""
         since = frame.time_s - self._detected_s + 1e-6
-        if since < max(self._detect_every, self._rest_s):
+        if since < max(self._due_s, self._rest_s):
             with _timed(stages, "track"):
                 tracked = self._tracker.followed(frame.image, frame.time_s)
             if len(tracked) >= self._count or since < self._rest_s:
@@ -104,6 +114,7 @@ class FaceStream:
         with _timed(stages, "track"):
             tracked = self._tracker.detected(found, frame.image, frame.time_s)
         self._detected_s, self._count = frame.time_s, len(tracked)
+        self._due_s = self._detect_every / 2 if self._tracker.is_waiting else self._detect_every
         if self._live:
             self._rest_s = 2 * stages["detect"] / 1000
         return tracked

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 
 import pytest
 
+from mien.cli import main
 from mien.cli.interrupt import interruptible
 
 
@@ -30,3 +32,14 @@ def test_another_thread_is_left_in_peace() -> None:
     thread.start()
     thread.join()
     assert told == [False]
+
+
+def test_ctrl_c_while_the_commands_are_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Imported:
+        @property
+        def app(self) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "mien.cli.app", Imported())
+    with pytest.raises(SystemExit, match="130"):
+        main()

@@ -302,3 +302,34 @@ def test_ctrl_c_leaves_no_file_and_exits_with_130(brightness_model: Path, tmp_pa
     for path in drawn:
         with Image.open(path) as image:
             image.load()
+
+
+def test_records_are_not_written_over_a_photo_or_each_other(predict, photos: Path) -> None:
+    before = (photos / "fear.png").read_bytes()
+    result = predict("photos", "--json", "photos/fear.png")
+    assert isinstance(result.exception, ConfigError)
+    assert "is read from" in str(result.exception)
+    assert (photos / "fear.png").read_bytes() == before
+    result = predict("photos", "--json", "t", "--csv", "t")
+    assert "is written already" in str(result.exception)
+    assert not Path("t").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_standard_output_on_a_full_disk_is_told_in_one_line(photos: Path, brightness_model: Path) -> None:
+    model = ["--model", str(brightness_model), "--detector", "none"]
+    command = [sys.executable, "-m", "mien", "predict", "photos", *model]
+    for options in ([], ["--json", "-"]):
+        with Path("/dev/full").open("w") as full:
+            result = subprocess.run([*command, *options], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert result.returncode == 2
+        assert result.stderr == "error: standard output: cannot be written: No space left on device\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no shell that closes standard output")
+def test_standard_output_may_be_closed(photos: Path, brightness_model: Path) -> None:
+    script = '"$0" -m mien predict photos --model "$1" --detector none --json t.jsonl >&-'
+    command = ["sh", "-c", script, sys.executable, str(brightness_model)]
+    result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert len(records(Path("t.jsonl").read_text())) == 4

@@ -118,6 +118,14 @@ def test_nothing_is_written_over_what_is_read_or_twice(records: Path) -> None:
     assert list(records.parent.iterdir()) == [records]
 
 
+def test_the_video_that_the_records_name_is_not_written_over(records: Path) -> None:
+    video = records.with_name("clip.mp4")
+    video.write_bytes(b"a video")
+    with pytest.raises(ConfigError, match=r"clip\.mp4 is read from"):
+        report(records, out=video, thumbnails=False)
+    assert video.read_bytes() == b"a video"
+
+
 def test_damaged_records_leave_no_page(records: Path) -> None:
     with records.open("a", encoding="utf-8") as file:
         file.write("\n{")

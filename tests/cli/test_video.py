@@ -64,6 +64,32 @@ def test_records_tell_when_and_whose_face_it_is(predict, clip: Path) -> None:
     assert 0 <= change / RATE - 2.0 <= 0.5
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--json", "clip.mp4"), "is read from"),
+        (("--csv", "./clip.mp4"), "is read from"),
+        (("--out", "clip.mp4"), "is read from"),
+        (("--out", "a.mp4", "--json", "a.mp4"), "is written already"),
+        (("--json", "t", "--csv", "t"), "is written already"),
+    ],
+)
+def test_no_file_is_written_over_the_video_or_another(
+    predict, clip: Path, options: tuple[str, ...], reason: str
+) -> None:
+    before = clip.read_bytes()
+    result = predict("clip.mp4", *options)
+    assert isinstance(result.exception, ConfigError)
+    assert reason in str(result.exception)
+    assert clip.read_bytes() == before
+    assert [path.name for path in Path().iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.skipif(not Path(os.devnull).exists(), reason="no device to write to")
+def test_a_device_may_be_written_to_twice(predict, clip: Path) -> None:
+    assert predict("clip.mp4", "--json", os.devnull, "--csv", os.devnull).exit_code == 0
+
+
 def test_the_persons_are_listed_on_standard_output(predict, clip: Path) -> None:
     result = predict("clip.mp4")
     head, *lines = [line.split("\t") for line in result.stdout.splitlines()]
@@ -83,6 +109,13 @@ def test_the_annotated_video_shows_each_frame_when_it_was_shown(predict, clip: P
     assert all(one.time_s == pytest.approx(other.time_s, abs=1e-3) for one, other in pairs)
     changed = [np.abs(one.image.astype(int) - other.image).mean() for one, other in pairs]
     assert min(changed) > 10
+
+
+def test_sound_that_is_not_copied_is_no_failure(predict, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VideoWriter, "problems", property(lambda self: ["clip.mp4: its sound (aac) was encoded anew"]))
+    result = predict("clip.mp4", "--out", "a.webm")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[-1] == "note: clip.mp4: its sound (aac) was encoded anew"
 
 
 def test_a_table_and_a_chart(predict, clip: Path) -> None:

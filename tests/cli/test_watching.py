@@ -271,6 +271,15 @@ def test_r_records_from_its_frame_on_until_it_is_pressed_again(here: Path) -> No
     assert 8 <= len(frames) <= 10
 
 
+def test_a_recording_without_a_frame_is_not_said_to_be_there(here: Path) -> None:
+    pytest.importorskip("av")
+    live, told = FakeLive(), []
+    screen = FakeScreen({2: [Action.PAUSE, Action.RECORD, Action.RECORD], 5: [Action.QUIT]})
+    viewer_of(live, screen, say=told.append).watch(in_step(live), lambda: False)
+    assert told == ["nothing was recorded"]
+    assert not list(here.iterdir())
+
+
 def test_a_recording_without_its_extra_is_told_of_and_the_rest_goes_on(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,9 @@ def test_a_camera_that_is_gone_exits_1_and_keeps_what_was_done(
         (("--camera", "frames", "--no-window", "--record", "a.txt"), r"a\.txt: expected a file that ends with"),
         (("--camera", "frames", "--theme", "emoji", "--no-emoji", "--no-window", "--stats"), "draws emoji"),
         (("--camera", "0", "--loop", "--no-window", "--stats"), "camera 0: a camera never ends"),
+        (("--camera", "", "--no-window", "--stats"), "a camera's name is empty"),
+        (("--camera", "frames/00.png", "--no-window", "--json", "frames/00.png"), "is read from"),
+        (("--camera", "frames", "--no-window", "--json", "t", "--csv", "t"), "is written already"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(run, folder: Path, arguments, message: str) -> None:

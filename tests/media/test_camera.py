@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from threading import Event
@@ -154,6 +154,16 @@ def test_a_video_is_played_at_its_own_pace_and_looped(tmp_path: Path) -> None:
     assert [round(float(frame.image.mean()) / 40) for frame, _ in frames] == [1, 3, 5, 1, 3]
     assert [frame.time_s for frame, _ in frames] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=1e-3)
     assert [now for _, now in frames] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=1e-3)
+
+
+def test_a_looped_videos_damage_is_told_of_once(make_video: Callable[..., Path]) -> None:
+    path = make_video("clip.ts", 10)
+    path.write_bytes(path.read_bytes()[:-101])
+    told: list[str] = []
+    with open_live(str(path), loop=True, clock=Time().clock, report=told.append) as live:
+        assert len(list(islice(live, 35))) == 35
+    assert len(told) == 1
+    assert "cut short" in told[0]
 
 
 def test_a_file_that_is_no_video_is_refused_at_once(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ def test_a_recording_begins_with_its_first_frame(tmp_path: Path) -> None:
         for number in range(4):
             recorder.write(plain(64, 48, 50), 63.0 + number / 4)
         assert recorder.length_s(64.0) == 1.0
-        recorder.stop()
+        assert recorder.stop()
         assert not recorder.is_on
-        recorder.stop()
+        assert not recorder.stop()
     with VideoFile(path) as video:
         assert [frame.time_s for frame in video] == pytest.approx([0, 0.25, 0.5, 0.75])
 
@@ -60,6 +60,8 @@ def test_what_ends_it_decides_whether_it_is_kept(tmp_path: Path, error: type[Bas
 def test_without_a_frame_nothing_is_left(tmp_path: Path) -> None:
     with Recorder() as recorder:
         recorder.start(tmp_path / "a.mp4")
+        assert not recorder.stop()
+        recorder.start(tmp_path / "b.mp4")
     assert not list(tmp_path.iterdir())
 
 

@@ -127,6 +127,18 @@ def test_sound_that_the_container_does_not_take_is_encoded_anew(make_video: Make
     assert [data for _, data in sound_of(tmp_path / "out.mov")]
 
 
+def test_sound_of_which_nothing_can_be_told_is_left_out(make_video: MakeVideo, tmp_path: Path) -> None:
+    source = make_video("in.ts", 30, sound="aac")
+    packets = np.frombuffer(source.read_bytes(), np.uint8).reshape(-1, 188).copy()
+    is_sound = (packets[:, 1] % 32 == 1) & (packets[:, 2] == 1)  # stream 0x101
+    assert is_sound.sum() > 10
+    packets[is_sound, 60:] = 0  # what lies behind the packets' headers
+    source.write_bytes(packets.tobytes())
+    writer = copied(source, tmp_path / "out.mp4")
+    assert writer.problems == [f"{source}: its sound (aac) was left out: it is damaged or scrambled"]
+    assert len(times_of(tmp_path / "out.mp4")[0]) == 30
+
+
 def test_odd_sides_are_padded_by_their_last_row(tmp_path: Path) -> None:
     image = np.zeros((49, 65, 3), np.uint8)
     image[:, -1] = 200

@@ -183,3 +183,12 @@ def test_a_rolled_face_looks_like_the_upright_one(roll: float, side: float) -> N
     expected = crop_face(np.asarray(upright, np.uint8), box, CROP_RULES["none"]).astype(int)
     found = crop_face(np.asarray(rolled, np.uint8), box, CROP_RULES["none"], roll).astype(int)
     assert np.abs(found - expected).mean() < 3
+
+
+@given(st.floats(-250, 250), st.floats(-150, 150), st.floats(20, 90), st.floats(-180, 180).filter(bool))
+def test_a_rolled_face_is_cut_from_a_panorama_as_from_its_part(x: float, y: float, side: float, roll: float) -> None:
+    part = np.random.default_rng(0).integers(0, 256, (60, 100), np.uint8)
+    panorama = np.hstack([np.broadcast_to(part[:, :1], (60, 40_000)), part])
+    expected = crop_face(part, Box(x, y, side, side), AS_IS, roll)
+    found = crop_face(panorama, Box(x + 40_000, y, side, side), AS_IS, roll)
+    assert np.abs(found.astype(int) - expected).max() <= 4  # a place between two pixels is rounded to 1/32

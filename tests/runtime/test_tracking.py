@@ -217,9 +217,12 @@ def test_an_unsure_find_is_reported_when_it_is_confirmed() -> None:
     place, tracker = (160.0, 120.0, 60.0), Tracker()
     assert SURE_SCORE > 0.75
     unsure, image = [find(place, 0.75)], shot({0: place})
+    assert not tracker.is_waiting
     assert tracker.detected(unsure, image, 0) == []
     assert tracker.followed(image, 0.1) == []
+    assert tracker.is_waiting
     assert [one.track for one in tracker.detected(unsure, image, 0.2)] == [1]
+    assert not tracker.is_waiting
     assert len(tracker.followed(image, 0.3)) == 1
 
 
@@ -227,6 +230,7 @@ def test_a_find_that_is_not_confirmed_is_dropped_and_uses_up_no_id() -> None:
     tracker, image = Tracker(), shot({0: (160, 120, 60)})
     tracker.detected([find((60, 60, 40), 0.75)], image, 0)
     assert tracker.detected([], image, 0.2) == []
+    assert not tracker.is_waiting
     assert [one.track for one in tracker.detected([find((160, 120, 60))], image, 0.4)] == [1]
 
 
@@ -236,6 +240,13 @@ def test_a_find_without_a_score_counts_at_once_and_is_hidden_when_it_is_not_foun
     assert len(tracker.detected([find(place, None)], image, 0)) == 1
     assert tracker.detected([], image, 0.2) == []
     assert [one.track for one in tracker.detected([find(place, None)], image, 0.4)] == [1]
+
+
+def test_a_sure_face_may_be_missed_at_once() -> None:
+    place, tracker = (160.0, 120.0, 60.0), Tracker()
+    image = shot({0: place})
+    assert len(tracker.detected([find(place, 0.9)], image, 0)) == 1
+    assert [one.track for one in tracker.detected([], image, 0.2)] == [1]
 
 
 # Several faces

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import sys
+from errno import EDQUOT, EFBIG, ENOSPC
 
 from mien.cli import console
 from mien.errors import MienError
@@ -13,15 +14,20 @@ from mien.errors import MienError
 def main() -> None:
     """Run `mien`. Exits 0 when all went well, 1 when some item failed, 2 on a usage error, 130 on Ctrl-C."""
     gc.set_threshold(50_000)  # imports make many objects and hardly any garbage: looking for it takes a tenth of them
-    from mien.cli.app import app
-
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console may not know every character of a file's name
     try:
+        from mien.cli.app import app  # takes a while, in which Ctrl-C may come
+
         app(standalone_mode=True)
     except MienError as error:
         console.err().print(f"[bold red]error:[/] {console.escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except OSError as error:  # files tell of it themselves, so it is where standard output leads to
+        if error.errno not in (ENOSPC, EDQUOT, EFBIG):
+            raise
+        console.err().print(f"[bold red]error:[/] standard output: cannot be written: {error.strerror}", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         console.err().print("interrupted")

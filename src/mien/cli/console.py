@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def is_terminal() -> bool:
     """Whether standard output is one, so that it wants a table rather than lines for other programs."""
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()  # None where the shell closed it
 
 
 @cache
@@ -47,9 +47,14 @@ def report(problem: str) -> None:
     err().print(f"[bold red]error:[/] {escape(printable(problem))}", soft_wrap=True, highlight=False)
 
 
+def note(text: str) -> None:
+    """Tell of something that is no failure, in one line on standard error."""
+    err().print(f"[yellow]note:[/] {escape(printable(text))}", soft_wrap=True, highlight=False)
+
+
 def printable(text: str) -> str:
     """The text on one line, in what standard output can encode: a file's name may hold anything."""
-    encoding = sys.stdout.encoding
+    encoding = sys.stdout.encoding if sys.stdout is not None else "utf-8"
     plain = "".join(character if character.isprintable() else "?" for character in text)
     return plain.encode(encoding, "replace").decode(encoding)
 

@@ -1,12 +1,30 @@
-"""Where the records of `mien predict` and `mien webcam` go: JSON Lines, a table, or both."""
+"""Where results go: that no file is written over another, and records as JSON Lines, as a table, or both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from mien.errors import ConfigError
+
+
+def check_apart(written: Sequence[Path], read: Sequence[Path]) -> None:
+    """Raise ConfigError where a file would be written over one that is read, or twice. Devices and pipes may be."""
+    before = {path.resolve(): "is read from" for path in read}
+    for path in written:
+        place = path.resolve()
+        if place.exists() and not place.is_file():
+            continue
+        if place in before:
+            raise ConfigError(f"{path} {before[place]}: name another file to write")
+        before[place] = "is written already"
+
+
+def record_files(json_to: str | None, csv_to: str | None) -> list[Path]:
+    """The files among where records go: not "-", standard output."""
+    return [Path(name) for name in (json_to, csv_to) if name is not None and name != "-"]
 
 
 @contextmanager

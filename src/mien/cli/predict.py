@@ -11,7 +11,7 @@ import typer
 
 from mien.cli import console
 from mien.cli.console import report
-from mien.cli.outputs import records_to
+from mien.cli.outputs import check_apart, record_files, records_to
 from mien.emotions import EMOTION_COLOURS
 
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ def _predict_photos(
         report(str(item))
     if not found:
         raise typer.Exit(2) if lost else ConfigError("there is no photo to analyse but those in --out itself")
+    records = record_files(json_to, csv_to)
+    check_apart(records, [image.path for image in found] if any(path.exists() for path in records) else [])
     analyzer = make_analyzer(reduce=out is None)
     drawn = drawn_paths(found, out) if out else [None] * len(found)
     if out:

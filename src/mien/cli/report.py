@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli import console
+from mien.cli.outputs import check_apart
 
 if TYPE_CHECKING:
     from mien.reports.timeline import Moment, Timeline
@@ -47,13 +48,16 @@ def report(
     """
     from mien.reports.page import save_page, wanted_moments
     from mien.reports.tables import check_parquet, save_csv, save_parquet
+    from mien.reports.thumbnails import find_video
 
     page = out if out or csv or parquet else records.with_suffix(".html")
     written = [path for path in (page, csv, parquet) if path is not None]
-    _check_apart(written, [records, *([video] if video else [])])
+    check_apart(written, [records, *([video] if video else [])])
     if parquet:
         check_parquet()
     timeline = _read(records)
+    named = find_video(timeline.source, records)
+    check_apart(written, [named] if named else [])
     if csv:
         save_csv(timeline, csv)
     if parquet:
@@ -63,18 +67,6 @@ def report(
         save_page(timeline, page, thumbnails=faces)
     for path in written:
         console.err().print(f"wrote {console.escape(str(path))}", soft_wrap=True, highlight=False)
-
-
-def _check_apart(written: list[Path], read: list[Path]) -> None:
-    """Raise ConfigError where a file would be written over one that is read, or twice."""
-    from mien.errors import ConfigError
-
-    before = {path.resolve(): "is read from" for path in read}
-    for path in written:
-        place = path.resolve()
-        if place in before:
-            raise ConfigError(f"{path} {before[place]}: name another file to write")
-        before[place] = "is written already"
 
 
 def _read(records: Path) -> Timeline:
@@ -94,7 +86,7 @@ def _faces(timeline: Timeline, moments: list[Moment], records: Path, video: Path
 
     path = video or find_video(timeline.source, records)
     if path is None:
-        _note("the page shows no faces: the video is not at hand (--video FILE names it)")
+        console.note("the page shows no faces: the video is not at hand (--video FILE names it)")
         return {}
     try:
         with console.progress() as bar:
@@ -108,14 +100,10 @@ def _faces(timeline: Timeline, moments: list[Moment], records: Path, video: Path
     except MienError as error:
         if video:
             raise
-        _note(f"the page shows no faces: {error}")
+        console.note(f"the page shows no faces: {error}")
         return {}
     if len(faces) < len(set(moments)):
-        _note(
+        console.note(
             f"{path} has only {len(faces)} of the {len(set(moments))} moments to show: is it the video of the records?"
         )
     return faces
-
-
-def _note(text: str) -> None:
-    console.err().print(f"[yellow]note:[/] {console.escape(text)}", soft_wrap=True, highlight=False)

@@ -12,7 +12,7 @@ import typer
 
 from mien.cli import console
 from mien.cli.interrupt import interruptible
-from mien.cli.outputs import records_to
+from mien.cli.outputs import check_apart, record_files, records_to
 from mien.cli.stage_times import StageTimes
 from mien.media.style import Style
 
@@ -50,6 +50,7 @@ def predict_video(
     from mien.media.video_writer import VideoWriter
     from mien.reports.gathering import Gatherer
 
+    check_apart([*filter(None, (out, chart)), *record_files(json_to, csv_to)], [path])
     gatherer, times = Gatherer(), StageTimes()
     if chart is not None:
         from mien.reports.chart import check_chart, save_chart
@@ -91,7 +92,9 @@ def predict_video(
         console.err().print(f"the annotated video is {console.escape(str(out))}", soft_wrap=True, highlight=False)
     if stats:
         times.show()
-    for problem in [*video.problems, *(writer.problems if writer else [])]:
+    for problem in writer.problems if writer else []:
+        console.note(problem)
+    for problem in video.problems:
         console.report(problem)
     if interrupted():
         console.err().print(f"interrupted at {gatherer.timeline().end_s:.1f} s: what was done until then is kept")

@@ -213,8 +213,8 @@ class Viewer:
     def _switch_recording(self) -> None:
         with self._recording():
             if self._recorder.is_on:
-                self._recorder.stop()
-                self._tell(f"recorded {self._recorder.path}")
+                is_there = self._recorder.stop()
+                self._tell(f"recorded {self._recorder.path}" if is_there else "nothing was recorded")
             else:
                 self._recorder.start(_dated(".mp4"))
 

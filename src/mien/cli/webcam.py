@@ -107,7 +107,7 @@ def webcam(
     """
     from mien.analyzer import load
     from mien.cli.interrupt import interruptible
-    from mien.cli.outputs import records_to
+    from mien.cli.outputs import check_apart, record_files, records_to
     from mien.cli.stage_times import StageTimes
     from mien.cli.watching import Viewer
     from mien.errors import ConfigError, ImageError
@@ -119,6 +119,8 @@ def webcam(
     writes = json_lines_to is not None or csv_to is not None
     if no_window and not (record or writes or stats):
         raise ConfigError("--no-window leaves nothing to do: add --record, --json, --csv or --stats")
+    written = [*([record] if record else []), *record_files(json_lines_to, csv_to)]
+    check_apart(written, [Path(camera)] if Path(camera).is_file() else [])
     style = Style.of(theme, emoji=emoji, labels=labels)
     times, failure = StageTimes(), None
     with (

@@ -100,6 +100,8 @@ def open_live(
     if not 0 < rate <= 1000:
         raise ConfigError(f"rate must be within 0..1000 frames/s, got {rate:g}")
     text = str(camera).strip()
+    if not text:
+        raise ConfigError("a camera's name is empty; expected its number or address, a video, or a folder of pictures")
     is_number, is_address = text.isascii() and text.isdigit(), "://" in text
     if is_number or is_address or text.startswith("/dev/"):
         if loop:
@@ -214,11 +216,15 @@ def _video_player(path: Path, report: Callable[[str], object]) -> _Player:
     """What plays a video. Raises ImageError where the file holds none."""
     from mien.media.video import VideoFile  # cameras and pictures do without
 
+    told: set[str] = set()  # once, not in each round
+
     def play() -> Generator[Frame, None, None]:
         with VideoFile(path) as video:
             yield from video
         for problem in video.problems:
-            report(problem)
+            if problem not in told:
+                told.add(problem)
+                report(problem)
 
     with VideoFile(path):
         return play

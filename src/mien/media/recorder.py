@@ -53,14 +53,15 @@ class Recorder:
             self._first_s, self._size = time_s, (image.shape[1], image.shape[0])
         self._writer.write(_fitted(image, *self._size), time_s - self._first_s)
 
-    def stop(self, error: BaseException | None = None) -> None:
-        """End the file, where one is being recorded. It is kept unless it has no frame, or an error other than Ctrl-C
-        ended it."""
+    def stop(self, error: BaseException | None = None) -> bool:
+        """End the file, where one is being recorded, and tell whether it has a frame. It is kept unless it has none, or
+        an error other than Ctrl-C ended it."""
         writer, self._writer = self._writer, None
         if writer is not None:
             if error is None and self._first_s is None:
                 error = ImageError(f"{self.path}: there was no frame to record")
             writer.__exit__(None if error is None else type(error), error, None)
+        return writer is not None and self._first_s is not None
 
     def __enter__(self) -> Self:
         return self

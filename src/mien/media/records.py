@@ -34,10 +34,10 @@ def to_record(
     counts its frames from 0, and time_s is when this one is shown, in seconds; of a photo they are None. Of a picture
     that could not be read, error says why, width and height are None, and there are no faces.
 
-    A face carries its box in pixels, rounded to 0.1 and clipped to the picture; the detector's score 0..1, or None
-    where it has none; the likeliest emotion, its probability as confidence, whether that is uncertain (below the face's
-    own threshold), the probabilities of all classes in the model's order, rounded to 6 digits, and its track: the same
-    number for the same face in all frames of a stream, None in a photo.
+    A face carries its box in pixels, rounded to 0.1 and clipped to the picture; the detector's score 0..1, between
+    detections that of the last one, or None where it has none; the likeliest emotion, its probability as confidence,
+    whether that is uncertain (below the face's own threshold), the probabilities of all classes in the model's order,
+    rounded to 6 digits, and its track: the same number for the same face in all frames of a stream, None in a photo.
     """
     return {
         "schema": SCHEMA,

@@ -75,9 +75,12 @@ class Soundtrack:
 
     def _add(self, stream: AudioStream, codecs: Sequence[str], before: int) -> None:
         assert stream.time_base is not None
-        period = 1024 / stream.codec_context.sample_rate / stream.time_base  # only where packets tell no time
+        codec, rate = stream.codec_context.name, stream.codec_context.sample_rate
+        if rate == 0:  # FFmpeg found no sound in it that tells
+            self.problems.append(f"{self._name}: its sound ({codec}) was left out: it is damaged or scrambled")
+            return
+        period = 1024 / rate / stream.time_base  # only where packets tell no time
         clock = Clock(round(1 / stream.time_base), round(period))
-        codec = stream.codec_context.name
         if self._is_taken(stream):
             copied = self._output.add_stream_from_template(stream)
             if stream.language:

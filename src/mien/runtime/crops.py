@@ -60,9 +60,16 @@ CROP_RULES: Final[Mapping[str, CropRule]] = {
 
 def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The (H, W, 3) uint8 picture in BGR order as (H, W) uint8. Raises ImageError on another shape or dtype."""
+    check_picture(image)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def check_picture(image: object) -> None:
+    """Raise ImageError where it is no picture: an array (H, W, 3) of uint8, with a pixel at least."""
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"expected a picture of shape (H, W, 3) in uint8, got {type(image).__name__}")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ImageError(f"expected a picture of shape (H, W, 3) in uint8, got {image.shape} in {image.dtype}")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 def crop_square(box: Box, rule: CropRule) -> Box:
@@ -102,13 +109,29 @@ def _turned_back(grey: NDArray[np.uint8], square: Box, roll: float) -> tuple[NDA
     A border of two pixels is kept around it, for the windows of step 3.
     """
     side = math.ceil(square.width) + 4
+    grey, left, top = _around(grey, square, side)
     turn = np.array(cv2.getRotationMatrix2D((0.0, 0.0), roll, 1.0), np.float64)
     # Pixels are unit squares, so the centre of pixel (0, 0) lies at (0.5, 0.5); cv2 counts from pixels' centres.
-    centre = np.array([square.x + square.width / 2 - 0.5, square.y + square.height / 2 - 0.5])
+    centre = np.array([square.x - left + square.width / 2 - 0.5, square.y - top + square.height / 2 - 0.5])
     turn[:, 2] = (side - 1) / 2 - turn[:, :2] @ centre
     patch = cv2.warpAffine(grey, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     start = (side - square.width) / 2
     return np.asarray(patch, np.uint8), Box(start, start, square.width, square.height)
+
+
+def _around(grey: NDArray[np.uint8], square: Box, side: int) -> tuple[NDArray[np.uint8], int, int]:
+    """What a square of this side about the square's centre can reach of the picture, and its left top corner there.
+
+    cv2.warpAffine takes no picture of more than 32,766 pixels a side, such as a panorama.
+    """
+    parts: list[slice] = []
+    for middle, length in (
+        (square.y + square.height / 2, grey.shape[0]),
+        (square.x + square.width / 2, grey.shape[1]),
+    ):
+        first = min(max(math.floor(middle - 0.71 * side) - 1, 0), length - 1)
+        parts.append(slice(first, max(math.ceil(middle + 0.71 * side) + 1, first + 1)))
+    return grey[parts[0], parts[1]], parts[1].start, parts[0].start
 
 
 def _weights(start: float, side: float, length: int) -> tuple[slice, NDArray[np.float64]]:

@@ -67,6 +67,11 @@ class Tracker:
         self._time_s = -math.inf
         self._count = 0
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a find is there that is not reported yet, as another one has to confirm it."""
+        return any(face.is_followed and not face.is_shown for face in self._faces)
+
     def followed(self, image: NDArray[np.uint8], time_s: float) -> list[Tracked]:
         """The faces in a frame on which no detector ran: those whose motion can be told, with their last scores.
 
@@ -93,7 +98,7 @@ class Tracker:
                 column = pairs[row]
                 alone = all(face.box.iou(other.box) < _APART for other in self._faces if other is not face)
                 face.correct(finds[column], looks[column] if alone else None, time_s)
-            elif face.finds == 1 or any(face.box.iou(box) > _SAME_BOX for box in boxes):
+            elif (face.finds == 1 and not face.is_sure) or any(face.box.iou(box) > _SAME_BOX for box in boxes):
                 face.is_followed = False
         self._faces = [
             face for row, face in enumerate(self._faces) if row in pairs or time_s - face.seen_s <= REMEMBERED_S
@@ -176,10 +181,14 @@ class _Face:
         return self.detection.box
 
     @property
+    def is_sure(self) -> bool:
+        """Whether the detector was sure of the last find. Haar, which tells no score, never is."""
+        return self.detection.score is not None and self.detection.score >= SURE_SCORE
+
+    @property
     def is_shown(self) -> bool:
         """Whether it is to be reported."""
-        score = self.detection.score
-        return self.is_followed and (self.finds > 1 or score is None or score >= SURE_SCORE)
+        return self.is_followed and (self.finds > 1 or self.detection.score is None or self.is_sure)
 
     def is_near(self, find: Detection) -> bool:
         """Whether it was lost in this scene near where something was found."""
