@@ -91,7 +91,8 @@ def test_what_lasts_is_what_comes_out(first: Row, then: Row, step: float) -> Non
 
 @given(rows(6), st.floats(1 / 60, 3), st.integers(2, 40))
 def test_constant_probabilities_stay(row: Row, step: float, frames: int) -> None:
-    np.testing.assert_allclose(played(Smoother(6), [row] * frames, step), np.tile(row, (frames, 1)), atol=1e-6)
+    # of classes that tie, the one shown is put ahead by a thousandth
+    np.testing.assert_allclose(played(Smoother(6), [row] * frames, step), np.tile(row, (frames, 1)), atol=1.1e-3)
 
 
 @pytest.mark.parametrize("rate", [10, 15, 30, 60])

@@ -249,6 +249,13 @@ def test_a_sure_face_may_be_missed_at_once() -> None:
     assert [one.track for one in tracker.detected([], image, 0.2)] == [1]
 
 
+def test_where_frames_are_far_apart_a_find_needs_no_other_one() -> None:
+    tracker, empty, image = Tracker(), shot({}), shot({0: (160, 120, 60)})
+    tracker.detected([], empty, 0)
+    assert [one.track for one in tracker.detected([find((160, 120, 60), 0.75)], image, 2.0)] == [1]
+    assert [one.track for one in tracker.detected([find((60, 60, 40), 0.75)], image, 2.2)] == [1]
+
+
 # Several faces
 
 

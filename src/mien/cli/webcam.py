@@ -151,6 +151,8 @@ def webcam(
                 )
             except ImageError as error:
                 failure = error
+    if record and not viewer.frames:
+        _say(f"nothing was recorded: no frame came, and {record} is not there")
     _say(viewer.summary())
     if stats:
         times.show()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -240,40 +240,43 @@ class _Encoding:
         self._container: OutputContainer = av.open(
             f"file:{part}", "w", format=form.container, container_options=dict(form.options)
         )
-        options = {
-            "libx264": {"preset": "veryfast", "crf": str(crf)},
-            "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": str(crf + 12), "b": "0"},
-        }.get(codec)
-        encoder: VideoStream = self._container.add_stream(
-            codec, rate=Fraction(rate).limit_denominator(65_535), options=options
-        )
-        context = encoder.codec_context
-        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-        context.time_base = self._tick
-        context.color_range = av.video.reformatter.ColorRange.MPEG
-        context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
-        context.flags |= av.codec.context.Flags.frame_duration
-        if source is not None:
-            context.sample_aspect_ratio = source.pixel_aspect
-        if not has_quality:
-            context.bit_rate = round(width * height * rate * _BITS_PER_PIXEL)
-        self._encoder = encoder
-        self._period = max(1, round(1 / rate / self._tick))
-        self._held: VideoFrame | None = None
-        self._first_s, self._lead_s = 0.0, 0.0
-        self._sound: Soundtrack | None = None
-        if source is not None:
-            self._first_s = source.start or 0.0
-            self._lead_s = 0.0 if source.start else source.lead_s
-            if source.has_audio:
-                self._sound = Soundtrack(
-                    source.path,
-                    self._container,
-                    form.audio,
-                    begin_s=source.zero_s + self._first_s - self._lead_s,
-                    is_cut=bool(source.start),
-                    length_s=None if source.end is None else self._shown_s(source.end),
-                )
+        with ExitStack() as opened:
+            opened.callback(self._container.close)
+            options = {
+                "libx264": {"preset": "veryfast", "crf": str(crf)},
+                "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": str(crf + 12), "b": "0"},
+            }.get(codec)
+            encoder: VideoStream = self._container.add_stream(
+                codec, rate=Fraction(rate).limit_denominator(65_535), options=options
+            )
+            context = encoder.codec_context
+            context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+            context.time_base = self._tick
+            context.color_range = av.video.reformatter.ColorRange.MPEG
+            context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
+            context.flags |= av.codec.context.Flags.frame_duration
+            if source is not None:
+                context.sample_aspect_ratio = source.pixel_aspect
+            if not has_quality:
+                context.bit_rate = round(width * height * rate * _BITS_PER_PIXEL)
+            self._encoder = encoder
+            self._period = max(1, round(1 / rate / self._tick))
+            self._held: VideoFrame | None = None
+            self._first_s, self._lead_s = 0.0, 0.0
+            self._sound: Soundtrack | None = None
+            if source is not None:
+                self._first_s = source.start or 0.0
+                self._lead_s = 0.0 if source.start else source.lead_s
+                if source.has_audio:
+                    self._sound = Soundtrack(
+                        source.path,
+                        self._container,
+                        form.audio,
+                        begin_s=source.zero_s + self._first_s - self._lead_s,
+                        is_cut=bool(source.start),
+                        length_s=None if source.end is None else self._shown_s(source.end),
+                    )
+            opened.pop_all()
 
     @property
     def problems(self) -> list[str]:

@@ -43,6 +43,7 @@ _NEAR: Final = 1.5  # sides from where a face was lost, within which a find may 
 _WAIT_S: Final = 0.15  # so long a find there that does not look like the face waits before it is another one
 _TOUCHING: Final = 0.1  # IoU of two finds, above which it waits on: what it looks like is not to be seen
 _SAME_BOX: Final = 0.6  # IoU from which on two boxes cannot be two faces
+_LONE_S: Final = 1.0  # seconds since the last frame, from which on no other one can be asked to confirm a find
 _MAX_COST: Final = 1.0
 
 
@@ -85,6 +86,7 @@ class Tracker:
 
         A face is reported where it was found, or, for `SHOWN_S` from its last find, where it was followed to.
         """
+        lone = math.isfinite(self._time_s) and time_s - self._time_s >= _LONE_S
         picture = self._advance(image, time_s)
         finds = sorted((find for find in found if find.box.area > 0), key=lambda find: (find.box.x, find.box.y))
         looks = [look_at(picture, find.box) for find in finds]
@@ -98,14 +100,14 @@ class Tracker:
                 column = pairs[row]
                 alone = all(face.box.iou(other.box) < _APART for other in self._faces if other is not face)
                 face.correct(finds[column], looks[column] if alone else None, time_s)
-            elif (face.finds == 1 and not face.is_sure) or any(face.box.iou(box) > _SAME_BOX for box in boxes):
+            elif not (face.is_confirmed or face.is_sure) or any(face.box.iou(box) > _SAME_BOX for box in boxes):
                 face.is_followed = False
         self._faces = [
             face for row, face in enumerate(self._faces) if row in pairs or time_s - face.seen_s <= REMEMBERED_S
         ]
         taken = set(pairs.values())
         self._faces += [
-            _Face(find, look, time_s)
+            _Face(find, look, time_s, is_confirmed=lone)
             for column, (find, look) in enumerate(zip(finds, looks, strict=True))
             if column not in taken and not self._waits(find, finds, time_s)
         ]
@@ -163,13 +165,13 @@ class Tracker:
 class _Face:
     """What is known of one face: where it is, how it moves, what it looks like."""
 
-    def __init__(self, find: Detection, look: Look, time_s: float) -> None:
+    def __init__(self, find: Detection, look: Look, time_s: float, *, is_confirmed: bool) -> None:
         self.detection = find
         self.look = look
         self.found_s = self.seen_s = time_s  # when it was last detected; when it was last detected or followed
         self.seen_at = _centre(find.box)
         self.velocity = (0.0, 0.0)  # pixels a second
-        self.finds = 1
+        self.is_confirmed = is_confirmed  # by a second find
         self.track = 0
         self.alike = 1.0  # similarity of what is in the box to the look
         self.is_followed = True
@@ -188,7 +190,7 @@ class _Face:
     @property
     def is_shown(self) -> bool:
         """Whether it is to be reported."""
-        return self.is_followed and (self.finds > 1 or self.detection.score is None or self.is_sure)
+        return self.is_followed and (self.is_confirmed or self.is_sure or self.detection.score is None)
 
     def is_near(self, find: Detection) -> bool:
         """Whether it was lost in this scene near where something was found."""
@@ -235,7 +237,7 @@ class _Face:
         self.follow(find.box, time_s)
         self.detection = find
         self.found_s, self.is_cut = time_s, False
-        self.finds += 1
+        self.is_confirmed = True
         if look is not None:
             self.alike = self.look.similarity(look)
             if self.alike >= _LEARN_FROM:
