@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import settings
 from mien.emotions import EMOTIONS
 from mien.model_card import CARD_KEY, ModelCard
 
-# A busy machine is no failure: examples of property tests have no time limit.
+# A busy machine is no failure: examples of property tests have no time limit. `.ci/run` tries the same ones each time,
+# so that a change is judged by what it changes; on a developer's machine each run looks for new ones.
 settings.register_profile("mien", settings.default, deadline=None)
-settings.load_profile("mien")
+settings.register_profile("same", settings.default, deadline=None, derandomize=True)
+settings.load_profile(os.environ.get("MIEN_EXAMPLES", "mien"))
 
 
 @pytest.fixture(scope="session")

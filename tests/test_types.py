@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mien.types import UNCERTAIN_BELOW, Box, Detection, Face
 
-numbers = st.floats(-1000, 1000)
+numbers = st.floats(-1000, 1000, allow_subnormal=False)
 sizes = st.floats(0.01, 1000)
 boxes = st.builds(Box, numbers, numbers, sizes, sizes)
 

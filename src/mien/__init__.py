@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         ModelError,
     )
+    from mien.media.video import VideoFile
     from mien.model_card import ModelCard
     from mien.types import Box, Detection, Face, Frame
 
@@ -48,6 +49,7 @@ _HOMES = {
     "MissingExtraError": "mien.errors",
     "ModelCard": "mien.model_card",
     "ModelError": "mien.errors",
+    "VideoFile": "mien.media.video",
     "load": "mien.analyzer",
 }
 
@@ -68,6 +70,7 @@ __all__ = [
     "MissingExtraError",
     "ModelCard",
     "ModelError",
+    "VideoFile",
     "__version__",
     "load",
 ]

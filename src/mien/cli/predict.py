@@ -51,7 +51,7 @@ def predict(
     ] = None,
     theme: Annotated[
         Literal["labels", "emoji", "minimal"],
-        typer.Option(help="How --out marks faces; emoji covers them, so that nobody is recognised."),
+        typer.Option(help="How --out marks faces; emoji covers each face that is found."),
     ] = "labels",
     emoji: Annotated[bool | None, typer.Option("--emoji/--no-emoji", help="Draw emoji as well.")] = None,
     labels: Annotated[bool | None, typer.Option("--labels/--no-labels", help="Draw labels.")] = None,
