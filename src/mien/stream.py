@@ -88,7 +88,7 @@ class FaceStream:
                         for one, row in zip(tracked, rows, strict=True)
                     ]
                 )
-        faces = (
+        faces = tuple(
             Face(
                 one.detection.box,
                 one.detection.score,
@@ -99,7 +99,7 @@ class FaceStream:
             )
             for one, row in zip(tracked, rows.tolist(), strict=True)
         )
-        return tuple(sorted(faces, key=lambda face: (face.box.x, face.box.y))), stages
+        return faces, stages
 
     def _track(self, frame: Frame, stages: dict[str, float]) -> Sequence[Tracked]:
         """The faces that are there, each with its id. A face that was lost is looked for at once."""
