@@ -14,7 +14,7 @@ from PIL import Image
 import mien
 from mien.analyzer import Analyzer, load
 from mien.emotions import EMOTIONS
-from mien.errors import ConfigError, ImageError, MissingExtraError, ModelError
+from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError, MissingExtraError, ModelError
 from mien.runtime.classifier import Classifier
 from mien.types import Box, Detection
 
@@ -43,6 +43,12 @@ def picture(*emotions: str, side: int = 30) -> np.ndarray:
     for number, emotion in enumerate(emotions):
         image[10 : 10 + side, 10 + number * (side + 10) :][:, :side] = level(emotion)
     return image
+
+
+def encoded(image: np.ndarray, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, kind)
+    return buffer.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -299,6 +305,29 @@ def test_threads_may_share_an_analyzer(squares: Analyzer) -> None:
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda image: squares.analyze(image).faces, pictures))
     assert got == wanted
+
+
+def test_threads_that_share_batches_get_what_each_gets_alone(squares: Analyzer) -> None:
+    sizes: list[int] = []
+    shared = squares.sharing_batches(sizes.append)
+    pictures = [picture(*EMOTIONS[first : first + 1 + first % 3]) for first in range(6)] * 5
+    with ThreadPoolExecutor(6) as threads:
+        analyses = list(threads.map(shared.analyze, pictures))
+    assert [emotions(analysis) for analysis in analyses] == [emotions(squares.analyze(each)) for each in pictures]
+    assert sum(sizes) == sum(len(analysis.faces) for analysis in analyses)
+    assert shared.model_path == squares.model_path
+
+
+def test_an_analyzer_keeps_to_its_formats_and_pixels(brightness_model: Path) -> None:
+    png = encoded(picture("anger"), "PNG")
+    narrow = load(brightness_model, detector="none", formats=("Jpeg",), max_pixels=100)
+    with pytest.raises(ImageFormatError):
+        narrow.analyze(png)
+    with pytest.raises(ImageTooLargeError):
+        narrow.analyze(encoded(picture("anger"), "JPEG"))
+    for options in ({"formats": ("Jpeg", "Psd")}, {"formats": ()}, {"max_pixels": 0}):
+        with pytest.raises(ConfigError, match="formats of"):
+            load(brightness_model, detector="none", **options)
 
 
 def test_classify_takes_faces_in_all_their_forms(squares: Analyzer) -> None:

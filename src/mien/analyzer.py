@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 
 from mien.analysis import Analysis
 from mien.errors import ConfigError, ImageError
-from mien.media.sources import ImageSource, Picture, read_image, read_picture, source_name
+from mien.media.sources import FORMATS, MAX_PIXELS, ImageSource, Picture, read_image, read_picture, source_name
 from mien.model_card import ModelCard
-from mien.runtime.classifier import Classifier
+from mien.runtime.classifier import Classifier, FaceClassifier
 from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face, to_grey
 from mien.runtime.detectors import MIN_FACE_SCORE, Detector, load_detector
 from mien.runtime.processor import Int8
@@ -49,6 +50,8 @@ def load(
     uncertain_below: float = UNCERTAIN_BELOW,
     flip: bool = False,
     reduce: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    formats: Sequence[str] = FORMATS,
 ) -> Analyzer:
     """An analyzer, ready to use.
 
@@ -65,6 +68,8 @@ def load(
                     network does so itself, as the shipped one
     reduce          decode large JPEGs at a half, a quarter or an eighth of their size, as far as detector and faces
                     allow, which takes a fraction of the time; `Analysis.image` and `draw()` are then so much smaller
+    max_pixels      pictures with more, width times height, are refused before they are decoded
+    formats         the formats that are decoded, of `mien.media.sources.FORMATS`
 
     Raises ModelError or DetectorError where one cannot be had, ConfigError on an option that makes no sense.
     """
@@ -82,6 +87,8 @@ def load(
         uncertain_below=uncertain_below,
         flip=flip,
         reduce=reduce,
+        max_pixels=max_pixels,
+        formats=formats,
     )
 
 
@@ -93,7 +100,7 @@ class Analyzer:
 
     def __init__(
         self,
-        classifier: Classifier,
+        classifier: FaceClassifier,
         detector: Detector,
         *,
         min_face: float = MIN_FACE,
@@ -101,9 +108,15 @@ class Analyzer:
         uncertain_below: float = UNCERTAIN_BELOW,
         flip: bool = False,
         reduce: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        formats: Sequence[str] = FORMATS,
     ) -> None:
         if not 0 <= uncertain_below <= 1:
             raise ConfigError(f"uncertain_below must be within 0..1, got {uncertain_below}")
+        if max_pixels < 1 or not formats or not set(formats) <= set(FORMATS):
+            raise ConfigError(
+                f"expected 1 pixel or more, and formats of {', '.join(FORMATS)}; got {max_pixels} and {formats}"
+            )
         if detector.name not in CROP_RULES:
             raise ConfigError(f"expected a detector with a crop rule ({', '.join(CROP_RULES)}), got {detector.name!r}")
         self._classifier = classifier
@@ -113,11 +126,29 @@ class Analyzer:
         self.uncertain_below = uncertain_below
         self.flip = flip
         self.reduce = reduce
+        self.max_pixels = max_pixels
+        self.formats = tuple(formats)
 
     @property
     def card(self) -> ModelCard:
         """What the model says of itself."""
         return self._classifier.card
+
+    @property
+    def model_path(self) -> Path:
+        """The model's ONNX file."""
+        return self._classifier.path
+
+    def sharing_batches(self, observe: Callable[[int], object] | None = None) -> Analyzer:
+        """The same analyzer, but faces that several threads ask about at the same time are judged in one batch.
+
+        observe is told the number of faces in each batch.
+        """
+        from mien.runtime.batching import SharedClassifier  # one thread needs none of it
+
+        shared = copy(self)
+        shared._classifier = SharedClassifier(self._classifier, observe)
+        return shared
 
     def analyze(self, image: ImageSource, *, color: Literal["bgr", "rgb"] = "bgr") -> Analysis:
         """The faces of one picture, from left to right.
@@ -216,7 +247,7 @@ class Analyzer:
     def _look(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Looked:
         """Read a picture, find its faces, and cut them out."""
         reduce_to = getattr(self.detector, "max_side", None) if self.reduce and _can_be_read_again(source) else None
-        picture = read_picture(source, color=color, reduce_to=reduce_to)
+        picture = self._read(source, color, reduce_to)
         if isinstance(source, np.ndarray) and np.may_share_memory(picture.image, source):
             # the caller may fill its array anew before the result is looked at
             picture = replace(picture, image=picture.image.copy())
@@ -225,8 +256,11 @@ class Analyzer:
         found = [detection for detection in found if self._is_wanted(detection)]
         found.sort(key=lambda detection: (detection.box.x, detection.box.y))
         if max(across, down) > 1 and any(face.box.height < FACE_SIZE * down for face in found):
-            picture = read_picture(source, color=color)  # the smallest faces need every pixel
+            picture = self._read(source, color, None)  # the smallest faces need every pixel
         return _Looked(picture, source_name(source), found, self._cut(picture, found))
+
+    def _read(self, source: ImageSource, color: Literal["bgr", "rgb"], reduce_to: int | None) -> Picture:
+        return read_picture(source, color=color, max_pixels=self.max_pixels, formats=self.formats, reduce_to=reduce_to)
 
     def _cut(self, picture: Picture, found: Sequence[Detection]) -> list[NDArray[np.uint8]]:
         """The faces (48, 48) that were found, boxes in pixels of the whole picture."""

@@ -4,6 +4,8 @@ MienError
 ├── ConfigError        an option, recipe or argument is wrong
 │   └── MissingExtraError  an optional part is not installed
 ├── ImageError         a picture cannot be read, or is refused
+│   ├── ImageFormatError   it is of no format that is decoded
+│   └── ImageTooLargeError it has more pixels than are decoded
 ├── DataError          a dataset, or one row of it, is malformed
 ├── ModelError         weights, a checkpoint or a model card cannot be used
 └── DetectorError      a face detector cannot be had
@@ -30,6 +32,14 @@ class MissingExtraError(ConfigError):
 
 class ImageError(MienError):
     """A picture cannot be found, decoded or accepted."""
+
+
+class ImageFormatError(ImageError):
+    """A file is no picture, or of a format that is not decoded."""
+
+
+class ImageTooLargeError(ImageError):
+    """A picture has more pixels than are decoded."""
 
 
 class DataError(MienError):

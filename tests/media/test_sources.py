@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import ExifTags, Image, ImageChops
 
-from mien.errors import ConfigError, ImageError
+from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError
 from mien.media.sources import find_images, read_image, read_picture
 
 RGB = np.arange(6 * 9 * 3, dtype=np.uint8).reshape(6, 9, 3)
@@ -276,6 +276,17 @@ def test_the_limit_can_be_set_and_holds_for_arrays() -> None:
     for source in (PNG, RGB, Image.fromarray(RGB)):
         with pytest.raises(ImageError, match="the limit is 53"):
             read_image(source, max_pixels=53)
+
+
+def test_only_the_formats_that_were_named_are_decoded() -> None:
+    assert read_image(PNG, formats=("Jpeg", "Png")).shape == (6, 9, 3)
+    with pytest.raises(ImageFormatError, match="known are JPEG, WEBP"):
+        read_image(PNG, formats=("Jpeg", "WebP"))
+
+
+def test_what_is_too_large_has_an_error_of_its_own() -> None:
+    with pytest.raises(ImageTooLargeError, match="the limit is 53"):
+        read_image(PNG, max_pixels=53)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from mien.errors import ConfigError, ImageError
+from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError
 
 MAX_PIXELS: Final = 100_000_000
 """The largest picture that is decoded, by its width times its height. Reading it takes about 1 GB of memory."""
@@ -60,10 +60,14 @@ class Picture:
 
 
 def read_image(
-    source: ImageSource, *, color: Literal["bgr", "rgb"] = "bgr", max_pixels: int = MAX_PIXELS
+    source: ImageSource,
+    *,
+    color: Literal["bgr", "rgb"] = "bgr",
+    max_pixels: int = MAX_PIXELS,
+    formats: Sequence[str] = FORMATS,
 ) -> NDArray[np.uint8]:
     """One picture as (H, W, 3) uint8 in BGR order, upright, in full size. The options are those of `read_picture`."""
-    return read_picture(source, color=color, max_pixels=max_pixels).image
+    return read_picture(source, color=color, max_pixels=max_pixels, formats=formats).image
 
 
 def read_picture(
@@ -71,6 +75,7 @@ def read_picture(
     *,
     color: Literal["bgr", "rgb"] = "bgr",
     max_pixels: int = MAX_PIXELS,
+    formats: Sequence[str] = FORMATS,
     reduce_to: int | None = None,
 ) -> Picture:
     """One picture, decoded.
@@ -79,13 +84,15 @@ def read_picture(
                 (H, W, 1), (H, W, 3) or (H, W, 4), of bool, uint8, uint16 (scaled to 8 bits) or float within 0..1
     color       the channel order of an array; says nothing about the other sources
     max_pixels  pictures with more pixels are refused before they are decoded
+    formats     those of FORMATS whose decoders may see the file
     reduce_to   a JPEG is decoded at a half, a quarter or an eighth of its size where its longer side keeps at least so
                 many pixels, which takes a fraction of the time; None: in full
 
     EXIF orientation is applied, transparency is laid over white, CMYK and 16 bits are converted; colour profiles are
     not. A uint8 BGR array is returned as it is, not copied: Mien never writes into it.
 
-    Raises ImageError on whatever is missing, damaged, truncated, too large or no picture, ConfigError on a bad option.
+    Raises ImageError on whatever is missing, damaged or truncated, ImageFormatError on what is no picture of `formats`,
+    ImageTooLargeError beyond max_pixels, ConfigError on a bad option.
     """
     if color not in ("bgr", "rgb"):
         raise ConfigError(f"color must be 'bgr' or 'rgb', got {color!r}")
@@ -96,7 +103,7 @@ def read_picture(
         return _from_pil(source, name or "the image", max_pixels, None)
     if isinstance(source, str | os.PathLike):
         with _open_file(Path(source), str(name)) as file:
-            return _from_pil(_identify(file, str(name)), str(name), max_pixels, reduce_to)
+            return _from_pil(_identify(file, str(name), formats), str(name), max_pixels, reduce_to)
     if isinstance(source, bytes | bytearray | memoryview):
         name, content = "the bytes", bytes(source)
     elif hasattr(source, "read"):
@@ -109,7 +116,7 @@ def read_picture(
             raise ImageError(f"{name}: expected a file opened for reading bytes ('rb'), got {type(content).__name__}")
     else:
         raise ImageError(f"expected a path, bytes, a file object, a PIL image or an array, got {type(source).__name__}")
-    return _from_pil(_identify(BytesIO(content), name), name, max_pixels, reduce_to)
+    return _from_pil(_identify(BytesIO(content), name, formats), name, max_pixels, reduce_to)
 
 
 def source_name(source: object) -> str | None:
@@ -132,7 +139,7 @@ def _open_file(path: Path, name: str) -> BinaryIO:
         raise ImageError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _identify(file: IO[bytes], name: str) -> Image.Image:
+def _identify(file: IO[bytes], name: str, formats: Sequence[str]) -> Image.Image:
     """The picture in a file, its header read and nothing decoded.
 
     Image.open would do, but above a limit of its own it warns, or raises without the size. So its plugins are asked
@@ -141,7 +148,7 @@ def _identify(file: IO[bytes], name: str) -> Image.Image:
     prefix = file.read(16)
     if not prefix:
         raise ImageError(f"{name}: the file is empty")
-    for factory, accept in filter(None, map(_plugin, FORMATS)):
+    for factory, accept in filter(None, map(_plugin, formats)):
         if accept is None or accept(prefix) is True:
             file.seek(0)
             try:
@@ -149,7 +156,7 @@ def _identify(file: IO[bytes], name: str) -> Image.Image:
                 return image
             except Exception as error:  # plugins raise nearly anything on damaged files
                 raise ImageError(f"{name}: damaged or truncated: {_reason(error)}") from error
-    raise ImageError(f"{name}: not a picture of a known format; known are {', '.join(FORMATS).upper()}")
+    raise ImageFormatError(f"{name}: not a picture of a known format; known are {', '.join(formats).upper()}")
 
 
 @cache
@@ -169,7 +176,7 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise ImageError(f"{name}: has no pixels: {width} x {height}")
     if width * height > max_pixels:
-        raise ImageError(
+        raise ImageTooLargeError(
             f"{name}: {width:,} x {height:,} = {width * height:,} pixels, the limit is {max_pixels:,} (max_pixels)"
         )
 
@@ -195,7 +202,7 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | N
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return Picture(_swapped(np.asarray(image if image.mode == "RGB" else image.convert("RGB"))), *sides)
     except ImageError as error:
-        raise ImageError(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise ImageError(f"{name}: damaged or truncated: {_reason(error)}") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -19,6 +19,21 @@ from mien.runtime.processor import SESSION_ENTRIES, Chosen, Int8, choose, cpu_fl
 INPUT: Final = "faces"
 OUTPUT: Final = "probabilities"
 _BATCH: Final = 64
+
+
+class FaceClassifier(Protocol):
+    """What judges faces: an ONNX file that is ready to run."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model says of itself."""
+
+    def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (N, C) float32 of faces (N, 48, 48) uint8."""
 
 
 class Classifier:
@@ -42,20 +57,30 @@ class Classifier:
         threads: int | None = None,
         int8: Int8 = "auto",
     ) -> None:
-        self.path = Path(path)
+        self._path = Path(path)
         chosen = _check_providers(providers)
         self.int8: Chosen = choose(cpu_flags(), int8)
         options = session_options(threads, SESSION_ENTRIES[self.int8.path])
         try:
-            content = self.path.read_bytes()
+            content = self._path.read_bytes()
         except OSError as error:
             raise ModelError(f"{path}: cannot read the model: {error.strerror or error}") from error
         try:
             self._session = ort.InferenceSession(content, options, providers=chosen)
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             raise ModelError(f"{path}: expected an ONNX model, onnxruntime says: {_first_line(error)}") from error
-        self.card = self._read_card()
+        self._card = self._read_card()
         self._check_shapes()
+
+    @property
+    def path(self) -> Path:
+        """The ONNX file."""
+        return self._path
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model says of itself."""
+        return self._card
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -68,10 +93,7 @@ class Classifier:
         Runs at most 64 faces at once, so memory is bounded; none at all for N = 0. Raises ImageError on another shape
         or dtype, ModelError where the graph fails.
         """
-        if faces.dtype != np.uint8 or faces.ndim != 3 or faces.shape[1:] != (FACE_SIZE, FACE_SIZE):
-            raise ImageError(
-                f"expected faces of shape (N, {FACE_SIZE}, {FACE_SIZE}) in uint8, got {faces.shape} in {faces.dtype}"
-            )
+        check_faces(faces)
         result = np.empty((len(faces), len(self.classes)), np.float32)
         for start in range(0, len(faces), _BATCH):
             batch = np.ascontiguousarray(faces[start : start + _BATCH, None])
@@ -110,6 +132,14 @@ class Classifier:
             fits = len(values) == 1 and values[0].name == name and values[0].type == kind
             if not (fits and _agree(values[0].shape, shape)):
                 raise ModelError(f"{self.path}: expected the {which} {wanted}, got {got}")
+
+
+def check_faces(faces: NDArray[np.uint8]) -> None:
+    """Raise ImageError where they are not (N, 48, 48) uint8."""
+    if faces.dtype != np.uint8 or faces.ndim != 3 or faces.shape[1:] != (FACE_SIZE, FACE_SIZE):
+        raise ImageError(
+            f"expected faces of shape (N, {FACE_SIZE}, {FACE_SIZE}) in uint8, got {faces.shape} in {faces.dtype}"
+        )
 
 
 def _check_providers(providers: Sequence[str] | None) -> list[str]:

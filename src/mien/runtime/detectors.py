@@ -124,7 +124,7 @@ class YuNetDetector:
         overlap: float = 0.3,
         threads: int | None = None,
     ) -> None:
-        self._min_side, self.max_side = min_side, max_side
+        self.path, self._min_side, self.max_side = Path(path), min_side, max_side
         self._network = YuNet(Path(path), min_score=min_score, overlap=overlap, threads=threads)
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
