@@ -11,13 +11,17 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 VERSION = $(shell $(BIN)/python -c 'import mien; print(mien.__version__)')
 MODEL = src/mien/assets/models/$(VERSION).onnx
+PAGE := src/mien/service/page/index.html.gz
+NPM = PATH="$(abspath $(BIN)):$$PATH" npm
 
-.PHONY: help demo test check model bench bench-photos vendor clean
+.PHONY: help demo test check page serve model bench bench-photos vendor clean
 
 help:
 	@echo "make demo    read the emotion off a photo, and draw it"
 	@echo "make test    run the tests"
 	@echo "make check   formatting, lint, types, import contracts"
+	@echo "make page    build the page of mien serve (TypeScript, by the Node.js that pip installs)"
+	@echo "make serve   build the page and serve it at http://127.0.0.1:8000"
 	@echo "make model   data to shipped model and its card: trains on DATA=$(DATA), hours on a CPU"
 	@echo "make bench   time Mien beside other tools, and write the tables and the chart of docs/performance.md"
 	@echo "make bench-photos  measure crops, detection and emotions on photos of ../shared"
@@ -30,14 +34,30 @@ demo: $(VENV)/.demo
 	  $(BIN)/mien predict "$$photo" --out demo
 	@test -f demo/astronaut.png && echo "The drawn picture: demo/astronaut.png"
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(PAGE)
 	@$(BIN)/python -m pytest
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev web/node_modules/.installed
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@cd web && $(NPM) run --silent check
+
+page: $(PAGE)
+
+serve: $(PAGE)
+	@$(BIN)/mien serve --open
+
+# The page of `mien serve`: git ignores what is built, wheels hold it.
+$(PAGE): web/node_modules/.installed $(wildcard web/*.html web/*.ts web/*.json web/public/* web/src/* web/src/*/*) \
+  $(wildcard src/mien/assets/emoji/*.svg)
+	@echo "Building the page ..."
+	@cd web && $(NPM) run --silent build
+
+web/node_modules/.installed: $(VENV)/.dev web/package-lock.json
+	@cd web && $(NPM) ci --silent
+	@touch $@
 
 # A deeper teacher, an AlexNet from random weights, and a student that begins with the AlexNet and learns from the teacher.
 # A run that was stopped goes on where it stood; one that is done is left as it is.
@@ -67,7 +87,7 @@ vendor: $(VENV)/.demo
 	@$(BIN)/python scripts/vendor_yunet.py $(if $(YUNET),--from $(YUNET))
 
 clean:
-	rm -rf $(VENV) .venv-light .bench build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) web/node_modules src/mien/service/page .venv-light .bench build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -type d -prune -exec rm -rf {} +
 
 # The environment. pip before 25.1 does not know dependency groups.
@@ -85,5 +105,5 @@ $(VENV)/.demo: $(VENV)/.pip pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.pip pyproject.toml constraints.txt
 	@echo "Installing Mien, PyTorch and the tools of development into $(VENV) (about 2 GB) ..."
-	@$(PIP) install -c constraints.txt -e '.[train,tables]' --group dev
+	@$(PIP) install -c constraints.txt -e '.[train,tables,serve]' --group dev
 	@touch $@ $(VENV)/.demo

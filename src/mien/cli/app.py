@@ -14,6 +14,7 @@ from mien.cli.export import export
 from mien.cli.info import info
 from mien.cli.predict import predict
 from mien.cli.report import report
+from mien.cli.serve import serve
 from mien.cli.train import train
 from mien.cli.webcam import webcam
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command()(predict)
 app.command()(webcam)
 app.command()(report)
+app.command()(serve)
 app.command()(train)
 app.command()(distill)
 app.command()(evaluate)

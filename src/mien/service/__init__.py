@@ -1,0 +1,1 @@
+"""The service: REST and WebSocket, and the page. Needs the extra [serve]."""

@@ -1,0 +1,133 @@
+"""The service as one ASGI app."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from copy import copy
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import PlainTextResponse, Response
+
+import mien
+from mien.analyzer import Analyzer
+from mien.service.guard import Guard
+from mien.service.metrics import Measured, Metrics
+from mien.service.pages import page_router
+from mien.service.pool import Pool
+from mien.service.predicting import predict_router
+from mien.service.problems import Problem, ProblemDetails, answers, tell_problems
+from mien.service.schemas import PictureRecord, StatusRecord
+from mien.service.settings import FORMATS, Settings
+from mien.service.streaming import stream_router
+
+_ABOUT: Final = """Reads seven emotions off the faces in pictures and streams, with AlexNet.
+
+Pictures are worked on in memory, never stored, and nothing of them is logged. A live stream goes over the WebSocket
+`/v1/stream`: each binary message is a JPEG, PNG or WebP frame, each answer the JSON record of one. Errors are RFC 9457
+problems.
+"""
+
+
+def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
+    """The app that serves an analyzer."""
+    settings = settings or Settings()
+    pool = Pool(settings.workers, settings.queue)
+    metrics = Metrics(lambda: pool.waiting)
+    served = _served(analyzer, settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        pool.close()
+
+    app = FastAPI(
+        title="Mien",
+        version=mien.__version__,
+        description=_ABOUT,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Measured, metrics=metrics)
+    tell_problems(app)
+    app.include_router(predict_router(served, settings, pool, metrics))
+    app.include_router(stream_router(served, settings, pool, metrics))
+    app.include_router(_status_router(served, pool, metrics))
+    app.include_router(page_router(served, settings, version=mien.__version__))
+    _describe(app, has_keys=bool(settings.api_keys))
+    app.state.metrics = metrics  # the server counts what it refuses
+    return app
+
+
+def _served(analyzer: Analyzer, settings: Settings, metrics: Metrics) -> Analyzer:
+    """The analyzer within the service's bounds; the faces of requests at the same time go in one batch."""
+    served = analyzer.sharing_batches(metrics.batch_faces.observe) if settings.batching else copy(analyzer)
+    served.max_pixels, served.formats, served.reduce = settings.max_pixels, tuple(FORMATS), True
+    return served
+
+
+def _status_router(analyzer: Analyzer, pool: Pool, metrics: Metrics) -> APIRouter:
+    """What the model is, and how the service is."""
+    router = APIRouter(tags=["status"])
+    card = json.loads(analyzer.card.to_json())
+
+    @router.get("/v1/model", summary="The model's card", responses=answers(401, 421))
+    async def model() -> dict[str, Any]:
+        """What the model is, what it saw, how well it does, and by which protocol that was measured."""
+        return card  # type: ignore[no-any-return]
+
+    @router.get("/healthz", summary="Whether the service runs", response_model=StatusRecord, responses=answers(421))
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get(
+        "/readyz",
+        summary="Whether it takes more work",
+        response_model=StatusRecord,
+        responses=answers(421, 503),
+    )
+    async def readyz() -> dict[str, str]:
+        if pool.is_full:
+            raise Problem(503, "the queue is full", {"Retry-After": "1"})
+        return {"status": "ready"}
+
+    @router.get(
+        "/metrics",
+        summary="Figures for Prometheus",
+        response_class=PlainTextResponse,
+        responses=answers(401, 421),
+    )
+    async def prometheus() -> Response:
+        return metrics.response()
+
+    return router
+
+
+def _describe(app: FastAPI, *, has_keys: bool) -> None:
+    """Let the OpenAPI document hold what the routes name by reference, and the key."""
+    make = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = make()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            for model in (PictureRecord, ProblemDetails):
+                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas.update(schema.pop("$defs", {}))
+                schemas[model.__name__] = schema
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None) if "requestBody" not in operation else None
+            if has_keys:
+                document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+                document["security"] = [{"key": []}]
+        return app.openapi_schema or {}
+
+    app.openapi = described  # type: ignore[method-assign]

@@ -1,0 +1,135 @@
+"""Who may use the service, and what browsers may do with its answers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import ipaddress
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mien.service.problems import Problem
+from mien.service.settings import Settings
+
+KEY_PROTOCOL: Final = "mien.key."
+"""A browser's WebSocket cannot send headers: it offers this subprotocol with the key in base64url after it."""
+
+_OPEN: Final = frozenset({"/", "/page.json", "/docs", "/docs.js", "/openapi.json", "/healthz", "/readyz"})
+_OPEN_FOLDER: Final = "/assets/"
+"""What needs no key: the page, which asks for it, and what tells that the service runs."""
+
+_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "media-src 'self' blob:",
+        "connect-src 'self'",
+        "worker-src 'self'",
+        "manifest-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+_HEADERS: Final = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
+}
+
+
+class Guard:
+    """ASGI middleware: names and origins that are known, the key, and headers that keep browsers strict.
+
+    Without a key, whoever reaches the service may use it, so a page of another host must not reach it through a
+    browser: it is refused by its Origin, and, where it had its own name lead here, by the Host.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app, self._settings = app, settings
+        self._keys = [key.encode() for key in settings.api_keys]
+        origins = [urlsplit(origin).hostname or "" for origin in settings.origins]
+        self._hosts = {"localhost", settings.host.lower(), *map(str.lower, settings.hosts), *origins}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app answer, or refuse."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        problem = self._objection(scope)
+        await (problem.response() if problem else self._app)(scope, receive, guarded)
+
+    def _objection(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._keys and not self._is_own(host):
+            return Problem(421, f"{host or 'no host'} is no name of this service: start it with --name NAME")
+        origin = headers.get("origin")
+        only_reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not only_reads and origin is not None and not self._is_trusted(origin, host):
+            return Problem(403, f"pages of {origin} may not use this service: start it with --origin {origin}")
+        path: str = scope["path"].removeprefix(self._settings.root_path)
+        is_open = path in _OPEN or path.startswith(_OPEN_FOLDER)
+        if self._keys and not is_open and not self._knows_key(headers):
+            return Problem(401, "expected an API key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+        return None
+
+    def _is_own(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name in self._hosts:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def _is_trusted(self, origin: str, host: str) -> bool:
+        try:
+            return origin in self._settings.origins or urlsplit(origin).netloc.lower() == host.lower()
+        except ValueError:
+            return False
+
+    def _knows_key(self, headers: Headers) -> bool:
+        """Whether one of the keys was given; each comparison takes the same time, right or wrong."""
+        given = [key.encode() for key in _given_keys(headers)]
+        return any([hmac.compare_digest(mine, key) for mine in self._keys for key in given])  # noqa: C419 - see above
+
+
+def _given_keys(headers: Headers) -> Sequence[str]:
+    keys = [headers["x-api-key"]] if "x-api-key" in headers else []
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        keys.append(key.strip())
+    for protocol in headers.get("sec-websocket-protocol", "").split(","):
+        if protocol.strip().startswith(KEY_PROTOCOL):
+            text = protocol.strip().removeprefix(KEY_PROTOCOL)
+            try:
+                keys.append(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
+            except (binascii.Error, ValueError):
+                continue
+    return keys

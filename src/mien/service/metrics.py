@@ -1,0 +1,73 @@
+"""What Prometheus is told: numbers of requests, faces and frames, how long they took, what waits, what was refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """The counters of one service, in a registry of their own."""
+
+    def __init__(self, waiting: Callable[[], int]) -> None:
+        registry = self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "mien_requests", "Requests by route and status.", ["route", "status"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "mien_request_seconds", "Seconds to answer a request.", ["route"], registry=registry, buckets=_SECONDS
+        )
+        self.pictures = Counter("mien_pictures", "Pictures that were read.", registry=registry)
+        self.faces = Counter("mien_faces", "Faces that were judged, in pictures and frames.", registry=registry)
+        self.batch_faces = Histogram(
+            "mien_batch_faces", "Faces that were judged together.", registry=registry, buckets=_SIZES
+        )
+        self.streams = Gauge("mien_streams", "Streams that are open.", registry=registry)
+        self.frames = Counter("mien_frames", "Frames of streams.", registry=registry)
+        self.frame_seconds = Histogram(
+            "mien_frame_seconds", "Seconds to answer a frame.", registry=registry, buckets=_SECONDS
+        )
+        self.rejected = Counter("mien_rejected", "What was refused for load.", ["reason"], registry=registry)
+        for reason in ("queue", "memory", "streams", "connections"):
+            self.rejected.labels(reason)
+        queue = Gauge("mien_queue", "Requests that wait for a worker.", registry=registry)
+        queue.set_function(waiting)
+
+    def response(self) -> Response:
+        """All of them in Prometheus' text format."""
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class Measured:
+    """ASGI middleware that counts and times requests by their route, never by their path."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app answer, and count it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.requests.labels(route, str(status)).inc()
+            self._metrics.request_seconds.labels(route).observe(time.perf_counter() - began)

@@ -1,0 +1,105 @@
+"""Errors as RFC 9457 tells them: `application/problem+json` with title, status and detail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from mien.errors import ImageError, ImageFormatError, ImageTooLargeError
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class ProblemDetails(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "about:blank",
+                "title": "Unsupported Media Type",
+                "status": 415,
+                "detail": "the picture: not a picture of a known format; known are JPEG, PNG, WEBP",
+            }
+        }
+    )
+
+    type: str = Field(description="Always about:blank: the status says what kind of error it is.")
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What was expected and what came, in one line.")
+
+
+class Problem(Exception):  # noqa: N818 - the standard's word
+    """An answer that is an error: its HTTP status, one line of detail, and headers of its own."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, headers
+
+    def response(self) -> Response:
+        """The answer, for a request or for a WebSocket that is denied."""
+        content = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        return JSONResponse(content, self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def problem_of(error: ImageError) -> Problem:
+    """What a picture that cannot be read is answered with."""
+    match error:
+        case ImageTooLargeError():
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        case ImageFormatError():
+            status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        case _:
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return Problem(status, named(error))
+
+
+def named(error: ImageError, name: str = "the picture") -> str:
+    """The error's line, about a picture of this name rather than about bytes."""
+    text = str(error)
+    return f"{name}: {text.removeprefix('the bytes: ')}" if text.startswith("the bytes: ") else text
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Problem answers for the OpenAPI document, by status."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+        }
+        for status in statuses
+    }
+
+
+def tell_problems(app: FastAPI) -> None:
+    """Let every error of the app's be told as a problem."""
+
+    @app.exception_handler(Problem)
+    async def _(request: Request, error: Problem) -> Response:
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def _(request: Request, error: HTTPException) -> Response:
+        return Problem(error.status_code, f"{request.method} {request.url.path}", error.headers).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def _(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return Problem(400, f"{'.'.join(map(str, first['loc']))}: {first['msg']}").response()
+
+    @app.exception_handler(Exception)
+    async def _(request: Request, error: Exception) -> Response:
+        return Problem(500, "something went wrong here; the service's log says what").response()

@@ -1,0 +1,182 @@
+"""Running the service: its socket, its log, its orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import signal
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from queue import SimpleQueue
+from traceback import extract_tb
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.server import HANDLED_SIGNALS
+
+from mien.errors import ConfigError
+from mien.service.connections import Bounded, Config
+from mien.service.settings import Settings
+
+_TICK_S: Final = 0.1
+
+
+def serve(app: FastAPI, settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+    """Serve an app of `create_app` until Ctrl-C or SIGTERM, then finish what is in flight and close streams.
+
+    ready is told the address once it can be reached, such as "http://127.0.0.1:8000". A second Ctrl-C ends at once,
+    with KeyboardInterrupt. Raises ConfigError where the address cannot be taken, or the TLS files are not of use.
+    """
+    config = _configured(app, settings)
+    with _listening(settings) as listener:
+        server = _Server(config, lambda: ready(_address(settings, listener)) if ready else None)
+        server.run([listener])
+    if server.force_exit:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def running(app: FastAPI, settings: Settings) -> Iterator[str]:
+    """Serve an app in a thread, on a free port; gives its address. At the end it stops as on a first Ctrl-C."""
+    settings = replace(settings, port=0)
+    config = _configured(app, settings)
+    addresses: SimpleQueue[str | None] = SimpleQueue()
+    with _listening(settings) as listener, ThreadPoolExecutor(1, "mien-service") as thread:
+        server = _Server(config, lambda: addresses.put(_address(settings, listener)))
+        ended = thread.submit(server.run, [listener])
+        ended.add_done_callback(lambda _: addresses.put(None))
+        try:
+            address = addresses.get()
+            if address is not None:
+                yield address
+        finally:
+            server.should_exit = True
+            ended.result()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server: it returns from signals, looks after its connections, and leaves none."""
+
+    def __init__(self, config: Config, ready: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._watch = asyncio.create_task(self._check_connections())
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self._watch.cancel()
+        self._abort()
+        await asyncio.sleep(0)  # transports tell their protocols
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """As uvicorn's, which afterwards raises the signals anew, and so would never return from SIGTERM."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def _check_connections(self) -> None:
+        while True:
+            if self.force_exit:
+                self._abort()
+            now = asyncio.get_running_loop().time()
+            for connection in self._connections():
+                connection.check(now)
+            await asyncio.sleep(_TICK_S)
+
+    def _abort(self) -> None:
+        for connection in self._connections():
+            connection.transport.abort()
+
+    def _connections(self) -> list[Bounded]:
+        return list(self.server_state.connections)  # type: ignore[arg-type] # they are those that Config names
+
+
+def _configured(app: FastAPI, settings: Settings) -> Config:
+    """The configuration, its TLS files read."""
+    _log_errors()
+    config = Config(app, settings)
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "reason", None) or error.strerror
+        files = f"{settings.tls_cert} and {settings.tls_key}"
+        raise ConfigError(f"expected a certificate and its key as PEM files, got {files}: {reason}") from None
+    return config
+
+
+def _listening(settings: Settings) -> socket.socket:
+    """A socket that listens on the address; of a name that has both, the IPv4 one. Raises ConfigError."""
+    host, port = settings.host, settings.port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+        both = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, dualstack_ipv6=both)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"cannot listen on {host}, port {port}: {_reason(error)}") from None
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return "no such host is known"
+    if isinstance(error, PermissionError):
+        return "that is not permitted; ports from 1024 on are"
+    match getattr(error, "errno", None):
+        case errno.EADDRINUSE:
+            return "something else is listening there; another port does, or 0 for a free one"
+        case errno.EADDRNOTAVAIL:
+            return "this computer has no such address"
+    return str(error)
+
+
+def _address(settings: Settings, listener: socket.socket) -> str:
+    """Where the service can be reached from this computer."""
+    host = settings.host
+    with suppress(ValueError):
+        if (ip := ipaddress.ip_address(host)).is_unspecified:
+            host = "127.0.0.1" if ip.version == 4 else "::1"
+    host = f"[{host}]" if ":" in host else host
+    return f"{settings.scheme}://{host}:{listener.getsockname()[1]}"
+
+
+def _log_errors() -> None:
+    """Let uvicorn tell its errors, and nothing else: its lines about requests hold their addresses, and so keys."""
+    logger = logging.getLogger("uvicorn")
+    logger.handlers = [_Lines()]
+    logger.propagate = False
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+
+
+class _Lines(logging.Handler):
+    """Writes errors to standard error, each in a line: of an exception its kind, text and place, not the way there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, asyncio.CancelledError):
+            return  # what is in flight after `drain_seconds` is given up, and that is told by itself
+        if error is not None:
+            places = extract_tb(error.__traceback__)
+            where = f" ({places[-1].filename}:{places[-1].lineno})" if places else ""
+            text = f"{text.strip()}: {type(error).__name__}: {error}{where}"
+        print("mien:", " ".join(text.split()), file=sys.stderr)

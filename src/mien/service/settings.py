@@ -1,0 +1,115 @@
+"""What the service allows, and how much of it at once."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from mien.errors import ConfigError
+
+FORMATS: Final = {"Jpeg": "image/jpeg", "Png": "image/png", "WebP": "image/webp"}
+"""What is decoded, by the name in `media.sources.FORMATS`: what cameras and browsers write. Fewer decoders, fewer holes
+in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the service runs. Raises ConfigError on what makes no sense, and on what would be open to others unasked.
+
+    host, port        the address to listen on; port 0 takes a free one
+    api_keys          whoever knows one of them may use it; none: whoever reaches it may
+    insecure          whether it may listen beyond this computer without a key
+    tls_cert, tls_key PEM files; both or none
+    origins           pages of other hosts that may use it, such as "https://example.org"
+    hosts             names by which it may be called besides the address, localhost and an IP address
+    root_path         the path under which a reverse proxy shows it, such as "/mien"
+    workers           requests that are worked on at once
+    queue             requests that may wait for a worker; past it the answer is 503
+    batching          whether the faces of requests that are worked on at once are judged together
+    max_body          bytes of one request's body
+    max_frame         bytes of one frame of a stream
+    max_pixels        width times height of one picture
+    max_images        pictures in one request
+    max_buffered      bytes of all bodies that are held at once
+    max_streams       streams at once
+    max_connections   connections at once, streams among them
+    body_seconds      a body that takes longer to arrive is given up; so is a request's head
+    idle_seconds      a stream without a frame for so long is closed
+    drain_seconds     what is in flight when the service is asked to end gets so long
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    insecure: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    root_path: str = ""
+    workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 1))
+    queue: int = 64
+    batching: bool = True
+    max_body: int = 20_000_000
+    max_frame: int = 4_000_000
+    max_pixels: int = 40_000_000
+    max_images: int = 16
+    max_buffered: int = 256_000_000
+    max_streams: int = 16
+    max_connections: int = 256
+    body_seconds: float = 20.0
+    idle_seconds: float = 60.0
+    drain_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "max_body", "max_frame", "max_pixels", "max_images", "max_streams", "max_connections"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        for name in ("body_seconds", "idle_seconds", "drain_seconds"):
+            if not 0 < getattr(self, name) < 86_400:
+                raise ConfigError(f"{name} must be more than 0 seconds and less than a day, got {getattr(self, name)}")
+        if self.queue < 0 or not 0 <= self.port <= 65_535:
+            raise ConfigError(
+                f"expected a queue of 0 or more and a port of 0 to 65535, got {self.queue} and {self.port}"
+            )
+        if self.max_buffered < self.max_body:
+            raise ConfigError(f"max_buffered must hold one body of {self.max_body} bytes, got {self.max_buffered}")
+        if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
+            raise ConfigError(f"root_path must begin with / and not end with it, got {self.root_path!r}")
+        self._check_keys()
+        self._check_tls()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this computer reaches it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def scheme(self) -> str:
+        """http or https."""
+        return "https" if self.tls_cert else "http"
+
+    def _check_keys(self) -> None:
+        for key in self.api_keys:
+            if len(key) < 8 or not key.isascii() or not key.isprintable() or " " in key:
+                raise ConfigError("expected API keys of 8 or more printable ASCII characters without spaces")
+        if not (self.is_local or self.api_keys or self.insecure):
+            raise ConfigError(
+                f"{self.host} is reached from other computers: give --api-key (or MIEN_API_KEY), or --insecure to let "
+                "anyone use it"
+            )
+
+    def _check_tls(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ConfigError("TLS needs both a certificate and its key: --tls-cert FILE --tls-key FILE")
+        for path in filter(None, (self.tls_cert, self.tls_key)):
+            if not path.is_file():
+                raise ConfigError(f"{path}: no such file")

@@ -1,0 +1,97 @@
+"""A service of the brightness model on a free port: every picture is a face, and its grey names the class."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from numpy.typing import NDArray
+
+from mien.analyzer import Analyzer, load
+from mien.runtime.classifier import Classifier
+from mien.runtime.detectors import load_detector
+from mien.service.app import create_app
+from mien.service.server import running
+from mien.service.settings import Settings
+from mien.types import Detection
+
+Serving = Callable[..., AbstractContextManager[str]]
+Frames = Callable[..., bytes]
+
+
+class Gate:
+    """A detector that takes each picture for a face, once it is let."""
+
+    name = "none"
+
+    def __init__(self) -> None:
+        self.entered, self.open = threading.Event(), threading.Event()
+        self._detector = load_detector("none")
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        self.entered.set()
+        assert self.open.wait(30)
+        return self._detector.detect(image)
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return Settings(port=0, workers=2)
+
+
+@pytest.fixture(scope="session")
+def analyzer(brightness_model: Path) -> Analyzer:
+    return load(brightness_model, detector="none", threads=1)
+
+
+@pytest.fixture
+def app(analyzer: Analyzer, settings: Settings) -> FastAPI:
+    return create_app(analyzer, settings)
+
+
+@pytest.fixture
+def base_url(app: FastAPI, settings: Settings) -> Iterator[str]:
+    with running(app, settings) as url:
+        yield url
+
+
+@pytest.fixture
+def serving(analyzer: Analyzer, settings: Settings) -> Serving:
+    """Runs a service with some settings changed, and another analyzer if need be."""
+
+    def serve(other: Analyzer = analyzer, **changes: Any) -> AbstractContextManager[str]:
+        changed = replace(settings, **changes)
+        return running(create_app(other, changed), changed)
+
+    return serve
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open.set()
+
+
+@pytest.fixture
+def gated(brightness_model: Path, gate: Gate) -> Analyzer:
+    """An analyzer that waits at the gate with each picture."""
+    return Analyzer(Classifier(brightness_model, threads=1), gate)
+
+
+@pytest.fixture(scope="session")
+def frame() -> Frames:
+    """The file of a picture of one grey, 0..255."""
+
+    def make(grey: int, width: int = 64, height: int = 48, kind: str = ".png") -> bytes:
+        return cv2.imencode(kind, np.full((height, width, 3), grey, np.uint8))[1].tobytes()
+
+    return make

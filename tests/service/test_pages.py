@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+import mien
+from mien.analyzer import Analyzer
+from mien.emotions import EMOTIONS
+from mien.runtime.crops import CROP_RULES
+from mien.service import pages
+from mien.service.app import create_app
+from mien.service.server import running
+from mien.service.settings import Settings
+
+INDEX, SCRIPT = b"<!DOCTYPE html><title>built</title>", b"export const answer = 42;\n"
+
+
+@pytest.fixture
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A page of two files, as the build leaves them."""
+    (tmp_path / "page" / "assets").mkdir(parents=True)
+    for name, content in (("index.html", INDEX), ("assets/engine.js", SCRIPT), ("assets/swagger-ui-bundle.js", b"")):
+        (tmp_path / "page" / f"{name}.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "secret.gz").write_bytes(gzip.compress(b"secret"))
+    monkeypatch.setattr(pages, "BUILT", tmp_path / "page")
+    pages._gzipped.cache_clear()
+    yield tmp_path / "page"
+    pages._gzipped.cache_clear()
+
+
+@pytest.fixture
+def client(analyzer: Analyzer) -> Iterator[httpx.Client]:
+    with running(create_app(analyzer), Settings()) as url, httpx.Client(base_url=url) as client:
+        yield client
+
+
+def test_files_are_sent_gzipped_or_not_as_the_client_takes_them(built: Path, client: httpx.Client) -> None:
+    for path, content, kind in (("/", INDEX, "text/html"), ("/assets/engine.js", SCRIPT, "text/javascript")):
+        zipped = client.get(path, headers={"accept-encoding": "br, gzip"})
+        assert zipped.headers["content-encoding"] == "gzip"
+        assert zipped.content == content
+        plain = client.get(path, headers={"accept-encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert plain.content == content
+        assert plain.headers["content-type"].startswith(kind)
+        assert plain.headers["vary"] == "Accept-Encoding"
+        assert client.head(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing.js", "../index.html", "..%2f..%2fsecret", "%2e%2e/secret", "..%5csecret", "%00"]
+)
+def test_other_files_are_not_there(built: Path, client: httpx.Client, name: str) -> None:
+    answer = client.get(f"/assets/{name}")
+    assert answer.status_code in (200, 404)
+    assert answer.content == INDEX or answer.headers["content-type"] == "application/problem+json"
+    assert b"secret" not in answer.content or answer.status_code == 404
+
+
+def test_without_a_built_page_the_page_says_how_to_build_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: httpx.Client
+) -> None:
+    monkeypatch.setattr(pages, "BUILT", tmp_path)
+    pages._gzipped.cache_clear()
+    for path in ("/", "/docs"):
+        assert "make page" in client.get(path).text
+    assert client.get("/v1/model").status_code == 200
+    pages._gzipped.cache_clear()
+
+
+def test_the_reader_of_the_interface_comes_from_here(built: Path, client: httpx.Client) -> None:
+    page = client.get("/docs").text
+    assert "://" not in page
+    assert "openapi.json" in client.get("/docs.js").text
+    assert client.get("/openapi.json").json()["info"]["version"] == mien.__version__
+
+
+def test_the_page_is_told_what_the_service_does(client: httpx.Client) -> None:
+    about = client.get("/page.json").json()
+    assert about["classes"] == list(EMOTIONS)
+    assert about["colours"]["anger"] == "#d55e00"
+    assert set(about["crop_rules"]) == set(CROP_RULES)
+    assert about["key_required"] is False
+    assert about["max_body"] == Settings().max_body
+    assert about["detector"] == "none"
+
+
+def test_page_json_is_what_the_typescript_expects(client: httpx.Client) -> None:
+    source = Path(__file__).parents[2] / "web" / "src" / "record.ts"
+    if not source.is_file():
+        pytest.skip("the page's sources are not here")
+    body = source.read_text(encoding="utf-8").split("interface PageConfig {")[1].split("\n}")[0]
+    fields = {
+        line.split(":")[0].strip() for line in body.splitlines() if ":" in line and not line.strip().startswith("/")
+    }
+    assert set(client.get("/page.json").json()) == fields
+
+
+def test_the_models_file_is_served_as_it_is(client: httpx.Client, analyzer: Analyzer) -> None:
+    assert client.get("/engine/model.onnx").content == analyzer.model_path.read_bytes()
+
+
+def test_yunet_is_served_where_it_is_at_hand(
+    client: httpx.Client, analyzer: Analyzer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_it = client.get("/page.json").json()["engine"]["detector"] is not None
+    assert client.get("/engine/yunet.onnx").status_code == (200 if has_it else 404)
+    path = tmp_path / "yunet.onnx"
+    path.write_bytes(b"a network")
+    monkeypatch.setattr(pages, "find_yunet", lambda: None if has_it else path)
+    with running(create_app(analyzer), Settings()) as url:
+        assert httpx.get(f"{url}/engine/yunet.onnx").status_code == (404 if has_it else 200)
+        expected = None if has_it else "engine/yunet.onnx"
+        assert httpx.get(f"{url}/page.json").json()["engine"]["detector"] == expected
