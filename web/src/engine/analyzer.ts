@@ -1,0 +1,132 @@
+// The path of one picture: find its faces, cut them out, judge them, and say it in a record.
+
+import type { Box, PageConfig, PictureRecord } from "../record.ts";
+import type { Classifier } from "./classifier.ts";
+import { cropFace, FACE_SIZE } from "./crop.ts";
+import { toGrey } from "./grey.ts";
+import type { Detection, Rgba } from "./pixels.ts";
+import { type Judged, toRecord } from "./records.ts";
+import { faceRoll } from "./roll.ts";
+import { Smoother } from "./smoothing.ts";
+import { Tracks } from "./tracks.ts";
+import type { YuNet } from "./yunet.ts";
+
+export interface AnalyzeOptions {
+  /** Of a stream's frame, in seconds from its beginning; without it, the clock from its first frame on. */
+  timeS?: number;
+  /** The user's own rectangles, in pixels of the picture: no others are looked for. */
+  boxes?: Box[];
+  /** Whether the picture is the next frame of a stream: then its faces have tracks, and are steadied over time. */
+  stream?: boolean;
+  /** The name that the record carries. */
+  source?: string | null;
+}
+
+/** What is remembered of a stream. */
+class Stream {
+  readonly tracks = new Tracks();
+  readonly smoother = new Smoother();
+  readonly #began = performance.now();
+  #frames = 0;
+  #timeS = 0;
+
+  /** The next frame's index from 0 and time in seconds. */
+  next(timeS = (performance.now() - this.#began) / 1000): { frame: number; timeS: number } {
+    if (!(Number.isFinite(timeS) && timeS >= this.#timeS)) {
+      throw new Error(`expected a frame's time of ${this.#timeS} seconds or later, got ${timeS}`);
+    }
+    this.#timeS = timeS;
+    this.#frames += 1;
+    return { frame: this.#frames - 1, timeS };
+  }
+}
+
+export class Analyzer {
+  readonly #config: PageConfig;
+  readonly #classifier: Classifier;
+  readonly #yunet: YuNet | null;
+  #stream: Stream | null = null;
+
+  constructor(config: PageConfig, classifier: Classifier, yunet: YuNet | null) {
+    this.#config = config;
+    this.#classifier = classifier;
+    this.#yunet = yunet;
+  }
+
+  /** Forget the stream: the next frame begins another one. */
+  reset(): void {
+    this.#stream = null;
+  }
+
+  /** The faces of one picture, from left to right. */
+  async analyze(image: Rgba, options: AnalyzeOptions): Promise<PictureRecord> {
+    const stream = options.stream ? (this.#stream ??= new Stream()) : null;
+    const now = stream?.next(options.timeS) ?? null;
+    const found = await this.#find(image, options);
+    const shown =
+      stream && now ? stream.tracks.update(found, now.timeS) : found.map((face) => ({ track: null, face }));
+    const rows = await this.#judge(image, shown.map(({ face }) => face));
+    const faces = shown.map(({ track, face }, index): Judged => {
+      const row = rows[index]!;
+      const steady = stream && now && track !== null ? stream.smoother.smooth(track, row, now.timeS) : row;
+      return { found: face, probabilities: steady, track };
+    });
+    const { width, height } = image;
+    const { source = null } = options;
+    return toRecord(faces, { source, frame: now?.frame ?? null, timeS: now?.timeS ?? null, width, height }, this.#config);
+  }
+
+  /** Probabilities (N, classes) of faces (N, 48, 48). */
+  classify(faces: Uint8Array): Promise<Float32Array> {
+    return this.#classifier.probabilities(faces);
+  }
+
+  /** Every find of the detector's, however small and unsure, the surest first. */
+  async detect(image: Rgba, kind: "photo" | "stream" = "photo"): Promise<Detection[]> {
+    if (this.#yunet === null) throw new Error("there is no face detector here: mark the face yourself");
+    return this.#yunet.detect(image, kind);
+  }
+
+  /** The faces to judge, from left to right. */
+  async #find(image: Rgba, { boxes, stream }: AnalyzeOptions): Promise<Detection[]> {
+    const found = boxes ? boxes.map(marked) : await this.detect(image, stream ? "stream" : "photo");
+    return found
+      .filter((face) => face.score === null || this.#isWanted(face.box, face.score))
+      .sort((one, other) => one.box.x - other.box.x || one.box.y - other.box.y);
+  }
+
+  #isWanted({ width, height }: Box, score: number): boolean {
+    const shorter = Math.min(width, height);
+    return shorter > 0 && shorter >= this.#config.min_face && score >= this.#config.min_face_score;
+  }
+
+  async #judge(image: Rgba, faces: readonly Detection[]): Promise<Float32Array[]> {
+    if (faces.length === 0) return [];
+    const grey = toGrey(image);
+    const crops = new Uint8Array(faces.length * FACE_SIZE ** 2);
+    faces.forEach((face, index) => {
+      const box = face.score === null ? squareAround(face.box) : face.box;
+      const rule = this.#config.crop_rules[face.score === null ? "none" : "yunet"];
+      if (rule === undefined) throw new Error("the service does not say how faces are cut out");
+      crops.set(cropFace(grey, box, rule, faceRoll(face.landmarks)), index * FACE_SIZE ** 2);
+    });
+    const rows = await this.#classifier.probabilities(crops);
+    const classes = this.#config.classes.length;
+    return faces.map((_, index) => rows.slice(index * classes, (index + 1) * classes));
+  }
+}
+
+/** A rectangle of the user's own as a find; it is judged however small it is. */
+function marked(box: Box): Detection {
+  const values = [box.x, box.y, box.width, box.height];
+  if (!(values.every(Number.isFinite) && box.width > 0 && box.height > 0)) {
+    throw new Error(`expected a rectangle of some size, got ${values.join(", ")}`);
+  }
+  return { box, score: null, landmarks: null };
+}
+
+/** The square about a rectangle's centre that holds all of it. */
+function squareAround({ x, y, width, height }: Box): Box {
+  const side = Math.max(width, height);
+  return { x: x + (width - side) / 2, y: y + (height - side) / 2, width: side, height: side };
+}

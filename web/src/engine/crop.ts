@@ -1,0 +1,87 @@
+// From a box to the 48x48 grey face that the network reads, by the rule in words in src/mien/runtime/crops.py, to which
+// tests/runtime/golden holds both.
+
+import type { Box, CropRule } from "../record.ts";
+import { clamp, type Grey } from "./pixels.ts";
+import { turnedBack } from "./roll.ts";
+
+/** Width and height of a face in pixels. */
+export const FACE_SIZE = 48;
+
+/** What one axis of the square takes from the picture: of each cell the first pixel, and the weights from there on. */
+interface Cells {
+  readonly starts: Int32Array;
+  readonly weights: readonly Float64Array[];
+}
+
+/** The square that the rule makes of a box; it may reach over the edge. */
+export function cropSquare(box: Box, rule: CropRule): Box {
+  const side = rule.side * box.height;
+  return {
+    x: box.x + rule.x * box.width - side / 2,
+    y: box.y + rule.y * box.height - side / 2,
+    width: side,
+    height: side,
+  };
+}
+
+/** The face in a box, 48 * 48 bytes row by row; roll is how many degrees it is tilted clockwise. */
+export function cropFace(grey: Grey, box: Box, rule: CropRule, roll = 0): Uint8Array {
+  let square = cropSquare(box, rule);
+  if (!(square.width > 0 && [square.x, square.y, square.width].every(Number.isFinite))) {
+    throw new Error(`expected a box of some size to cut a face from, got ${JSON.stringify(box)}`);
+  }
+  if (roll !== 0) ({ grey, square } = turnedBack(grey, square, roll));
+  const down = cells(square.y, square.height, grey.height);
+  const across = cells(square.x, square.width, grey.width);
+  const from = across.starts[0]!;
+  const to = across.starts[FACE_SIZE - 1]! + across.weights[FACE_SIZE - 1]!.length;
+
+  const face = new Uint8Array(FACE_SIZE * FACE_SIZE);
+  const means = new Float64Array(to - from);
+  for (let row = 0; row < FACE_SIZE; row += 1) {
+    means.fill(0);
+    const first = down.starts[row]!;
+    down.weights[row]!.forEach((weight, index) => {
+      const start = (first + index) * grey.width + from;
+      for (let i = 0; i < means.length; i += 1) means[i]! += weight * grey.data[start + i]!;
+    });
+    for (let column = 0; column < FACE_SIZE; column += 1) {
+      const weights = across.weights[column]!;
+      const start = across.starts[column]! - from;
+      let mean = 0;
+      for (let i = 0; i < weights.length; i += 1) mean += weights[i]! * means[start + i]!;
+      // A millionth more, so that a half stays a half in any arithmetic.
+      face[row * FACE_SIZE + column] = clamp(Math.floor(mean + (0.5 + 1e-6)), 0, 255);
+    }
+  }
+  return face;
+}
+
+/** start and side are the square's on this axis, length is the picture's, in pixels. */
+function cells(start: number, side: number, length: number): Cells {
+  const cell = side / FACE_SIZE;
+  const window = Math.max(cell, 1);
+  const starts = new Int32Array(FACE_SIZE);
+  const weights: Float64Array[] = [];
+  for (let index = 0; index < FACE_SIZE; index += 1) {
+    // Beyond the edge every window reads the same pixel; keeping near it keeps far squares exact.
+    const centre = clamp(start + cell * (index + 0.5), -window, length + window);
+    const low = centre - window / 2;
+    const high = centre + window / 2;
+    const first = clamp(Math.floor(low), 0, length - 1);
+    const last = clamp(Math.ceil(high), first + 1, length);
+    const covered = new Float64Array(last - first);
+    let sum = 0;
+    for (let pixel = first; pixel < last; pixel += 1) {
+      const left = pixel === 0 ? -Infinity : pixel;
+      const right = pixel === length - 1 ? Infinity : pixel + 1;
+      const part = Math.max(0, Math.min(high, right) - Math.max(low, left));
+      covered[pixel - first] = part;
+      sum += part;
+    }
+    starts[index] = first;
+    weights.push(covered.map((part) => part / sum));
+  }
+  return { starts, weights };
+}

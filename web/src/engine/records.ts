@@ -1,0 +1,71 @@
+// What is said of one picture, rounded as src/mien/media/records.py does.
+
+import type { Box, Face, PageConfig, PictureRecord } from "../record.ts";
+import { clamp, type Detection, rint } from "./pixels.ts";
+import { likeliest } from "./smoothing.ts";
+
+const SCHEMA = 1;
+
+/** One face that was judged: its probabilities are in the order of the classes; track is null in a photo. */
+export interface Judged {
+  readonly found: Detection;
+  readonly probabilities: Float32Array;
+  readonly track: number | null;
+}
+
+/** Where a picture comes from: of a photo, frame and timeS are null. */
+export interface Origin {
+  readonly source: string | null;
+  readonly frame: number | null;
+  readonly timeS: number | null;
+  readonly width: number;
+  readonly height: number;
+}
+
+export function toRecord(faces: readonly Judged[], origin: Origin, config: PageConfig): PictureRecord {
+  const { source, frame, timeS, width, height } = origin;
+  return {
+    schema: SCHEMA,
+    model: config.model,
+    source,
+    frame,
+    time_s: timeS === null ? null : rounded(timeS, 6),
+    width,
+    height,
+    faces: faces.map((face) => toFace(face, width, height, config)),
+    error: null,
+  };
+}
+
+function toFace({ found, probabilities, track }: Judged, width: number, height: number, config: PageConfig): Face {
+  const best = likeliest(probabilities);
+  const confidence = probabilities[best]!;
+  return {
+    box: clipped(found.box, width, height),
+    score: found.score === null ? null : rounded(found.score, 4),
+    emotion: config.classes[best]!,
+    confidence: rounded(confidence, 6),
+    uncertain: confidence < config.uncertain_below,
+    probabilities: Object.fromEntries(
+      config.classes.map((name, index) => [name, rounded(probabilities[index]!, 6)]),
+    ),
+    track,
+  };
+}
+
+function clipped(box: Box, width: number, height: number): Box {
+  const left = clamp(box.x, 0, width);
+  const top = clamp(box.y, 0, height);
+  const right = rounded(left + (clamp(box.x + box.width, 0, width) - left), 1);
+  const bottom = rounded(top + (clamp(box.y + box.height, 0, height) - top), 1);
+  const [x, y] = [rounded(left, 1), rounded(top, 1)];
+  return { x, y, width: rounded(right - x, 1), height: rounded(bottom - y, 1) };
+}
+
+/** Python's round: to so many digits, by the exact value of the number, halves to the even digit. */
+export function rounded(value: number, digits: number): number {
+  // Only multiples of 2^-(digits + 1) can lie halfway, and toFixed rounds those up.
+  const halves = value * 2 ** (digits + 1);
+  if (Number.isInteger(halves) && halves % 2 !== 0) return rint(value * 10 ** digits) / 10 ** digits;
+  return Number(value.toFixed(digits));
+}

@@ -1,0 +1,103 @@
+// YuNet (Wu et al., Machine Intelligence Research, 2023): a picture in, boxes, landmarks and scores out, as
+// src/mien/runtime/yunet.py and detectors.py do it.
+
+import { clamp, type Detection, overlap, type Point, type Rgba, scaled } from "./pixels.ts";
+import { fitted } from "./resize.ts";
+import type { Network } from "./tensors.ts";
+
+const STRIDES = [8, 16, 32] as const;
+const MIN_SCORE = 0.3;
+/** Of finds whose boxes share more than this, the surest stays. */
+const OVERLAP = 0.3;
+const MOST = 5000;
+/** The longer side in pixels of the copy that the network sees, of a photo and of a stream's frame. */
+const MIN_SIDE = 160;
+const MAX_SIDE = { photo: 1440, stream: 960 } as const;
+
+/** One output map of the network, a row a cell, row by row of the map. */
+export interface Maps {
+  /** (cells): their geometric mean is the score. */
+  readonly cls: Float32Array;
+  readonly obj: Float32Array;
+  /** (cells, 4): centre relative to the cell and logarithm of the size, in strides. */
+  readonly bbox: Float32Array;
+  /** (cells, 10): five points relative to the cell, in strides. */
+  readonly kps: Float32Array;
+}
+
+export class YuNet {
+  readonly #network: Network;
+
+  constructor(network: Network) {
+    this.#network = network;
+  }
+
+  /** The faces in a picture, in its pixels, the surest first. */
+  async detect(image: Rgba, kind: "photo" | "stream"): Promise<Detection[]> {
+    const small = fitted(fitted(image, 1, MAX_SIDE[kind]), MIN_SIDE, MAX_SIDE.photo);
+    const { data, shape } = planes(small);
+    const answers = await this.#network.run({ type: "float32", data, shape });
+    const of = (name: keyof Maps, stride: number): Float32Array => {
+      const values = answers[`${name}_${stride}`];
+      if (values === undefined) throw new Error("the face detector is not YuNet");
+      return values;
+    };
+    const found = STRIDES.flatMap((stride) => {
+      const maps = { cls: of("cls", stride), obj: of("obj", stride), bbox: of("bbox", stride), kps: of("kps", stride) };
+      return decode(maps, stride, shape[3] / stride, MIN_SCORE);
+    });
+    return suppressed(found, OVERLAP).map((face) =>
+      scaled(face, image.width / small.width, image.height / small.height),
+    );
+  }
+}
+
+/** The picture as (1, 3, H, W) float32, 0..255, blue, green, red; nothing lies beyond its right and lower edge. */
+function planes(image: Rgba): { data: Float32Array; shape: [number, number, number, number] } {
+  const largest = STRIDES[2];
+  const width = Math.ceil(image.width / largest) * largest;
+  const height = Math.ceil(image.height / largest) * largest;
+  const size = width * height;
+  const data = new Float32Array(3 * size);
+  for (let y = 0, at = 0; y < image.height; y += 1) {
+    for (let x = 0, to = y * width; x < image.width; x += 1, at += 4, to += 1) {
+      data[to] = image.data[at + 2]!;
+      data[to + size] = image.data[at + 1]!;
+      data[to + 2 * size] = image.data[at]!;
+    }
+  }
+  return { data, shape: [1, 3, height, width] };
+}
+
+/** The finds of one output map whose score is minScore or more. */
+export function decode(maps: Maps, stride: number, columns: number, minScore: number): Detection[] {
+  const found: Detection[] = [];
+  const least = Math.fround(minScore);
+  maps.cls.forEach((value, cell) => {
+    const score = Math.fround(Math.sqrt(Math.fround(clamp(value, 0, 1) * clamp(maps.obj[cell]!, 0, 1))));
+    if (score < least) return;
+    const column = cell % columns;
+    const row = Math.floor(cell / columns);
+    const box = maps.bbox.subarray(cell * 4, cell * 4 + 4);
+    const width = Math.exp(box[2]!) * stride;
+    const height = Math.exp(box[3]!) * stride;
+    const x = (box[0]! + column) * stride - width / 2;
+    const y = (box[1]! + row) * stride - height / 2;
+    const landmarks: Point[] = [];
+    for (let at = cell * 10; at < cell * 10 + 10; at += 2) {
+      landmarks.push({ x: (maps.kps[at]! + column) * stride, y: (maps.kps[at + 1]! + row) * stride });
+    }
+    found.push({ box: { x, y, width, height }, score, landmarks });
+  });
+  return found;
+}
+
+/** Of finds that share more than `most` of their boxes (intersection over union), the surest; the surest first. */
+export function suppressed(found: readonly Detection[], most: number): Detection[] {
+  const kept: Detection[] = [];
+  const surest = found.toSorted((one, other) => other.score! - one.score!).slice(0, MOST);
+  for (const face of surest) {
+    if (kept.every((other) => overlap(face.box, other.box) <= most)) kept.push(face);
+  }
+  return kept;
+}
