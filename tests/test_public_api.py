@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +31,18 @@ def test_every_public_name_is_there_and_nothing_else() -> None:
     for name in mien.__all__:
         value = getattr(mien, name)
         assert getattr(value, "__module__", None) in (mien._HOMES.get(name), None), name
+
+
+def test_nothing_is_reported_and_no_file_is_left_behind(tmp_path: Path, brightness_model: Path) -> None:
+    """onnxruntime would leave an id and its reports in the user's cache, and send them."""
+    code = f"""
+import mien, numpy
+mien.load({str(brightness_model)!r}, detector="none").analyze(numpy.zeros((60, 60, 3), numpy.uint8))
+"""
+    homes = dict.fromkeys(("HOME", "USERPROFILE", "LOCALAPPDATA", "APPDATA", "XDG_CACHE_HOME"), str(tmp_path))
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment | homes)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
