@@ -125,6 +125,8 @@ def _describe(app: FastAPI, *, has_keys: bool) -> None:
             for operations in document["paths"].values():
                 for operation in operations.values():
                     operation["responses"].pop("422", None) if "requestBody" not in operation else None
+                    if has_keys and "401" not in operation["responses"]:
+                        operation["security"] = []  # open to all
             if has_keys:
                 document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
                 document["security"] = [{"key": []}]

@@ -31,7 +31,7 @@ MAX_PIPELINED: Final = 16
 MAX_FRAGMENTS: Final = 1024
 """Parts in which one message of a stream may come."""
 
-_LINGER_S: Final = 2.0  # so long a client may take to read the last word, and to close the connection
+_LINGER_S: Final = 1.0  # so long a client may take to read the last word, and to close the connection
 _RESTARTS: Final = 1012  # the close code (IANA's registry)
 _PING_S: Final = 20.0
 

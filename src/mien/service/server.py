@@ -77,6 +77,8 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves it out then, and the app's queue would still be worked off
+            await self.lifespan.shutdown()
         self._watch.cancel()
         self._abort()
         await asyncio.sleep(0)  # transports tell their protocols
