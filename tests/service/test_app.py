@@ -159,6 +159,7 @@ def test_an_error_of_its_own_is_a_problem_that_tells_nothing(
         assert answer.status_code == 500
         assert answer.headers["content-type"] == "application/problem+json"
         assert "secret" not in answer.text
+        assert answer.headers["x-content-type-options"] == "nosniff"
         assert httpx.get(f"{url}/healthz").status_code == 200
     assert capfd.readouterr().err.count("the model fails") == 1
 

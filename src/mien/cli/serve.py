@@ -49,7 +49,7 @@ def serve(
     origin: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="URL", rich_help_panel=_ACCESS, help="Pages of another host that may use it: https://example.org."
+            metavar="URL", rich_help_panel=_ACCESS, help="Another host whose pages may send to it: https://example.org."
         ),
     ] = None,
     root_path: Annotated[

@@ -50,6 +50,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # behind a proxy it would lead to http
         lifespan=lifespan,
     )
     app.add_middleware(Guard, settings=settings)

@@ -69,7 +69,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        has_begun = False
+
         async def guarded(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
@@ -78,7 +82,13 @@ class Guard:
             await send(message)
 
         problem = self._objection(scope)
-        await (problem.response() if problem else self._app)(scope, receive, guarded)
+        try:
+            await (problem.response() if problem else self._app)(scope, receive, guarded)
+        except Exception:
+            if not has_begun and scope["type"] == "http":
+                broken = Problem(500, "something went wrong here; the service's log says what")
+                await broken.response()(scope, receive, guarded)
+            raise  # the server logs it
 
     def _objection(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)

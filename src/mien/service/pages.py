@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from mien.analyzer import Analyzer
 from mien.emotions import EMOTION_COLOURS
@@ -68,21 +68,21 @@ def page_router(analyzer: Analyzer, settings: Settings, *, version: str) -> APIR
     def config() -> Response:
         return JSONResponse(about)
 
-    @router.get("/engine/model.onnx")
+    @router.api_route("/engine/model.onnx", methods=["GET", "HEAD"])
     def model_file() -> Response:
-        return FileResponse(analyzer.model_path, media_type="application/octet-stream")
+        return Response(analyzer.model_path.read_bytes(), media_type="application/octet-stream")
 
-    @router.get("/engine/yunet.onnx")
+    @router.api_route("/engine/yunet.onnx", methods=["GET", "HEAD"])
     def yunet_file() -> Response:
         if yunet is None:
             raise Problem(404, "this service has no YuNet: `mien detector yunet` fetches it")
-        return FileResponse(yunet, media_type="application/octet-stream")
+        return Response(yunet.read_bytes(), media_type="application/octet-stream")
 
     @router.api_route("/docs", methods=["GET", "HEAD"])
     def docs(request: Request) -> Response:
         return HTMLResponse(_DOCS if _built("assets/swagger-ui-bundle.js", request) else _UNBUILT)
 
-    @router.get("/docs.js")
+    @router.api_route("/docs.js", methods=["GET", "HEAD"])
     def docs_script() -> Response:
         return Response(_DOCS_SCRIPT, media_type="text/javascript")
 

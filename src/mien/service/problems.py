@@ -99,7 +99,3 @@ def tell_problems(app: FastAPI) -> None:
     async def _(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         return Problem(400, f"{'.'.join(map(str, first['loc']))}: {first['msg']}").response()
-
-    @app.exception_handler(Exception)
-    async def _(request: Request, error: Exception) -> Response:
-        return Problem(500, "something went wrong here; the service's log says what").response()
