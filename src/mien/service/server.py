@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import ipaddress
 import logging
@@ -28,6 +29,8 @@ from mien.service.connections import Bounded, Config
 from mien.service.settings import Settings
 
 _TICK_S: Final = 0.1
+_MMAP_THRESHOLD: Final = -3  # M_MMAP_THRESHOLD of malloc.h
+_LARGE: Final = 4_194_304  # bytes
 
 
 def serve(app: FastAPI, settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
@@ -36,6 +39,7 @@ def serve(app: FastAPI, settings: Settings, *, ready: Callable[[str], None] | No
     ready is told the address once it can be reached, such as "http://127.0.0.1:8000". A second Ctrl-C ends at once,
     with KeyboardInterrupt. Raises ConfigError where the address cannot be taken, or the TLS files are not of use.
     """
+    _return_memory()
     config = _configured(app, settings)
     with _listening(settings) as listener:
         server = _Server(config, lambda: ready(_address(settings, listener)) if ready else None)
@@ -61,6 +65,12 @@ def running(app: FastAPI, settings: Settings) -> Iterator[str]:
         finally:
             server.should_exit = True
             ended.result()
+
+
+def _return_memory() -> None:
+    """Let large pictures be given back to the system: by default glibc keeps what it got for them."""
+    with suppress(OSError, AttributeError, TypeError):  # other systems' C libraries
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
 class _Server(uvicorn.Server):
