@@ -23,7 +23,7 @@ BUILT: Final = Path(__file__).parent / "page"
 
 _UNBUILT: Final = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Mien</title>
+<title>Mien</title><link rel="icon" href="data:,">
 <h1>Mien</h1>
 <p>The service runs, but its page is not built in this copy of Mien: that takes Node.js 20.19 or later and, in a
 checkout, <code>make page</code>. Wheels hold the page.</p>
@@ -35,6 +35,7 @@ checkout, <code>make page</code>. Wheels hold the page.</p>
 _DOCS: Final = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Mien: the service's interface</title>
+<link rel="icon" href="assets/icon.svg">
 <link rel="stylesheet" href="assets/swagger-ui.css">
 <div id="docs"></div>
 <script src="assets/swagger-ui-bundle.js"></script>

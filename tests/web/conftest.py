@@ -1,0 +1,92 @@
+"""A running service with its built page, and real Chromium whose camera shows the astronaut."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage.data import astronaut
+
+from mien import Analyzer, load
+from mien.runtime.weights import YUNET
+from mien.service.app import create_app
+from mien.service.pages import BUILT
+from mien.service.server import running
+from mien.service.settings import Settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+YUNET_FILE = Path(__file__).parents[3] / "shared" / "data" / "detectors" / YUNET.name
+_FLAGS = (
+    *("--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
+)
+
+
+@pytest.fixture(scope="session")
+def astronaut_image() -> NDArray[np.uint8]:
+    """(512, 512, 3) uint8, BGR."""
+    return cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR).astype(np.uint8)  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture(scope="session")
+def astronaut_file(tmp_path_factory: pytest.TempPathFactory, astronaut_image: NDArray[np.uint8]) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "astronaut.png"
+    cv2.imwrite(str(path), astronaut_image)
+    return path
+
+
+@pytest.fixture(scope="session")
+def camera_film(tmp_path_factory: pytest.TempPathFactory, astronaut_image: NDArray[np.uint8]) -> Path:
+    """Ten frames of 640x480 in which the astronaut moves a little, as Chromium plays them over and over."""
+    path = tmp_path_factory.mktemp("camera") / "astronaut.y4m"
+    with path.open("wb") as file:
+        file.write(b"YUV4MPEG2 W640 H480 F20:1 Ip A1:1 C420jpeg\n")
+        for shift in (0, 2, 4, 6, 8, 10, 8, 6, 4, 2):
+            moved = np.array([[1.25, 0, shift], [0, 1.25, -20]], np.float32)
+            frame = cv2.warpAffine(astronaut_image, moved, (640, 480), borderMode=cv2.BORDER_REPLICATE)
+            file.write(b"FRAME\n" + cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420).tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium(camera_film: Path) -> Iterator[Browser]:
+    """Chromium without a window; its camera plays `camera_film`."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = os.environ.get("MIEN_CHROMIUM") or shutil.which("chromium")
+    if path is None:
+        pytest.skip("there is no chromium on the PATH, and MIEN_CHROMIUM does not name one")
+    with playwright.sync_playwright() as driver:
+        flags = [*_FLAGS, f"--use-file-for-fake-video-capture={camera_film}"]
+        with driver.chromium.launch(executable_path=path, args=flags) as browser:
+            yield browser
+
+
+@pytest.fixture(scope="session")
+def built_page() -> None:
+    if not (BUILT / "index.html.gz").is_file():
+        pytest.skip("the page is not built: run `make page`")
+
+
+@pytest.fixture(scope="session")
+def analyzer() -> Analyzer:
+    """With the model that ships, and YuNet where ../shared has it."""
+    if YUNET_FILE.is_file():
+        return load(detector="yunet", detector_model=YUNET_FILE)
+    return load(detector="haar")
+
+
+@pytest.fixture(scope="module")
+def service(built_page: None, analyzer: Analyzer) -> Iterator[str]:
+    """The address of a running service."""
+    with running(create_app(analyzer, settings := Settings()), settings) as address:
+        yield address

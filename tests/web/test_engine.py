@@ -1,0 +1,554 @@
+"""The engine in the browser, held against Python: the same numbers from the same pixels, in real Chromium."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+
+from mien import load
+from mien.emotions import EMOTIONS
+from mien.runtime.classifier import Classifier
+from mien.runtime.crops import CROP_RULES, CropRule, crop_face, to_grey
+from mien.runtime.detectors import YuNetDetector, fitted
+from mien.runtime.roll import face_roll
+from mien.runtime.smoothing import Smoother
+from mien.runtime.weights import YUNET, find_model
+from mien.runtime.yunet import decode
+from mien.types import Box
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = json.loads((ROOT / "tests" / "runtime" / "golden" / "crops.json").read_text(encoding="utf-8"))
+YUNET_FILE = ROOT.parent / "shared" / "data" / "detectors" / YUNET.name
+needs_yunet = pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file is not in ../shared/data")
+
+ASTRONAUT: NDArray[np.uint8] = np.ascontiguousarray(data.astronaut()[..., ::-1])  # type: ignore[no-untyped-call]
+
+# Bytes travel as base64, float32 as its bytes. A function that is asked for by `Tab.run` finds these as globals.
+PREPARE = """async () => {
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const text = (array) => {
+    let letters = "";
+    for (const byte of new Uint8Array(array.buffer, array.byteOffset, array.byteLength)) {
+      letters += String.fromCharCode(byte);
+    }
+    return btoa(letters);
+  };
+  const grey = ({ data, shape: [height, width] }) => ({ data: bytes(data), width, height });
+  const rgba = (picture) => {
+    const [from, to] = [bytes(picture.data), new Uint8ClampedArray(picture.shape[0] * picture.shape[1] * 4).fill(255)];
+    for (let i = 0; i < from.length; i += 1) to[Math.floor(i / 3) * 4 + 2 - (i % 3)] = from[i];
+    return { data: to, width: picture.shape[1], height: picture.shape[0] };
+  };
+  const bgr = ({ data }) => Uint8Array.from({ length: (data.length / 4) * 3 },
+    (_, i) => data[Math.floor(i / 3) * 4 + 2 - (i % 3)]);
+  const floats = ({ data }) => new Float32Array(bytes(data).buffer);
+  const bitmap = ({ png }) => createImageBitmap(new Blob([bytes(png)]));
+  const config = await (await fetch("page.json")).json();
+  const failure = (promise) => promise.then(() => "no failure", (error) => `${error.name}: ${error.message}`);
+  Object.assign(globalThis, { bytes, text, grey, rgba, bgr, floats, bitmap, config, failure });
+  Object.assign(globalThis, await import("./assets/engine.js"));
+}"""
+
+
+class Tab:
+    """A page of the service with the engine's module in it, and what it asked for and complained of since."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: self.complaints.append(message.text))
+        answer = page.goto(address)
+        self.policy = answer.headers.get("content-security-policy", "") if answer else ""
+        page.evaluate(PREPARE)
+
+    def run(self, function: str, argument: object = None) -> Any:
+        """What an (async) arrow function in JavaScript gives for an argument."""
+        return self.page.evaluate(function, argument)
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Browser, service: str) -> Iterator[Tab]:
+    """A tab in which `engine` is open, with the model that ships and YuNet where the service has it."""
+    with chromium.new_context() as context:
+        tab = Tab(context.new_page(), service)
+        tab.run("async () => { globalThis.engine = await Engine.open(config); }")
+        yield tab
+
+
+def packed(array: NDArray[Any]) -> dict[str, object]:
+    return {"data": base64.b64encode(array.tobytes()).decode(), "shape": array.shape}
+
+
+def png(image: NDArray[np.uint8]) -> dict[str, str]:
+    return {"png": base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()}
+
+
+def unpacked(text: str, kind: type[np.generic], *shape: int) -> NDArray[Any]:
+    return np.frombuffer(base64.b64decode(text), kind).reshape(shape)
+
+
+def noise(*shape: int, seed: int = 0) -> NDArray[np.uint8]:
+    values: NDArray[np.uint8] = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    return values
+
+
+def formula(height: int, width: int) -> NDArray[np.uint8]:
+    y, x = np.mgrid[:height, :width].astype(np.int64)
+    values: NDArray[np.uint8] = ((7 * x * x + 13 * y * y + 5 * x * y + 31 * x) % 256).astype(np.uint8)
+    return values
+
+
+def faces() -> NDArray[np.uint8]:
+    """(96, 48, 48) uint8: noise, blurred noise, ramps, and cuts of the astronaut's face and what is around it."""
+    rng = np.random.default_rng(0)
+    grey = to_grey(ASTRONAUT)
+    down, across = np.mgrid[:48, :48] / 47
+    made = [noise(48, 48, seed=seed) for seed in range(24)]
+    for size in range(3, 27):
+        blurred = cv2.resize(noise(size, size, seed=size), (48, 48), interpolation=cv2.INTER_CUBIC)
+        made.append(blurred.astype(np.uint8))
+    for share, low, high in rng.uniform(0, 1, (12, 3)):
+        made.append((255 * (low + (high - low) * (share * down + (1 - share) * across))).astype(np.uint8))
+    for x, y, side, gain in rng.uniform((130, 30, 70, 0.5), (220, 90, 170, 1.3), (36, 4)):
+        crop = crop_face(grey, Box(x, y, side, side), CropRule())
+        made.append((crop * gain).clip(0, 255).astype(np.uint8))
+    return np.stack(made)
+
+
+def classified(tab: Tab, engine: str, asked: NDArray[np.uint8]) -> NDArray[np.float32]:
+    answer = tab.run(f"async (faces) => text(await {engine}.classify(bytes(faces.data)))", packed(asked))
+    return unpacked(answer, np.float32, len(asked), len(EMOTIONS))
+
+
+def test_grey_is_opencvs_to_the_last_bit(tab: Tab) -> None:
+    image = noise(301, 199, 3)
+    answer = tab.run("(image) => text(toGrey(rgba(image)).data)", packed(image))
+    np.testing.assert_array_equal(unpacked(answer, np.uint8, 301, 199), to_grey(image))
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["name"])
+def test_golden_vectors(tab: Tab, case: dict[str, Any]) -> None:
+    x, y, width, height = case["box"]
+    asked = {
+        "grey": packed(formula(case["height"], case["width"])),
+        "box": {"x": x, "y": y, "width": width, "height": height},
+        "rule": case["rule"],
+    }
+    answer = tab.run("(asked) => text(cropFace(grey(asked.grey), asked.box, asked.rule))", asked)
+    np.testing.assert_array_equal(unpacked(answer, np.uint8, 48 * 48), case["crop"])
+
+
+def test_crops_of_any_place_size_and_roll_are_pythons_to_the_last_bit(tab: Tab) -> None:
+    """The turn is by the fixed point of OpenCV's warpAffine on x86; another build of OpenCV may round otherwise."""
+    picture = noise(160, 200)
+    rng = np.random.default_rng(1)
+    boxes = [Box(*values) for values in rng.uniform((-90, -90, 5, 5), (200, 160, 240, 240), (60, 4)).tolist()]
+    rolls = [0.0 if index % 3 == 0 else roll for index, roll in enumerate(rng.uniform(-180, 180, 60).tolist())]
+    rule = CROP_RULES["yunet"]
+    asked = {"grey": packed(picture), "boxes": [asdict(box) for box in boxes], "rolls": rolls, "rule": asdict(rule)}
+    answers = tab.run(
+        """({ grey: picture, boxes, rolls, rule }) =>
+          boxes.map((box, index) => text(cropFace(grey(picture), box, rule, rolls[index])))""",
+        asked,
+    )
+    for answer, box, roll in zip(answers, boxes, rolls, strict=True):
+        expected = crop_face(picture, box, rule, roll)
+        np.testing.assert_array_equal(unpacked(answer, np.uint8, 48, 48), expected)
+
+
+def test_roll_is_told_as_in_python(tab: Tab) -> None:
+    rng = np.random.default_rng(2)
+    upright = np.array([(-1, -1), (1, -1), (0, 0), (-0.8, 1), (0.8, 1)])
+    asked, expected = [], []
+    for angle in (-3.1, 2.9, *np.linspace(-1.5, 1.5, 31)):
+        turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
+        points = (30 * upright @ turn + rng.normal(0, 3, (5, 2)) + 200).tolist()
+        asked.append([{"x": x, "y": y} for x, y in points])
+        expected.append(face_roll([(x, y) for x, y in points]))
+    answers = tab.run("(all) => [...all, null].map(faceRoll)", asked)
+    np.testing.assert_allclose(answers, [*expected, 0], atol=1e-9)
+    assert {-180, 0, 180} < set(expected)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "least", "most"),
+    [
+        (240, 320, 1, 160),  # halved
+        (300, 420, 1, 140),  # by three
+        (333, 500, 1, 401),  # by no whole number
+        (7, 1000, 1, 300),
+        (1, 90, 1, 60),
+        (90, 120, 160, 1440),  # enlarged
+        (3, 7, 160, 1440),
+        (60, 80, 10, 100),  # as it is
+    ],
+)
+def test_the_detectors_copy_is_opencvs_to_the_last_bit(
+    tab: Tab, height: int, width: int, least: int, most: int
+) -> None:
+    image = noise(height, width, 3)
+    expected = fitted(image, least, most)
+    answer = tab.run(
+        """([image, least, most]) => {
+          const small = fitted(rgba(image), least, most);
+          return [small.height, small.width, text(bgr(small))];
+        }""",
+        [packed(image), least, most],
+    )
+    assert tuple(answer[:2]) == expected.shape[:2]
+    np.testing.assert_array_equal(unpacked(answer[2], np.uint8, *expected.shape), expected)
+
+
+def test_finds_are_decoded_and_thinned_out_as_in_python(tab: Tab) -> None:
+    rng = np.random.default_rng(3)
+    cells, columns, stride = 60, 10, 16
+    shapes = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
+    maps = {name: rng.normal(0.5, 0.4, (cells, size)).astype(np.float32) for name, size in shapes.items()}
+    maps["bbox"][:, 2:] += 0.5
+    rows = decode(maps, stride, columns, 0.3)
+    kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, 0.3, top_k=5000)
+    answer = tab.run(
+        """({ maps, stride, columns }) => {
+          const flat = ({ box: { x, y, width, height }, landmarks, score }) =>
+            [x, y, width, height, ...landmarks.flatMap((point) => [point.x, point.y]), score];
+          const values = Object.fromEntries(Object.entries(maps).map(([name, map]) => [name, floats(map)]));
+          const found = decode(values, stride, columns, 0.3);
+          return [found.map(flat), suppressed(found, 0.3).map(flat)];
+        }""",
+        {"maps": {name: packed(values) for name, values in maps.items()}, "stride": stride, "columns": columns},
+    )
+    assert 5 < len(kept) < len(rows) - 5
+    np.testing.assert_allclose(answer[0], rows, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(answer[1], rows[np.asarray(kept)], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_smoothing_is_pythons(tab: Tab, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.choice([0.0, 0.03, 0.1, 0.5, 2.5], 300, p=[0.05, 0.5, 0.3, 0.1, 0.05]))
+    tracks = rng.integers(1, 4, 300)
+    rows = rng.dirichlet(np.full(7, 0.3), 300).astype(np.float32)
+    rows[::2] = 0.2 * rows[::2] + 0.8 * np.repeat(rows[::30], 15, axis=0)
+    smoother = Smoother(7)
+    expected = [smoother.smooth(int(track), row, time) for track, row, time in zip(tracks, rows, times, strict=True)]
+    answer = tab.run(
+        """({ rows, times, tracks }) => {
+          const [smoother, all] = [new Smoother(), floats(rows)];
+          return tracks.map((track, at) => text(smoother.smooth(track, all.slice(at * 7, at * 7 + 7), times[at])));
+        }""",
+        {"rows": packed(rows), "times": times.tolist(), "tracks": tracks.tolist()},
+    )
+    got = np.stack([unpacked(one, np.float32, 7) for one in answer])
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    assert (got.argmax(axis=1) == np.argmax(expected, axis=1)).all()
+    assert (got.argmax(axis=1) != rows.argmax(axis=1)).any()
+
+
+def test_numbers_are_rounded_as_in_python(tab: Tab) -> None:
+    values = [0.25, 0.75, 2.5, 0.5, 1.05, 178.15, 1023.25, 0.0625, 0.1234565, 2.675, 1e-7, 0.999999499, 5e-324, 7.0]
+    values += np.random.default_rng(0).uniform(0, 2000, 200).tolist()
+    for digits in (0, 1, 4, 6):
+        answer = tab.run("([all, digits]) => all.map((value) => rounded(value, digits))", [values, digits])
+        assert answer == [round(value, digits) for value in values]
+
+
+def test_tracks_keep_their_ids(tab: Tab) -> None:
+    def face(x: float, score: float | None = 0.9) -> dict[str, Any]:
+        return {"box": {"x": x, "y": 50, "width": 100, "height": 120}, "score": score, "landmarks": None}
+
+    frames = [
+        (0.0, [face(300), face(0)], [1, 2]),  # from left to right
+        (0.1, [face(20), face(280)], [1, 2]),
+        (0.2, [face(40)], [1]),  # one is not found
+        (0.3, [face(60), face(260), face(600, 0.75)], [1, 2]),  # and is again, with an unsure find
+        (0.4, [face(80), face(250), face(605, 0.75)], [1, 2, 3]),  # which is confirmed
+        (0.5, [face(80), face(900, 0.75)], [1]),
+        (0.6, [face(80), face(1200, 0.75)], [1]),  # another unsure one each time
+        (0.7, [face(85), face(1200, None)], [1, 4]),  # a rectangle of the user's own is sure
+        (3.5, [face(85)], [5]),  # after a pause it is somebody else
+    ]
+    answer = tab.run(
+        """(frames) => {
+          const tracks = new Tracks();
+          return frames.map(([time, found]) => tracks.update(found, time).map((one) => one.track));
+        }""",
+        [(time, found) for time, found, _ in frames],
+    )
+    assert answer == [expected for *_, expected in frames]
+
+
+def test_the_shipped_model_judges_as_in_python(tab: Tab) -> None:
+    """The issue asks for the same class and within 0.02. WebAssembly sums products of 8 bits in 32 bits, as VNNI does:
+    500 faces differed by 2.4e-7 at most."""
+    asked = faces()
+    expected = Classifier(find_model()).probabilities(asked)
+    got = classified(tab, "engine", asked)
+    assert (got.argmax(axis=1) == expected.argmax(axis=1)).all()
+    assert np.abs(got - expected).max() <= 0.001
+    assert len(set(got.argmax(axis=1))) >= 3
+
+
+def _random_alexnet(folder: Path) -> Path:
+    """An AlexNet of random weights in float32, so cold that its answers are far from even."""
+    torch = pytest.importorskip("torch")
+    from mien.training.checkpoint import Description, save
+    from mien.training.export import export
+    from mien.training.network import AlexNetConfig, build
+
+    torch.manual_seed(0)
+    config = AlexNetConfig(input_size=99, width=0.25, hidden=(64, 64), mirror=True)
+    weights = {f"model.{name}": value for name, value in build(config).state_dict().items()}
+    described = Description(EMOTIONS, {"network": config.to_dict()}, {}, {}, (), temperature=0.01)
+    save(folder / "random.safetensors", described, weights)
+    export(folder / "random.safetensors", folder / "random.onnx")
+    return folder / "random.onnx"
+
+
+@pytest.mark.parametrize("kind", ["brightness", "AlexNet"])
+def test_a_float32_model_judges_as_in_python(
+    tab: Tab, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path = request.getfixturevalue("brightness_model") if kind == "brightness" else _random_alexnet(tmp_path)
+    asked = faces()
+    expected = Classifier(path).probabilities(asked)
+    tab.page.route("**/engine/float32.onnx", lambda route: route.fulfill(body=path.read_bytes()))
+    tab.run(
+        """async () => {
+          const engine = { model: "engine/float32.onnx", detector: null };
+          globalThis.float32 = await Engine.open({ ...config, engine });
+        }"""
+    )
+    try:
+        got = classified(tab, "float32", asked)
+        assert tab.run("() => float32.canDetect") is False
+    finally:
+        tab.run("() => float32.close()")
+        tab.page.unroute("**/engine/float32.onnx")
+    assert np.abs(got - expected).max() <= 1e-3
+    assert len(set(expected.argmax(axis=1))) >= 2
+
+
+@needs_yunet
+@pytest.mark.real_data
+@pytest.mark.parametrize("side", [120, 512, 1900])
+def test_yunet_finds_what_it_finds_in_python(tab: Tab, side: int) -> None:
+    image = np.asarray(cv2.resize(ASTRONAUT, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    expected = YuNetDetector(YUNET_FILE).detect(image)
+    got = tab.run("async (image) => engine.detect(await bitmap(image))", png(image))
+    assert len(got) == len(expected) >= 1
+    for one, other in zip(got, expected, strict=True):
+        assert one["score"] == pytest.approx(other.score, abs=1e-3)
+        assert one["box"] == pytest.approx(asdict(other.box), abs=0.002 * other.box.height)
+        points = [(point["x"], point["y"]) for point in one["landmarks"]]
+        np.testing.assert_allclose(points, np.array(other.landmarks), atol=0.002 * other.box.height)
+
+
+def _rolled(degrees: float) -> NDArray[np.uint8]:
+    turn = cv2.getRotationMatrix2D((223, 118), degrees, 1)
+    return np.asarray(cv2.warpAffine(ASTRONAUT, turn, (512, 512), borderMode=cv2.BORDER_REFLECT), np.uint8)
+
+
+@needs_yunet
+@pytest.mark.real_data
+@pytest.mark.parametrize("degrees", [0, -25])
+def test_a_photo_gets_pythons_record(tab: Tab, degrees: float) -> None:
+    image = _rolled(degrees)
+    expected = load(detector="yunet", detector_model=YUNET_FILE).analyze(image).to_dict()
+    got = tab.run("async (image) => engine.analyze(await bitmap(image), { source: null })", png(image))
+    assert len(expected["faces"]) == 1
+    _assert_alike(got, expected)
+
+
+def _assert_alike(got: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Two records that are the same but for the last digits."""
+    one, other = got["faces"], expected["faces"]
+    assert {**got, "faces": len(one)} == {**expected, "faces": len(other)}
+    for mine, theirs in zip(one, other, strict=True):
+        assert list(mine) == list(theirs)
+        assert mine["box"] == pytest.approx(theirs["box"], abs=0.2)
+        assert mine["score"] == pytest.approx(theirs["score"], abs=1e-3)
+        assert mine["confidence"] == pytest.approx(theirs["confidence"], abs=0.01)
+        assert list(mine["probabilities"]) == list(theirs["probabilities"])
+        assert mine["probabilities"] == pytest.approx(theirs["probabilities"], abs=0.01)
+        assert [mine[key] for key in ("emotion", "uncertain", "track")] == [
+            theirs[key] for key in ("emotion", "uncertain", "track")
+        ]
+
+
+@needs_yunet
+@pytest.mark.real_data
+def test_a_stream_has_frames_tracks_and_steady_answers(tab: Tab) -> None:
+    frames = [png(np.roll(ASTRONAUT, 4 * index, axis=1)) for index in range(4)]
+    records = tab.run(
+        """async (frames) => {
+          engine.reset();
+          const records = [];
+          for (const [index, frame] of frames.entries()) {
+            records.push(await engine.analyze(await bitmap(frame), { stream: true, timeS: index / 10 }));
+          }
+          engine.reset();
+          records.push(await engine.analyze(await bitmap(frames[0]), { stream: true }));
+          return records;
+        }""",
+        frames,
+    )
+    assert [record["frame"] for record in records] == [0, 1, 2, 3, 0]
+    assert [record["time_s"] for record in records[:4]] == [0, 0.1, 0.2, 0.3]
+    assert 0 <= records[4]["time_s"] < 1
+    assert [[face["track"] for face in record["faces"]] for record in records] == [[1]] * 5
+    assert {record["faces"][0]["emotion"] for record in records} == {"happiness"}
+
+
+@pytest.mark.parametrize("box", [Box(166, 56, 114, 114), Box(176, 56, 94, 114), Box(166, 66, 114, 94)])
+def test_the_users_own_rectangle_is_judged_as_the_square_around_it(tab: Tab, box: Box) -> None:
+    record = tab.run(
+        "async ([image, boxes]) => engine.analyze(await bitmap(image), { boxes, source: 'a.png' })",
+        [png(ASTRONAUT), [asdict(box)]],
+    )
+    crop = crop_face(to_grey(ASTRONAUT), Box(166, 56, 114, 114), CropRule())
+    [expected] = Classifier(find_model()).probabilities(crop[None])
+    [face] = record["faces"]
+    assert (face["box"], face["score"], face["track"]) == (asdict(box), None, None)
+    assert list(face["probabilities"].values()) == pytest.approx(expected, abs=1e-3)
+    assert (record["source"], record["frame"], record["time_s"]) == ("a.png", None, None)
+
+
+def test_what_is_transparent_lies_on_white(tab: Tab) -> None:
+    clear = np.dstack([ASTRONAUT, np.zeros((512, 512), np.uint8)])
+    white = np.full((512, 512, 3), 255, np.uint8)
+    ask = """async (image) => {
+      const boxes = [{ x: 0, y: 0, width: 99, height: 99 }];
+      return engine.analyze(await bitmap(image), { boxes });
+    }"""
+    assert tab.run(ask, png(clear)) == tab.run(ask, png(white))
+
+
+def test_without_a_network_it_works_on(chromium: Browser, service: str) -> None:
+    """Also: progress rises to 1, no other host is asked, and a strict policy is enough."""
+    with chromium.new_context() as context:
+        tab = Tab(context.new_page(), service)
+        progress = tab.run(
+            """async () => {
+              const parts = [];
+              globalThis.engine = await Engine.open(config, { onProgress: (part) => parts.push(part) });
+              return parts;
+            }"""
+        )
+        assert progress == sorted(progress)
+        assert progress[-1] == 1
+        assert all(url.startswith((service, "blob:")) for url in tab.requests)
+        asked = len(tab.requests)
+        context.set_offline(True)
+        got = classified(tab, "engine", faces()[:3])
+        assert np.abs(got - Classifier(find_model()).probabilities(faces()[:3])).max() <= 0.001
+        assert tab.run(
+            """async (image) => {
+              const options = { boxes: [{ x: 166, y: 56, width: 114, height: 114 }] };
+              return (await engine.analyze(await bitmap(image), options)).faces[0].emotion;
+            }""",
+            png(ASTRONAUT),
+        )
+        assert len(tab.requests) == asked
+        assert tab.complaints == []
+        assert "script-src 'self' 'wasm-unsafe-eval';" in tab.policy
+        assert "worker-src 'self';" in tab.policy
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda route: route.fulfill(status=404), "Error: cannot fetch the model: the service answers 404"),
+        (lambda route: route.fulfill(status=401), "Error: cannot fetch the model: the service asks for its key"),
+        (lambda route: route.abort(), "Error: cannot fetch the model: the service does not answer"),
+        (lambda route: route.fulfill(body=b"no model"), "Error: the model cannot run in this browser: "),
+    ],
+    ids=["missing", "key", "gone", "damaged"],
+)
+def test_what_keeps_it_from_opening_is_told_in_one_line(tab: Tab, answer: Callable[[Any], None], message: str) -> None:
+    tab.page.route("**/engine/model.onnx", answer)
+    try:
+        told = tab.run("() => failure(Engine.open(config))")
+    finally:
+        tab.page.unroute("**/engine/model.onnx")
+    assert told.startswith(message)
+    assert "\n" not in told
+
+
+def test_a_worker_that_does_not_start_is_told(tab: Tab) -> None:
+    tab.page.route("**/assets/worker-*.js", lambda route: route.fulfill(status=404))
+    try:
+        told = tab.run("() => failure(Engine.open(config))")
+    finally:
+        tab.page.unroute("**/assets/worker-*.js")
+    assert told == "Error: the engine cannot run in this browser"
+
+
+def test_the_key_goes_with_what_is_guarded(tab: Tab) -> None:
+    seen = {}
+
+    def answer(route: Any) -> None:
+        seen[route.request.url.rsplit("/", 1)[1]] = route.request.headers.get("authorization")
+        route.continue_()
+
+    tab.page.route("**/*", answer)
+    try:
+        tab.run("async () => (await Engine.open(config, { key: 'secret' })).close()")
+    finally:
+        tab.page.unroute("**/*")
+    assert seen.pop("model.onnx") == "Bearer secret"
+    assert seen.pop("yunet.onnx", "Bearer secret") == "Bearer secret"
+    assert set(seen.values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        ("engine.analyze(image, { boxes: [{ x: 0, y: 0, width: 0, height: 5 }] })", "Error: expected a rectangle of"),
+        ("engine.analyze(image, { boxes: [{ x: NaN, y: 0, width: 5, height: 5 }] })", "Error: expected a rectangle of"),
+        ("engine.classify(new Uint8Array(2305))", "Error: expected faces of 2304 bytes each, got 2305"),
+        ("(engine.analyze(image, { boxes: [] }), engine.analyze(image))", "Error: this picture was given up already"),
+        (
+            "(engine.reset(), engine.analyze(image, { stream: true, timeS: -1, boxes: [] }))",
+            "Error: expected a frame's time of 0 seconds or later, got -1",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(tab: Tab, ask: str, message: str) -> None:
+    told = tab.run(
+        f"async (picture) => {{ const image = await bitmap(picture); return failure({ask}); }}", png(ASTRONAUT)
+    )
+    assert told.startswith(message)
+    assert "\n" not in told
+
+
+def test_a_closed_engine_says_so(tab: Tab) -> None:
+    told = tab.run(
+        """async () => {
+          const engine = await Engine.open({ ...config, engine: { ...config.engine, detector: null } });
+          const detection = await failure(engine.analyze(await createImageBitmap(new ImageData(9, 9))));
+          const running = failure(engine.classify(new Uint8Array(2304 * 64)));
+          engine.close();
+          return [detection, await running, await failure(engine.classify(new Uint8Array(2304)))];
+        }"""
+    )
+    assert told == [
+        "Error: there is no face detector here: mark the face yourself",
+        "Error: the engine was closed",
+        "Error: the engine was closed",
+    ]

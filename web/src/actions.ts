@@ -1,0 +1,67 @@
+// What buttons and keys do.
+
+import { signal } from "@preact/signals";
+import { mirror, readElsewhere, startCamera, stopCamera } from "./live.ts";
+import { current, leave, look, open, photos, readAgain } from "./photos.ts";
+import { moveTo } from "./place.ts";
+import { room, tell, theme, type Place } from "./state.ts";
+
+export const helps = signal(false);
+/** Single keys do what buttons do; who speaks to the computer may turn that off. */
+export const keysOn = signal(localStorage.getItem("mien.keys") !== "off");
+
+let picker: HTMLInputElement | null = null;
+
+export function setPicker(input: HTMLInputElement | null): void {
+  picker = input;
+}
+
+export function choosePhotos(): void {
+  picker?.click();
+}
+
+/** Photos that were chosen, dropped or pasted. */
+export function openPhotos(files: Iterable<File>): void {
+  const pictures = [...files].filter((file) => file.type === "" || file.type.startsWith("image/"));
+  if (pictures.length === 0) {
+    tell("That is not a picture file.");
+    return;
+  }
+  if (room.value === "camera") stopCamera();
+  open(pictures);
+}
+
+export function toggleCamera(): void {
+  if (room.value === "camera") stopCamera();
+  else void startCamera();
+}
+
+export function toStart(): void {
+  if (room.value === "camera") stopCamera();
+  leave();
+  room.value = "start";
+}
+
+export function toggleTheme(): void {
+  theme.value = theme.value === "emoji" ? "boxes" : "emoji";
+}
+
+export async function readIn(next: Place): Promise<void> {
+  if (!(await moveTo(next))) return;
+  if (room.value === "photos") readAgain();
+  if (room.value === "camera") readElsewhere();
+}
+
+export function step(by: number): void {
+  const next = current.value + by;
+  if (room.value === "photos" && next >= 0 && next < photos.value.length) void look(next);
+}
+
+export function toggleMirror(): void {
+  mirror.value = !mirror.value;
+}
+
+export function setKeys(on: boolean): void {
+  keysOn.value = on;
+  localStorage.setItem("mien.keys", on ? "on" : "off");
+}

@@ -1,0 +1,95 @@
+// Mien's own emoji, from the same SVGs as the ones that Python draws (src/mien/media/emoji.py).
+
+import anger from "../../src/mien/assets/emoji/anger.svg?raw";
+import disgust from "../../src/mien/assets/emoji/disgust.svg?raw";
+import doubt from "../../src/mien/assets/emoji/doubt.svg?raw";
+import fear from "../../src/mien/assets/emoji/fear.svg?raw";
+import happiness from "../../src/mien/assets/emoji/happiness.svg?raw";
+import neutral from "../../src/mien/assets/emoji/neutral.svg?raw";
+import plain from "../../src/mien/assets/emoji/plain.svg?raw";
+import sadness from "../../src/mien/assets/emoji/sadness.svg?raw";
+import surprise from "../../src/mien/assets/emoji/surprise.svg?raw";
+import { classColour } from "./colours.ts";
+
+/** Pixels a side of the copies that are drawn from. */
+const SIDE = 512;
+/** How much of its colour the emoji of an uncertain face keeps. */
+const FADED = 0.35;
+
+const ART: Record<string, string> = { anger, disgust, fear, happiness, neutral, sadness, surprise };
+
+/** The emoji as an address for <img>; not every browser draws an SVG without width and height on a canvas. */
+export function emojiAddress(name: string): string {
+  return address(ART[name] ?? plain);
+}
+
+export const DOUBT = address(doubt);
+
+function address(svg: string): string {
+  const sized = svg.replace("<svg ", `<svg width="${SIDE}" height="${SIDE}" `);
+  return `data:image/svg+xml,${encodeURIComponent(sized)}`;
+}
+
+/** The emoji of all classes, ready to be drawn. */
+export class EmojiSheet {
+  readonly #pictures = new Map<string, HTMLCanvasElement>();
+
+  /** Loads them; nothing is fetched, for they are part of the page. */
+  static async load(classes: readonly string[], colours: Record<string, string>): Promise<EmojiSheet> {
+    const sheet = new EmojiSheet();
+    const mark = await picture(DOUBT);
+    for (const name of classes) {
+      const sure = canvasOf(await picture(emojiAddress(name)));
+      if (!(name in ART)) tint(sure, classColour(name, colours));
+      const unsure = canvasOf(sure);
+      fade(unsure);
+      context(unsure).drawImage(mark, 0, 0, SIDE, SIDE);
+      sheet.#pictures.set(name, sure).set(`${name}?`, unsure);
+    }
+    return sheet;
+  }
+
+  /** With doubt, for an uncertain face, it is pale and has a question mark. */
+  of(name: string, doubt: boolean): HTMLCanvasElement | undefined {
+    return this.#pictures.get(doubt ? `${name}?` : name);
+  }
+}
+
+async function picture(source: string): Promise<HTMLImageElement> {
+  const image = new Image(SIDE, SIDE);
+  image.src = source;
+  await image.decode();
+  return image;
+}
+
+function canvasOf(source: CanvasImageSource): HTMLCanvasElement {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = SIDE;
+  context(canvas).drawImage(source, 0, 0, SIDE, SIDE);
+  return canvas;
+}
+
+function context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
+  const found = canvas.getContext("2d");
+  if (found === null) throw new Error("this browser cannot draw on a canvas");
+  return found;
+}
+
+function tint(canvas: HTMLCanvasElement, colour: readonly [number, number, number]): void {
+  change(canvas, (data, at) => {
+    for (let channel = 0; channel < 3; channel++) data[at + channel]! *= colour[channel]! / 255;
+  });
+}
+
+function fade(canvas: HTMLCanvasElement): void {
+  change(canvas, (data, at) => {
+    const grey = 0.299 * data[at]! + 0.587 * data[at + 1]! + 0.114 * data[at + 2]!;
+    for (let channel = 0; channel < 3; channel++) data[at + channel] = grey + FADED * (data[at + channel]! - grey);
+  });
+}
+
+function change(canvas: HTMLCanvasElement, pixel: (data: Uint8ClampedArray, at: number) => void): void {
+  const image = context(canvas).getImageData(0, 0, SIDE, SIDE);
+  for (let at = 0; at < image.data.length; at += 4) pixel(image.data, at);
+  context(canvas).putImageData(image, 0, 0);
+}

@@ -1,0 +1,260 @@
+// Photos, one after another: decoded, read here or by the service, and shown.
+
+import { effect, signal } from "@preact/signals";
+import { predict } from "./api.ts";
+import type { Marked } from "./draw.ts";
+import { engine } from "./place.ts";
+import type { Box, PageConfig, PictureRecord } from "./record.ts";
+import { resized } from "./resized.ts";
+import {
+  config, drawing, finds, marked, message, place, reading, record, rectangles, room, shown, tell, words, type Shown,
+} from "./state.ts";
+import { count, megabytes } from "./words.ts";
+
+export interface Photo {
+  id: number;
+  name: string;
+  file: Blob;
+  /** A copy for the strip. */
+  thumbnail: ImageBitmap | null;
+  /** In pixels of the upright picture. */
+  width: number;
+  height: number;
+  record: PictureRecord | null;
+  state: "waiting" | "reading" | "done" | "failed";
+  rectangles: readonly Box[];
+}
+
+export const photos = signal<readonly Photo[]>([]);
+export const current = signal(0);
+
+const MOST = 30;
+/** The longer side of what is shown, and of a picture's copy in the strip. */
+const SHOWN_SIDE = 2048;
+const THUMBNAIL_SIDE = 128;
+const SENT_SIDE = 4096;
+
+let nextId = 1;
+/** Rises when what was begun is of no use any more. */
+let round = 0;
+let working = false;
+
+/** Photos instead of those before. */
+export function open(files: readonly Blob[]): void {
+  if (files.length === 0) return;
+  round++;
+  message.value = null;
+  if (files.length > MOST) tell(`Only the first ${MOST} of ${count(files.length, "picture")} are read.`, "note");
+  for (const photo of photos.value) photo.thumbnail?.close();
+  photos.value = files.slice(0, MOST).map((file) => ({
+    id: nextId++,
+    name: file instanceof File && file.name !== "" ? file.name : "picture",
+    file,
+    thumbnail: null,
+    width: 0,
+    height: 0,
+    record: null,
+    state: "waiting" as const,
+    rectangles: [],
+  }));
+  room.value = "photos";
+  drawing.value = place.value === "browser" && !finds.value;
+  current.value = 0;
+  void look(0);
+}
+
+/** Shows one of the photos; one that waits is read next. */
+export async function look(index: number): Promise<void> {
+  const photo = photos.value[index];
+  if (photo === undefined) return;
+  current.value = index;
+  const mine = round;
+  clear();
+  rectangles.value = photo.rectangles;
+  reading.value = photo.state !== "failed" && photo.state !== "done";
+  try {
+    const full = await decode(photo);
+    if (mine === round && current.value === index) {
+      const size = { width: full.width, height: full.height };
+      shown.value = { picture: await smaller(full, SHOWN_SIDE), ...size };
+      if (mine === round && current.value === index) present(photos.value[index] ?? photo);
+    }
+    full.close();
+  } catch (error) {
+    if (mine !== round) return;
+    fail(photo, words(error));
+  }
+  void work();
+}
+
+/** All of them again: they are to be read elsewhere now. */
+export function readAgain(): void {
+  round++;
+  for (const photo of photos.value) change(photo.id, { state: "waiting", record: null, rectangles: [] });
+  void look(current.value);
+}
+
+/** The photo on show once more, after it failed. */
+export function tryAgain(): void {
+  const photo = photos.value[current.value];
+  if (photo === undefined) return;
+  message.value = null;
+  change(photo.id, { state: "waiting" });
+  void look(current.value);
+}
+
+/** The photo on show with the user's own rectangles. */
+export function readRectangles(boxes: readonly Box[]): void {
+  const photo = photos.value[current.value];
+  if (photo === undefined) return;
+  rectangles.value = boxes;
+  change(photo.id, { state: "waiting", rectangles: boxes });
+  void work();
+}
+
+export function leave(): void {
+  round++;
+  clear();
+  for (const photo of photos.value) photo.thumbnail?.close();
+  photos.value = [];
+}
+
+/** The photo on show in all its pixels, as far as a canvas of this browser holds them. */
+export async function fullSize(): Promise<{ picture: ImageBitmap; shown: Shown; name: string } | null> {
+  const photo = photos.value[current.value];
+  if (photo === undefined || shown.value === null) return null;
+  const full = await decode(photo);
+  const picture = await smaller(full, SENT_SIDE);
+  return { picture, shown: { picture, width: full.width, height: full.height }, name: photo.name };
+}
+
+function clear(): void {
+  record.value = null;
+  marked.value = [];
+  shown.value = null;
+  rectangles.value = [];
+  reading.value = false;
+}
+
+function change(id: number, what: Partial<Photo>): void {
+  photos.value = photos.value.map((photo) => (photo.id === id ? { ...photo, ...what } : photo));
+}
+
+function present(photo: Photo): void {
+  if (photos.value[current.value]?.id !== photo.id) return;
+  reading.value = photo.state === "waiting" || photo.state === "reading";
+  record.value = photo.record;
+  marked.value = photo.record === null ? [] : numbered(photo.record);
+}
+
+export function numbered(read: PictureRecord): Marked[] {
+  const several = read.faces.length > 1;
+  return read.faces.map((face, index) => ({ face, number: several ? index + 1 : null }));
+}
+
+function fail(photo: Photo, why: string): void {
+  change(photo.id, { state: "failed" });
+  if (photos.value[current.value]?.id === photo.id) reading.value = false;
+  tell(why);
+}
+
+/** Reads what waits, one at a time, the photo on show first. */
+async function work(): Promise<void> {
+  if (working) return;
+  working = true;
+  try {
+    for (;;) {
+      const settings = config.value;
+      const waiting = photos.value.filter((photo) => photo.state === "waiting");
+      const photo = waiting.find((one) => one.id === photos.value[current.value]?.id) ?? waiting[0];
+      if (photo === undefined || settings === null) return;
+      await readOne(photo, settings);
+    }
+  } finally {
+    working = false;
+  }
+}
+
+async function readOne(photo: Photo, settings: PageConfig): Promise<void> {
+  const mine = round;
+  change(photo.id, { state: "reading" });
+  try {
+    const full = await decode(photo);
+    const size = { width: full.width, height: full.height };
+    const thumbnail = photo.thumbnail ?? (await smaller(full, THUMBNAIL_SIDE));
+    change(photo.id, { thumbnail, ...size });
+    const read = place.value === "server" ? await onServer(photo, full, settings) : await here(photo, full);
+    full.close();
+    if (mine !== round) return;
+    if (read !== null && read.error !== null) throw new Error(read.error);
+    // Rectangles may have been drawn meanwhile: then it waits again.
+    const again = photos.value.find((one) => one.id === photo.id)?.state === "waiting";
+    change(photo.id, { record: read && resized(read, size), ...(again ? {} : { state: "done" as const }) });
+    const now = photos.value.find((one) => one.id === photo.id);
+    if (now !== undefined) present(now);
+  } catch (error) {
+    if (mine === round) fail(photo, words(error));
+  }
+}
+
+async function decode(photo: Photo): Promise<ImageBitmap> {
+  try {
+    return await createImageBitmap(photo.file);
+  } catch {
+    throw new Error(`This browser cannot read ${photo.name} as a picture. JPEG, PNG and WebP always work.`);
+  }
+}
+
+/** A copy of which no side is longer. */
+async function smaller(full: ImageBitmap, side: number): Promise<ImageBitmap> {
+  const scale = Math.min(1, side / Math.max(full.width, full.height));
+  if (scale === 1) return createImageBitmap(full);
+  const size = { resizeWidth: Math.round(full.width * scale), resizeHeight: Math.round(full.height * scale) };
+  return createImageBitmap(full, { ...size, resizeQuality: "high" });
+}
+
+/** null where no face is found by itself, and none is marked yet. */
+async function here(photo: Photo, full: ImageBitmap): Promise<PictureRecord | null> {
+  if (!finds.value && photo.rectangles.length === 0) return null;
+  const reader = await engine();
+  const picture = await createImageBitmap(full);
+  const boxes = photo.rectangles.length > 0 ? { boxes: [...photo.rectangles] } : {};
+  return reader.analyze(picture, { ...boxes, source: photo.name });
+}
+
+/** The file as it is where the service takes that, else as a JPEG that it takes. */
+async function onServer(photo: Photo, full: ImageBitmap, settings: PageConfig): Promise<PictureRecord> {
+  const { file } = photo;
+  const asItIs =
+    settings.formats.includes(file.type) &&
+    file.size <= settings.max_body &&
+    full.width * full.height <= settings.max_pixels;
+  const sent = asItIs ? file : await asJpeg(full, settings);
+  return predict(sent, settings.key_required, (seconds) => {
+    tell(`The service is busy. It is asked again in ${count(Math.ceil(seconds), "second")}.`, "note");
+  });
+}
+
+async function asJpeg(full: ImageBitmap, settings: PageConfig): Promise<Blob> {
+  const pixels = full.width * full.height;
+  let scale = Math.min(1, SENT_SIDE / Math.max(full.width, full.height), Math.sqrt(settings.max_pixels / pixels));
+  for (let tries = 0; tries < 4; tries++, scale /= 2) {
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.max(1, Math.floor(full.width * scale));
+    canvas.height = Math.max(1, Math.floor(full.height * scale));
+    canvas.getContext("2d")?.drawImage(full, 0, 0, canvas.width, canvas.height);
+    const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
+    if (blob !== null && blob.size <= settings.max_body) return blob;
+  }
+  throw new Error(`This picture cannot be made small enough for the service, which takes ${megabytes(settings.max_body)}.`);
+}
+
+/** Photos may have been opened before the service had told what it is. */
+effect(() => {
+  if (config.value !== null) void work();
+});
+
+/** The note that the service is busy goes when an answer is there. */
+effect(() => {
+  if (record.value !== null && message.peek()?.kind === "note") message.value = null;
+});

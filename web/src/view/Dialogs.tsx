@@ -1,0 +1,95 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { helps, keysOn, setKeys } from "../actions.ts";
+import { asked } from "../api.ts";
+
+const KEYS = [
+  ["O", "open photos"],
+  ["C", "camera on and off"],
+  ["E", "emoji only"],
+  ["M", "mirror the camera's picture"],
+  ["S", "save as PNG"],
+  ["← →", "the photo before, the next one"],
+  ["?", "this list"],
+] as const;
+
+function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog ref={dialog} aria-labelledby="dialog-title" onClose={onClose}>
+      <h2 id="dialog-title">{title}</h2>
+      {children}
+    </dialog>
+  );
+}
+
+/** Asks for the service's key. */
+export function KeyDialog() {
+  const question = asked.value;
+  const input = useRef<HTMLInputElement>(null);
+  if (question === null) return null;
+  const onSubmit = (event: Event) => {
+    event.preventDefault();
+    const key = input.current?.value.trim() ?? "";
+    if (key !== "") question.answer(key);
+  };
+  return (
+    <Dialog title="The service asks for its key" onClose={() => question.answer(null)}>
+      <form onSubmit={onSubmit}>
+        {question.refused && (
+          <p class="wrong" role="alert">
+            That key is not right.
+          </p>
+        )}
+        <label class="field">
+          <span>Key</span>
+          <input ref={input} type="password" autoComplete="off" autoFocus required />
+        </label>
+        <p class="fine">It is kept for this tab only, until it is closed.</p>
+        <div class="buttons">
+          <button type="submit" class="first">
+            Use this key
+          </button>
+          <button type="button" onClick={() => question.answer(null)}>
+            Not now
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+export function HelpDialog() {
+  if (!helps.value) return null;
+  const close = () => (helps.value = false);
+  return (
+    <Dialog title="Keys" onClose={close}>
+      <dl class="keylist">
+        {KEYS.map(([key, what]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+      <label class="switch">
+        <input
+          type="checkbox"
+          role="switch"
+          checked={keysOn.value}
+          onChange={(event) => setKeys(event.currentTarget.checked)}
+        />
+        <span>Single keys do this</span>
+      </label>
+      <p class="fine">Photos can also be dropped anywhere on the page, or pasted.</p>
+      <div class="buttons">
+        <button type="button" class="first" onClick={close}>
+          Close
+        </button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,105 @@
+// Each face's emotion and its bars, beside the picture.
+
+import { classColour, css } from "../colours.ts";
+import { DOUBT, emojiAddress } from "../emoji.ts";
+import type { Marked } from "../draw.ts";
+import { config, drawing, finds, marked, reading, record, room } from "../state.ts";
+import { percent } from "../words.ts";
+
+/** Cards of more faces would be a list that nobody reads. */
+const MOST = 12;
+/** Of more faces the bars are one stacked bar each. */
+const FEW = 2;
+
+export function Faces() {
+  const cards = record.value === null ? [] : marked.value.slice(0, record.value.faces.length);
+  const more = cards.length - MOST;
+  return (
+    <section class="faces" aria-label="Faces">
+      {cards.slice(0, MOST).map((mark, index) => (
+        <Card key={mark.number ?? `only ${index}`} mark={mark} brief={cards.length > FEW} />
+      ))}
+      {cards.length === 0 && <NoCard />}
+      {more > 0 && <p class="more">and {more} more</p>}
+    </section>
+  );
+}
+
+function Card({ mark: { face, number }, brief }: { mark: Marked; brief: boolean }) {
+  return (
+    <article class={brief ? "card brief" : "card"}>
+      <header>
+        <Emoji name={face.emotion} doubt={face.uncertain} />
+        <h2>
+          {number !== null && <span class="number">{number}</span>}
+          <span class="emotion">
+            {face.emotion}
+            {face.uncertain && "?"}
+          </span>
+          {face.uncertain && <span class="doubt">not sure</span>}
+        </h2>
+        <span class="confidence">{percent(face.confidence)}</span>
+      </header>
+      {brief && <Stack values={face.probabilities} />}
+      <Bars values={face.probabilities} />
+    </article>
+  );
+}
+
+function Stack({ values }: { values: Record<string, number> }) {
+  const colours = config.value?.colours ?? {};
+  return (
+    <div class="stack" aria-hidden="true">
+      {Object.entries(values).map(([name, value]) => (
+        <i key={name} style={{ backgroundColor: css(classColour(name, colours)), width: `${100 * value}%` }} />
+      ))}
+    </div>
+  );
+}
+
+/** In the place of the first card, so that nothing jumps when a face comes. */
+function NoCard() {
+  const none = Object.fromEntries((config.value?.classes ?? []).map((name) => [name, 0]));
+  const live = room.value === "camera";
+  const unread = drawing.value && !finds.value ? "No face marked" : "Not read";
+  const found = live ? "Looking for a face…" : "No face found";
+  const title = reading.value ? "Reading…" : record.value === null ? unread : found;
+  return (
+    <article class="card empty">
+      <header>
+        <span class="emoji none" aria-hidden="true" />
+        <h2>{title}</h2>
+      </header>
+      <div aria-hidden="true">
+        <Bars values={none} />
+      </div>
+    </article>
+  );
+}
+
+function Bars({ values }: { values: Record<string, number> }) {
+  const colours = config.value?.colours ?? {};
+  const rows = Object.entries(values);
+  return (
+    <ul class="bars">
+      {rows.map(([name, value]) => (
+        <li key={name}>
+          <span class="name">{name}</span>
+          <span class="bar" aria-hidden="true">
+            <i style={{ backgroundColor: css(classColour(name, colours)), transform: `translateX(${100 * value - 100}%)` }} />
+          </span>
+          <span class="value">{percent(value)}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+export function Emoji({ name, doubt = false }: { name: string; doubt?: boolean }) {
+  return (
+    <span class={doubt ? "emoji pale" : "emoji"} aria-hidden="true">
+      <img src={emojiAddress(name)} alt="" width="48" height="48" />
+      {doubt && <img src={DOUBT} alt="" width="48" height="48" />}
+    </span>
+  );
+}

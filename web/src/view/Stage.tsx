@@ -1,0 +1,169 @@
+// The picture with its marks, and the user's own rectangles on it.
+
+import { useSignalEffect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { drawAround, drawMarks, drawPicture, drawRectangle, drawVeiled, fitted, type Placement } from "../draw.ts";
+import { mirror, paused } from "../live.ts";
+import type { Box } from "../record.ts";
+import {
+  config, drawing, emoji, marked, reading, record, rectangles, room, shown, theme, tick, type Shown,
+} from "../state.ts";
+import { summary } from "../words.ts";
+import { changeRectangles, moved } from "../rectangles.ts";
+import { Status } from "./Status.tsx";
+
+export function Stage() {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const frame = useRef(0);
+
+  const redraw = () => {
+    cancelAnimationFrame(frame.current);
+    frame.current = requestAnimationFrame(() => {
+      if (canvas.current !== null) paint(canvas.current);
+    });
+  };
+
+  useSignalEffect(() => {
+    // What the drawing depends on.
+    void [shown.value, marked.value, theme.value, tick.value, rectangles.value, mirror.value, emoji.value, record.value];
+    redraw();
+  });
+  useEffect(() => {
+    const observer = new ResizeObserver(redraw);
+    if (canvas.current !== null) observer.observe(canvas.current);
+    return () => {
+      observer.disconnect();
+      cancelAnimationFrame(frame.current);
+    };
+  }, []);
+
+  const own = drawing.value;
+  const told = summary(record.value, room.value === "camera");
+  return (
+    <div class="stage">
+      <canvas
+        ref={canvas}
+        class={own ? "picture draws" : "picture"}
+        role="img"
+        aria-label={reading.value ? "The picture, being read" : `The picture. ${told}`}
+        {...(own ? pointers() : {})}
+      />
+      {own && <Rectangle />}
+      {paused.value && <p class="veil">Paused while the page is hidden</p>}
+      <Status />
+    </div>
+  );
+}
+
+/** The keyboard's way to a rectangle: it lies over the picture and takes the focus. */
+function Rectangle() {
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (shown.value === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    const next = moved(rectangles.value, event.key, event.shiftKey, shown.value, room.value === "camera" && mirror.value);
+    if (next === null) return;
+    event.preventDefault();
+    event.stopPropagation();
+    changeRectangles(next);
+  };
+  return (
+    <div
+      class="keys"
+      tabIndex={0}
+      role="application"
+      aria-label="Rectangle round a face. Enter adds one, arrow keys move it, shift and arrow keys size it, Delete removes it."
+      onKeyDown={onKeyDown}
+    >
+      <p class="hint">
+        {rectangles.value.length === 0
+          ? "Draw a rectangle round a face, or press Enter here"
+          : "Arrow keys move it, shift and arrows size it"}
+      </p>
+    </div>
+  );
+}
+
+function pixelsOf(canvas: HTMLCanvasElement): { width: number; height: number; ratio: number } {
+  const ratio = Math.min(window.devicePixelRatio || 1, 3);
+  return { width: Math.round(canvas.clientWidth * ratio), height: Math.round(canvas.clientHeight * ratio), ratio };
+}
+
+function placement(canvas: HTMLCanvasElement, picture: Shown): Placement {
+  return fitted(picture.width, picture.height, pixelsOf(canvas), room.value === "camera" && mirror.value);
+}
+
+function paint(canvas: HTMLCanvasElement): void {
+  const { width, height, ratio } = pixelsOf(canvas);
+  if (canvas.width !== width || canvas.height !== height) {
+    canvas.width = width;
+    canvas.height = height;
+  }
+  const context = canvas.getContext("2d");
+  if (context === null || width === 0) return;
+  context.clearRect(0, 0, width, height);
+  const picture = shown.value;
+  if (picture === null || emoji.value === null) return;
+  const place = placement(canvas, picture);
+  drawAround(context, picture.picture, canvas);
+  if (theme.value === "emoji" && isBare(picture)) {
+    drawVeiled(context, picture.picture, place);
+  } else {
+    drawPicture(context, picture.picture, place);
+    const pens = { emoji: emoji.value, colours: config.value?.colours ?? {}, text: 13 * ratio };
+    drawMarks(context, marked.value, place, theme.value, pens);
+  }
+  for (const [index, box] of rectangles.value.entries()) {
+    drawRectangle(context, box, place, index === rectangles.value.length - 1, ratio);
+  }
+}
+
+/** Whether a face may be seen that no emoji covers: before the answer, and in a live picture without a find. */
+function isBare(picture: Shown): boolean {
+  if (record.value === null || picture.picture instanceof HTMLVideoElement) return true;
+  return room.value === "camera" && marked.value.length === 0;
+}
+
+/** Drawing a rectangle with a mouse, a pen or a finger. */
+function pointers() {
+  let start: { x: number; y: number } | null = null;
+  let before: readonly Box[] = [];
+  const at = (event: PointerEvent): { x: number; y: number } | null => {
+    const canvas = event.currentTarget as HTMLCanvasElement;
+    const picture = shown.value;
+    if (picture === null) return null;
+    const place = placement(canvas, picture);
+    const { ratio } = pixelsOf(canvas);
+    const across = event.offsetX * ratio - place.left;
+    const x = (place.mirror ? place.width - across : across) / place.scale;
+    const y = (event.offsetY * ratio - place.top) / place.scale;
+    return { x: Math.min(Math.max(x, 0), picture.width), y: Math.min(Math.max(y, 0), picture.height) };
+  };
+  const between = (end: { x: number; y: number }): Box | null => {
+    if (start === null) return null;
+    const width = Math.abs(end.x - start.x);
+    const height = Math.abs(end.y - start.y);
+    return { x: Math.min(start.x, end.x), y: Math.min(start.y, end.y), width, height };
+  };
+  return {
+    onPointerDown: (event: PointerEvent) => {
+      start = at(event);
+      before = rectangles.value;
+      (event.currentTarget as HTMLCanvasElement).setPointerCapture(event.pointerId);
+    },
+    onPointerMove: (event: PointerEvent) => {
+      const end = at(event);
+      const box = end && between(end);
+      if (box !== null) rectangles.value = [...before, box];
+    },
+    onPointerUp: (event: PointerEvent) => {
+      const end = at(event);
+      const box = end && between(end);
+      start = null;
+      if (box !== null && Math.min(box.width, box.height) >= 8) changeRectangles([...before, box]);
+      else rectangles.value = before;
+    },
+    onPointerCancel: () => {
+      if (start !== null) rectangles.value = before;
+      start = null;
+    },
+  };
+}

@@ -1,0 +1,56 @@
+// The photos that were opened together, to go through.
+
+import { useSignalEffect } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import { drawMarks, drawPicture, drawVeiled, fitted } from "../draw.ts";
+import { current, look, numbered, photos, type Photo } from "../photos.ts";
+import { config, emoji, theme } from "../state.ts";
+import { summary } from "../words.ts";
+
+const SIDE = 128;
+const STATES = { waiting: "waiting", reading: "being read", failed: "cannot be read" };
+
+export function Strip() {
+  return (
+    <ol class="strip" aria-label="Photos">
+      {photos.value.map((photo, index) => (
+        <li key={photo.id}>
+          <button
+            type="button"
+            class={photo.state}
+            aria-current={index === current.value}
+            aria-label={`${photo.name}: ${photo.state === "done" ? summary(photo.record) || "no face marked" : STATES[photo.state]}`}
+            onClick={() => void look(index)}
+          >
+            <Thumbnail id={photo.id} />
+          </button>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+function Thumbnail({ id }: { id: number }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useSignalEffect(() => {
+    const photo = photos.value.find((one) => one.id === id);
+    void [theme.value, emoji.value];
+    if (canvas.current !== null && photo !== undefined) paint(canvas.current, photo);
+  });
+  return <canvas ref={canvas} width={SIDE} height={SIDE} />;
+}
+
+function paint(canvas: HTMLCanvasElement, photo: Photo): void {
+  const context = canvas.getContext("2d");
+  if (context === null || photo.thumbnail === null || emoji.value === null) return;
+  context.clearRect(0, 0, SIDE, SIDE);
+  const place = fitted(photo.width, photo.height, canvas, false);
+  if (theme.value === "emoji" && photo.record === null) {
+    drawVeiled(context, photo.thumbnail, place);
+    return;
+  }
+  drawPicture(context, photo.thumbnail, place);
+  if (theme.value !== "emoji" || photo.record === null) return;
+  const pens = { emoji: emoji.value, colours: config.value?.colours ?? {}, text: 10 };
+  drawMarks(context, numbered(photo.record), place, "emoji", pens);
+}

@@ -1,0 +1,72 @@
+import { choosePhotos, toStart, toggleCamera, toggleMirror, toggleTheme } from "../actions.ts";
+import { choice, chosen, mirror, startCamera, starting } from "../live.ts";
+import { current, photos, tryAgain } from "../photos.ts";
+import { canSave, save } from "../save.ts";
+import { drawing, finds, place, rectangles, room, theme } from "../state.ts";
+import { changeRectangles } from "../rectangles.ts";
+
+export function Toolbar() {
+  const live = room.value === "camera";
+  return (
+    <div class="toolbar" role="group" aria-label="What to do">
+      <div class="buttons">
+        <button type="button" onClick={choosePhotos}>
+          Photos…
+        </button>
+        <button type="button" class={live ? "stop" : ""} disabled={starting.value} onClick={toggleCamera}>
+          {live ? "Stop camera" : "Camera"}
+        </button>
+        <button type="button" disabled={!canSave()} onClick={() => void save()}>
+          Save PNG
+        </button>
+        {!live && photos.value[current.value]?.state === "failed" && (
+          <button type="button" onClick={tryAgain}>
+            Try again
+          </button>
+        )}
+        {!live && (
+          <button type="button" onClick={toStart}>
+            Close
+          </button>
+        )}
+      </div>
+      <div class="switches">
+        <Switch on={theme.value === "emoji"} onChange={toggleTheme} text="Emoji only" />
+        {live && <Switch on={mirror.value} onChange={toggleMirror} text="Mirror" />}
+        {place.value === "browser" && finds.value && (
+          <Switch on={drawing.value} onChange={() => (drawing.value = !drawing.value)} text="Mark faces myself" />
+        )}
+        {rectangles.value.length > 0 && (
+          <button type="button" onClick={() => changeRectangles([])}>
+            Remove rectangles
+          </button>
+        )}
+        {live && choice.value.length > 1 && <Cameras />}
+      </div>
+    </div>
+  );
+}
+
+function Cameras() {
+  return (
+    <label class="choice">
+      <span>Camera</span>
+      <select value={chosen.value} onChange={(event) => void startCamera(event.currentTarget.value)}>
+        {choice.value.map(({ id, name }) => (
+          <option key={id} value={id}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function Switch({ on, onChange, text }: { on: boolean; onChange: () => void; text: string }) {
+  return (
+    <label class="switch">
+      <input type="checkbox" role="switch" checked={on} onChange={onChange} />
+      <span>{text}</span>
+    </label>
+  );
+}

@@ -1,0 +1,39 @@
+// What is said of a record, in words.
+
+import type { Face, PictureRecord } from "./record.ts";
+
+/** "98 %", as src/mien/media/labels.py writes it. */
+export function percent(value: number): string {
+  return `${Math.round(100 * value)} %`;
+}
+
+/** "fear? 41 %": an uncertain answer asks. */
+export function label(face: Face): string {
+  return `${face.emotion}${face.uncertain ? "?" : ""} ${percent(face.confidence)}`;
+}
+
+/** One sentence for those who hear the page; with calm, nothing that changes from frame to frame. */
+export function summary(record: PictureRecord | null, calm = false): string {
+  if (record === null) return "";
+  if (record.faces.length === 0) return "No face found.";
+  const told = record.faces.slice(0, 6).map((face) => {
+    const doubt = face.uncertain ? ", not sure" : "";
+    return calm ? `${face.emotion}${doubt}` : `${face.emotion} ${percent(face.confidence)}${doubt}`;
+  });
+  const more = record.faces.length > told.length ? `; and ${record.faces.length - told.length} more` : "";
+  return `${count(record.faces.length, "face")}: ${told.join("; ")}${more}.`;
+}
+
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/** "20 MB". */
+export function megabytes(bytes: number): string {
+  return `${Number((bytes / 1e6).toPrecision(2))} MB`;
+}
+
+/** Whether a host name means this very computer. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname.endsWith(".localhost") || hostname === "[::1]" || /^127\./.test(hostname);
+}
