@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
@@ -71,7 +71,7 @@ class Intake:
 
     async def _form(self, request: Request, holding: _Holding) -> list[Upload]:
         most = self._settings.max_images
-        parser = MultiPartParser(request.headers, self._chunks(request, holding), max_files=most, max_fields=16)
+        parser = _Form(request.headers, self._chunks(request, holding), max_files=most, max_fields=16)
         parser.spool_max_size = self._settings.max_body + 1  # more would go to a file
         try:
             form = await parser.parse()
@@ -103,6 +103,24 @@ class Intake:
                 yield chunk
         except ClientDisconnect:
             raise Problem(400, "the client went away before the body was whole") from None
+
+
+class _Form(MultiPartParser):
+    """As the library's, but a form that is cut off is malformed: its last file would be left out, and left open."""
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes], **limits: int) -> None:
+        super().__init__(headers, self._whole(stream), **limits)
+        self._has_ended = False
+
+    def on_end(self) -> None:
+        """Take note of the form's last line."""
+        self._has_ended = True
+
+    async def _whole(self, stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        async for chunk in stream:
+            yield chunk
+        if not self._has_ended:
+            raise MultiPartException("The form has no end.")
 
 
 @dataclass(slots=True)
