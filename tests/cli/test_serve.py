@@ -75,13 +75,18 @@ def test_without_a_key_it_says_who_may_use_it(brightness_model: Path) -> None:
         (["--host", "0.0.0.0"], "give --api-key"),
         (["--api-key", "short"], "expected API keys of 8 or more"),
         (["--tls-cert", "nowhere.pem"], "both a certificate and its key"),
-        (["--root-path", "mien"], "root_path must begin with /"),
+        (["--root-path", "mien"], "root_path must be like /mien"),
         (["--detector", "haar", "--detector-model", "x.onnx"], "goes with yunet"),
         (["--host", "no.such.host.invalid", "--insecure"], "no such host"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: list[str], words: str) -> None:
     assert words in refused(*options)
+
+
+def test_a_key_that_was_not_filled_in_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_API_KEY", " ")
+    assert "MIEN_API_KEY is set, but empty" in refused()
 
 
 def test_a_port_that_is_taken_is_told_in_one_line() -> None:

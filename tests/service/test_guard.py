@@ -125,6 +125,13 @@ def test_a_browsers_websocket_tells_the_key_as_a_subprotocol(locked: str) -> Non
         assert refused.value.response.status_code == 401
 
 
+def test_other_websockets_are_not_there(plain: str) -> None:
+    with pytest.raises(InvalidStatus) as refused, connect(plain.replace("http", "ws") + "/v1/other"):
+        pass
+    assert refused.value.response.status_code == 404
+    assert refused.value.response.headers["content-type"] == "application/problem+json"
+
+
 def test_every_answer_carries_the_headers_that_keep_browsers_strict(plain: str, locked: str) -> None:
     answers = [httpx.get(plain + path) for path in (*OPEN, *GUARDED, "/nothing")]
     answers += [httpx.get(f"{locked}/v1/model"), httpx.post(f"{plain}/v1/predict"), httpx.delete(f"{plain}/")]

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import io
+import socket
+import threading
+import time
+import tracemalloc
 from collections.abc import Iterator
 
 import httpx
@@ -13,6 +17,7 @@ from mien.emotions import EMOTIONS
 from mien.service.app import create_app
 from mien.service.server import running
 from mien.service.settings import Settings
+from mien.types import Detection
 
 
 def grey(emotion: str, kind: str = "PNG", side: int = 60) -> bytes:
@@ -110,6 +115,86 @@ def test_forms_have_limits_too(client: httpx.Client) -> None:
     none = client.post("/v1/predict", files=[("f", ("a.png", b"x")), ("f", ("b.png", b"y"))])
     assert "none of the 2 pictures can be read" in problem(none, 422)
     assert "body has" in problem(client.post("/v1/predict", files={"f": bytes(200_000)}), 413)
+
+
+@pytest.mark.parametrize("charset", ["punycode", "utf-7", "unicode_escape", "latin-1"])
+def test_forms_are_in_utf_8_as_nobody_knows_what_else_a_decoder_does(client: httpx.Client, charset: str) -> None:
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="f"; filename="+2AA-"\r\n\r\n' + grey("fear") + b"\r\n--x--\r\n"
+    )
+    told = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
+    assert "utf-8" in problem(client.post("/v1/predict", content=body, headers=told), 400)
+    told = {"content-type": "multipart/form-data; boundary=x; charset=UTF-8"}
+    assert client.post("/v1/predict", content=body, headers=told).json()[0]["source"] == "+2AA-"
+
+
+def test_a_large_field_is_refused(client: httpx.Client) -> None:
+    body = {"data": {"note": "x" * 5000}, "files": {"f": grey("fear")}}
+    assert "exceeded maximum size" in problem(client.post("/v1/predict", **body), 400)
+
+
+def test_pictures_are_let_go_as_they_are_judged(analyzer: Analyzer) -> None:
+    """Each is 36 MB in memory: two at a time are judged together, and all sixteen are never there."""
+    settings = Settings(workers=1)
+    with running(create_app(analyzer, settings), settings) as url:
+        files = [("f", grey("fear", side=3500))] * 16
+        tracemalloc.start()
+        try:
+            answer = httpx.post(f"{url}/v1/predict", files=files, timeout=60)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert [record["faces"][0]["emotion"] for record in answer.json()] == ["fear"] * 16
+    assert peak < 8 * 3500 * 3500 * 3
+
+
+def test_who_has_left_is_worked_for_no_more(analyzer: Analyzer) -> None:
+    class Slow:
+        name = "none"
+
+        def __init__(self) -> None:
+            self.begun, self.go_on, self.looked_at = threading.Event(), threading.Semaphore(0), 0
+
+        def detect(self, image: np.ndarray) -> list[Detection]:
+            self.looked_at += 1
+            self.begun.set()
+            assert self.go_on.acquire(timeout=20)
+            return analyzer.detector.detect(image)
+
+    slow, settings = Slow(), Settings(workers=1, queue=4)
+    picture = grey("fear", side=6000)  # each is a batch of its own
+    with running(create_app(Analyzer(analyzer._classifier, slow), settings), settings) as url:
+        with httpx.Client(base_url=url, timeout=0.5) as client, pytest.raises(httpx.ReadTimeout):
+            client.post("/v1/predict", files=[("f", picture)] * 8)
+        assert slow.begun.is_set()
+        for _ in range(9):
+            slow.go_on.release()
+        small = httpx.post(f"{url}/v1/predict", content=grey("fear"), headers={"content-type": "image/png"}, timeout=20)
+        assert small.status_code == 200
+    assert slow.looked_at <= 4
+
+
+def test_a_drawn_answer_counts_as_held_until_it_is_fetched(analyzer: Analyzer) -> None:
+    noise = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (2200, 2200, 3), dtype=np.uint8)).save(noise, "PNG")
+    settings = Settings(max_body=16_000_000, max_buffered=20_000_000)
+    with running(create_app(analyzer, settings), settings) as url:
+        port = int(url.rsplit(":", 1)[1])
+        request = b"POST /v1/predict?draw=1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: "
+        request += f"{len(noise.getvalue())}\r\n\r\n".encode() + noise.getvalue()
+        with socket.socket() as lazy:
+            lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+            lazy.connect(("127.0.0.1", port))
+            lazy.sendall(request)
+            lazy.recv(100)  # and no more
+            refused = httpx.post(f"{url}/v1/predict", content=noise.getvalue(), headers={"content-type": "image/png"})
+            assert "too much is sent and fetched at once" in problem(refused, 503)
+        for _ in range(100):
+            time.sleep(0.05)
+            answer = httpx.post(f"{url}/v1/predict", content=noise.getvalue(), headers={"content-type": "image/png"})
+            if answer.status_code == 200:
+                break
+        assert answer.status_code == 200
 
 
 def test_options_are_checked(client: httpx.Client) -> None:

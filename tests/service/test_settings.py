@@ -43,11 +43,28 @@ def test_keys_stay_out_of_what_is_printed() -> None:
         {"idle_seconds": float("nan")},
         {"root_path": "mien"},
         {"root_path": "/mien/"},
+        {"root_path": "/mïen"},
+        {"root_path": "/mien\n"},
+        {"origins": ("https://example.org/",)},
+        {"origins": ("example.org",)},
+        {"origins": ("https://Example.org",)},
+        {"hosts": ("http://example.org",)},
+        {"hosts": ("example.org:8000",)},
+        {"hosts": ("",)},
     ],
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(options))):
+    word = {"hosts": "names"}.get(next(iter(options)), next(iter(options)))
+    with pytest.raises(ConfigError, match=word):
         Settings(**options)
+
+
+def test_what_makes_sense_is_taken() -> None:
+    Settings(
+        root_path="/a/b-c.d~e",
+        origins=("https://example.org", "http://10.0.0.1:8000", "http://[::1]:80"),
+        hosts=("my-computer.local", "Example.org", "[::1]"),
+    )
 
 
 def test_tls_takes_both_files(tmp_path: Path) -> None:

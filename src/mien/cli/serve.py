@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -128,8 +129,11 @@ def serve(
 
         raise MissingExtraError("mien serve", "serve") from error
     from mien.analyzer import load
+    from mien.errors import ConfigError
     from mien.types import UNCERTAIN_BELOW
 
+    if not os.environ.get("MIEN_API_KEY", "unset").strip():  # a script meant to fill it
+        raise ConfigError("MIEN_API_KEY is set, but empty: give it a key, or unset it")
     limits = {"workers": workers} if workers else {}
     settings = Settings(
         host=host,

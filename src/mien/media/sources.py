@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError
+from mien.media.inspection import check_parts
 
 MAX_PIXELS: Final = 100_000_000
 """The largest picture that is decoded, by its width times its height. Reading it takes about 1 GB of memory."""
@@ -116,6 +117,7 @@ def read_picture(
             raise ImageError(f"{name}: expected a file opened for reading bytes ('rb'), got {type(content).__name__}")
     else:
         raise ImageError(f"expected a path, bytes, a file object, a PIL image or an array, got {type(source).__name__}")
+    check_parts(content, name)
     return _from_pil(_identify(BytesIO(content), name, formats), name, max_pixels, reduce_to)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from starlette.responses import PlainTextResponse, Response
+from starlette.websockets import WebSocket
 
 import mien
 from mien.analyzer import Analyzer
@@ -60,6 +61,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     app.include_router(stream_router(served, settings, pool, metrics))
     app.include_router(_status_router(served, pool, metrics))
     app.include_router(page_router(served, settings, version=mien.__version__))
+    app.include_router(_no_other_stream())
     _describe(app, has_keys=bool(settings.api_keys))
     app.state.metrics = metrics  # the server counts what it refuses
     return app
@@ -82,10 +84,12 @@ def _status_router(analyzer: Analyzer, pool: Pool, metrics: Metrics) -> APIRoute
         """What the model is, what it saw, how well it does, and by which protocol that was measured."""
         return card  # type: ignore[no-any-return]
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", summary="Whether the service runs", response_model=StatusRecord, responses=answers(421))
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get(
         "/readyz",
         summary="Whether it takes more work",
@@ -105,6 +109,17 @@ def _status_router(analyzer: Analyzer, pool: Pool, metrics: Metrics) -> APIRoute
     )
     async def prometheus() -> Response:
         return metrics.response()
+
+    return router
+
+
+def _no_other_stream() -> APIRouter:
+    """Says of a WebSocket at another address that there is none."""
+    router = APIRouter()
+
+    @router.websocket("/{path:path}")
+    async def nothing(socket: WebSocket) -> None:
+        await socket.send_denial_response(Problem(404, "streams are at /v1/stream").response())
 
     return router
 

@@ -60,7 +60,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app, self._settings = app, settings
         self._keys = [key.encode() for key in settings.api_keys]
-        origins = [urlsplit(origin).hostname or "" for origin in settings.origins]
+        origins = [str(urlsplit(origin).hostname) for origin in settings.origins]
         self._hosts = {"localhost", settings.host.lower(), *map(str.lower, settings.hosts), *origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

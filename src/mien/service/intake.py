@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from mien.service.metrics import Metrics
+from mien.service.memory import Memory
 from mien.service.problems import Problem
 from mien.service.settings import FORMATS, Settings
 
@@ -31,11 +32,10 @@ class Upload:
 
 
 class Intake:
-    """Takes in bodies; knows how many bytes of them are held in all."""
+    """Takes in bodies, of which the memory holds so much at once."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._settings, self._metrics = settings, metrics
-        self._held = 0
+    def __init__(self, settings: Settings, memory: Memory) -> None:
+        self._settings, self._memory = settings, memory
 
     @asynccontextmanager
     async def uploads(self, request: Request) -> AsyncGenerator[tuple[list[Upload], bool]]:
@@ -53,7 +53,7 @@ class Intake:
                 raise Problem(408, f"the body took longer than {seconds:g} s to arrive") from None
             yield taken
         finally:
-            self._held -= holding.size
+            self._memory.give(holding.size)
 
     async def _take(self, request: Request, holding: _Holding) -> tuple[list[Upload], bool]:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -71,7 +71,11 @@ class Intake:
 
     async def _form(self, request: Request, holding: _Holding) -> list[Upload]:
         most = self._settings.max_images
-        parser = _Form(request.headers, self._chunks(request, holding), max_files=most, max_fields=16)
+        # What else Python can decode may take forever, and hold what is no text.
+        if parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8").lower() != b"utf-8":
+            raise Problem(400, "expected a form in utf-8")
+        limits = {"max_files": most, "max_fields": 16, "max_part_size": 4096}
+        parser = _Form(request.headers, self._chunks(request, holding), **limits)
         parser.spool_max_size = self._settings.max_body + 1  # more would go to a file
         try:
             form = await parser.parse()
@@ -79,7 +83,7 @@ class Intake:
             detail = getattr(error, "message", None) or str(error)
             raise Problem(400, f"expected multipart/form-data with at most {most} files: {detail}") from None
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-        uploads = [Upload(await file.read(), file.filename or None) for file in files]
+        uploads = [Upload(await file.read(), _text(file.filename) or None) for file in files]
         await form.close()
         if not uploads:
             raise Problem(400, "the form holds no file, expected pictures as files")
@@ -95,10 +99,7 @@ class Intake:
             async for chunk in request.stream():
                 if holding.size + len(chunk) > most:
                     raise Problem(413, f"the body has more than the {most:,} bytes that are taken")
-                if self._held + len(chunk) > self._settings.max_buffered:
-                    self._metrics.rejected.labels("memory").inc()
-                    raise Problem(503, "too many bodies arrive at once: try again", {"Retry-After": "1"})
-                self._held += len(chunk)
+                self._memory.take(len(chunk))
                 holding.size += len(chunk)
                 yield chunk
         except ClientDisconnect:
@@ -121,6 +122,11 @@ class _Form(MultiPartParser):
             yield chunk
         if not self._has_ended:
             raise MultiPartException("The form has no end.")
+
+
+def _text(name: str | None) -> str:
+    """The name without what UTF-8 cannot hold."""
+    return (name or "").encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(slots=True)

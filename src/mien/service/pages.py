@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import mimetypes
-from functools import lru_cache
-from pathlib import Path, PurePosixPath
+import re
+from functools import partial
+from io import BytesIO
+from pathlib import Path
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from mien.analyzer import Analyzer
 from mien.emotions import EMOTION_COLOURS
 from mien.runtime.crops import CROP_RULES
 from mien.runtime.weights import find_yunet
+from mien.service.memory import PIECE, SharedResponse
 from mien.service.problems import Problem
 from mien.service.settings import FORMATS, Settings
 
 BUILT: Final = Path(__file__).parent / "page"
 """Where `make page` builds the page. Each file is stored gzipped, as NAME.gz: in the wheel it takes a quarter."""
+
+_READS: Final = ["GET", "HEAD"]
+_BINARY: Final = "application/octet-stream"
+_HASHED: Final = re.compile(r"-[\w-]{8}\.\w+$")
 
 _UNBUILT: Final = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -52,39 +60,34 @@ def page_router(analyzer: Analyzer, settings: Settings, *, version: str) -> APIR
     router = APIRouter(include_in_schema=False)
     yunet = getattr(analyzer.detector, "path", None) or find_yunet()
     about = _about(analyzer, settings, version, has_yunet=yunet is not None)
+    # All that is served is known from the beginning, so that no path is ever made of what a client says.
+    files = {name: _File(path.read_bytes(), _kind(name), is_zipped=True) for name, path in _built().items()}
+    files["engine/model.onnx"] = _File(analyzer.model_path.read_bytes(), _BINARY)
+    if yunet is not None:
+        files["engine/yunet.onnx"] = _File(yunet.read_bytes(), _BINARY)
 
-    @router.api_route("/", methods=["GET", "HEAD"])
-    def page(request: Request) -> Response:
-        return _built("index.html", request) or HTMLResponse(_UNBUILT)
+    @router.api_route("/", methods=_READS)
+    async def page(request: Request) -> Response:
+        return files["index.html"].response(request) if "index.html" in files else HTMLResponse(_UNBUILT)
 
-    @router.api_route("/assets/{name}", methods=["GET", "HEAD"])
-    def asset(name: str, request: Request) -> Response:
-        response = _built(f"assets/{name}", request)
-        if response is None:
-            raise Problem(404, f"assets/{name}: no such file")
-        response.headers["Cache-Control"] = "no-cache"
-        return response
+    @router.api_route("/assets/{name}", methods=_READS)
+    @router.api_route("/engine/{name}", methods=_READS)
+    async def file(name: str, request: Request) -> Response:
+        path = f"{request.scope['route'].path.split('/')[1]}/{name}"
+        if path not in files:
+            raise Problem(404, f"GET {request.url.path}")
+        return files[path].response(request)
 
-    @router.api_route("/page.json", methods=["GET", "HEAD"])
-    def config() -> Response:
+    @router.api_route("/page.json", methods=_READS)
+    async def config() -> Response:
         return JSONResponse(about)
 
-    @router.api_route("/engine/model.onnx", methods=["GET", "HEAD"])
-    def model_file() -> Response:
-        return Response(analyzer.model_path.read_bytes(), media_type="application/octet-stream")
+    @router.api_route("/docs", methods=_READS)
+    async def docs() -> Response:
+        return HTMLResponse(_DOCS if "assets/swagger-ui-bundle.js" in files else _UNBUILT)
 
-    @router.api_route("/engine/yunet.onnx", methods=["GET", "HEAD"])
-    def yunet_file() -> Response:
-        if yunet is None:
-            raise Problem(404, "this service has no YuNet: `mien detector yunet` fetches it")
-        return Response(yunet.read_bytes(), media_type="application/octet-stream")
-
-    @router.api_route("/docs", methods=["GET", "HEAD"])
-    def docs(request: Request) -> Response:
-        return HTMLResponse(_DOCS if _built("assets/swagger-ui-bundle.js", request) else _UNBUILT)
-
-    @router.api_route("/docs.js", methods=["GET", "HEAD"])
-    def docs_script() -> Response:
+    @router.api_route("/docs.js", methods=_READS)
+    async def docs_script() -> Response:
         return Response(_DOCS_SCRIPT, media_type="text/javascript")
 
     return router
@@ -111,23 +114,33 @@ def _about(analyzer: Analyzer, settings: Settings, version: str, *, has_yunet: b
     }
 
 
-def _built(name: str, request: Request) -> Response | None:
-    """A file of the built page, gzipped where the client takes that; None where there is none."""
-    content = _gzipped(name)
-    if content is None:
-        return None
-    headers = {"Vary": "Accept-Encoding"}
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        headers["Content-Encoding"] = "gzip"
-    else:
-        content = gzip.decompress(content)
-    kind = "text/javascript" if name.endswith((".js", ".mjs")) else mimetypes.guess_type(name)[0]
-    return Response(content, media_type=kind or "application/octet-stream", headers=headers)
+def _built() -> dict[str, Path]:
+    """The files of the built page, by their addresses; none where it is not built."""
+    return {path.relative_to(BUILT).as_posix().removesuffix(".gz"): path for path in BUILT.rglob("*.gz")}
 
 
-@lru_cache(maxsize=64)
-def _gzipped(name: str) -> bytes | None:
-    if ".." in PurePosixPath(name).parts or "\\" in name or "\0" in name:
-        return None
-    path = BUILT / f"{name}.gz"
-    return path.read_bytes() if path.is_file() else None
+def _kind(name: str) -> str:
+    """The media type by the file's name, the same on every system."""
+    return "text/javascript" if name.endswith((".js", ".mjs")) else mimetypes.guess_type(name)[0] or _BINARY
+
+
+class _File:
+    """A file that clients may keep: forever where its name holds a hash of it, else until it has changed."""
+
+    def __init__(self, content: bytes, media_type: str, *, is_zipped: bool = False) -> None:
+        self._content, self._media_type, self._is_zipped = content, media_type, is_zipped
+        self._tag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
+
+    def response(self, request: Request) -> Response:
+        """The file, gzipped where it is so and the client takes that."""
+        headers = {"ETag": self._tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if _HASHED.search(request.url.path):
+            headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        if request.headers.get("if-none-match") == self._tag:
+            return Response(status_code=304, headers=headers)
+        if not self._is_zipped:
+            return SharedResponse(self._content, self._media_type, headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return SharedResponse(self._content, self._media_type, headers | {"Content-Encoding": "gzip"})
+        unzipped = gzip.GzipFile(fileobj=BytesIO(self._content))
+        return StreamingResponse(iter(partial(unzipped.read, PIECE), b""), 200, headers, self._media_type)

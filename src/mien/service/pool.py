@@ -7,18 +7,27 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _WEIGHT = 0.1  # of the newest in the mean of how long work takes
+_RESTART_S = 5
+
+_given_up: set[Future[Any]] = set()  # what threads of closed pools are still at: the interpreter would wait for it
+
+
+def is_work_left() -> bool:
+    """Whether threads of a closed pool are still at work, so that this process could not end by itself."""
+    return bool(_given_up)
 
 
 class BusyError(Exception):
-    """The queue is full; after so many seconds it is worth another try."""
+    """There is no worker for it now; after so many seconds it is worth another try."""
 
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"all workers are busy and the queue is full: try again in {retry_after_s} s")
+    def __init__(self, retry_after_s: int, why: str = "all workers are busy and the queue is full") -> None:
+        super().__init__(f"{why}: try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
 
 
@@ -31,37 +40,56 @@ class Pool:
     def __init__(self, workers: int, queue: int) -> None:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="mien")
         self._workers, self._most = workers, workers + queue
-        self._pending = 0
+        self._answers: dict[Future[Any], asyncio.Future[Any]] = {}  # what is waited for; to whom it will be told
         self._mean_s = 0.05
+        self._is_closing = False
 
     @property
     def waiting(self) -> int:
         """What waits for a worker."""
-        return max(0, self._pending - self._workers)
+        return max(0, len(self._answers) - self._workers)
 
     @property
     def is_full(self) -> bool:
         """Whether `submit` would raise BusyError."""
-        return self._pending >= self._most
+        return self._is_closing or len(self._answers) >= self._most
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether nobody waits for work any more: what is at it may end early."""
+        return self._is_closing
 
     async def submit(self, work: Callable[[], T]) -> T:
         """What the work returns, once a thread has done it. Raises BusyError at once where the queue is full."""
-        if self.is_full:
-            raise BusyError(max(1, math.ceil(self._pending * self._mean_s / self._workers)))
+        if self.is_full and not self._is_closing:
+            raise BusyError(max(1, math.ceil(len(self._answers) * self._mean_s / self._workers)))
         return await self.wait(work)
 
     async def wait(self, work: Callable[[], T]) -> T:
-        """As `submit`, but never refused: for callers whose number is bounded, such as streams."""
+        """As `submit`, but refused only where the pool closes: for callers whose number is bounded, such as streams."""
+        if self._is_closing:
+            raise _closing()
         loop = asyncio.get_running_loop()
-        self._pending += 1
+        answer: asyncio.Future[T] = loop.create_future()
         future = self._threads.submit(self._timed, work)
         # It counts until its thread is done with it, even where nobody waits for it any more.
+        self._answers[future] = answer
         future.add_done_callback(lambda done: _call(loop, self._done, done))
-        return await asyncio.wrap_future(future)
+        try:
+            return await answer
+        finally:
+            future.cancel()  # unless a thread has it already
 
     def close(self) -> None:
-        """Let the threads end what they do; what waits is given up."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Give up all work, at once: who waits gets BusyError, and threads end unheard what they have begun."""
+        self._is_closing = True
+        for future, answer in self._answers.items():
+            if not answer.done():
+                answer.set_exception(_closing())
+            if not future.cancel() and not future.done():
+                _given_up.add(future)
+                future.add_done_callback(_given_up.discard)
+        self._threads.shutdown(wait=False)
 
     def _timed(self, work: Callable[[], T]) -> T:
         began = time.perf_counter()
@@ -70,10 +98,21 @@ class Pool:
         finally:
             self._mean_s += _WEIGHT * (time.perf_counter() - began - self._mean_s)
 
-    def _done(self, future: Future[T]) -> None:
-        self._pending -= 1
+    def _done(self, future: Future[Any]) -> None:
+        answer = self._answers.pop(future)
+        if answer.done():
+            return  # nobody waits for it
+        error = future.exception()
+        if error is None:
+            answer.set_result(future.result())
+        else:
+            answer.set_exception(error)
+
+
+def _closing() -> BusyError:
+    return BusyError(_RESTART_S, "the service ends")
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[Future[T]], None], future: Future[T]) -> None:
-    if not loop.is_closed():
+    with suppress(RuntimeError):  # the loop has ended meanwhile
         loop.call_soon_threadsafe(function, future)

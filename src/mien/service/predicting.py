@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from asyncio import ensure_future
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from io import BytesIO
-from typing import Annotated, Any, Final, Literal
+from threading import Event
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
@@ -14,10 +18,13 @@ from mien.analyzer import Analyzer
 from mien.errors import ImageError
 from mien.media.records import to_record
 from mien.service.intake import Intake, Upload
+from mien.service.memory import HeldResponse, Memory
 from mien.service.metrics import Metrics
 from mien.service.pool import BusyError, Pool
 from mien.service.problems import Problem, answers, named, problem_of
 from mien.service.settings import FORMATS, Settings
+
+T = TypeVar("T")
 
 _RECORD: Final = {"$ref": "#/components/schemas/PictureRecord"}
 
@@ -55,7 +62,8 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 
 def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: Metrics) -> APIRouter:
     """The route, served by the analyzer in the pool's threads."""
-    router, intake = APIRouter(), Intake(settings, metrics)
+    router, memory = APIRouter(), Memory(settings.max_buffered, metrics)
+    intake = Intake(settings, memory)
 
     @router.post(
         "/v1/predict",
@@ -79,30 +87,62 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
         async with intake.uploads(request) as (uploads, is_form):
             if draw and len(uploads) > 1:
                 raise Problem(400, f"draw=1 takes one picture, got {len(uploads)}")
+            left = Event()
             try:
                 if draw:
-                    return await pool.submit(lambda: _drawn(analyzer, uploads[0], theme, metrics))
-                records = await pool.submit(lambda: _records(analyzer, uploads, metrics))
+                    drawing = partial(_drawn, analyzer, uploads[0], theme)
+                    png, faces = await _while_there(request, left, pool.submit(drawing))
+                else:
+                    reading = partial(_records, analyzer, uploads, lambda: left.is_set() or pool.is_closing)
+                    records = await _while_there(request, left, pool.submit(reading))
             except BusyError as busy:
                 metrics.rejected.labels("queue").inc()
                 raise Problem(503, str(busy), {"Retry-After": str(busy.retry_after_s)}) from None
             except ImageError as error:
                 raise problem_of(error) from None
+        if draw:  # the body is let go by now
+            metrics.pictures.inc()
+            metrics.faces.inc(faces)
+            return HeldResponse(png, "image/png", memory)
+        metrics.pictures.inc(sum(record["error"] is None for record in records))
+        metrics.faces.inc(sum(len(record["faces"]) for record in records))
         return JSONResponse(records if is_form else records[0])
 
     return router
 
 
-def _records(analyzer: Analyzer, uploads: Sequence[Upload], metrics: Metrics) -> list[dict[str, Any]]:
-    """A record a picture. Raises ImageError where a single one cannot be read, Problem where none of several can."""
-    results = list(analyzer.try_many(upload.content for upload in uploads))
-    errors = [result for result in results if isinstance(result, ImageError)]
-    if len(errors) == len(results):
+async def _while_there(request: Request, left: Event, work: Awaitable[T]) -> T:
+    """What comes of the work. Where the client leaves, the event is set, and what has not begun is given up."""
+    working, leaving = ensure_future(work), ensure_future(request.receive())
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            left.set()
+            raise Problem(400, "the client went away")
+        return await working
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+def _records(analyzer: Analyzer, uploads: Sequence[Upload], is_over: Callable[[], bool]) -> list[dict[str, Any]]:
+    """A record a picture; pictures are let go as soon as they are judged.
+
+    Raises ImageError where a single one cannot be read, Problem where none of several can, and where it is over: the
+    client has left, or the service ends.
+    """
+    records, errors = [], []
+    for result, upload in zip(analyzer.try_many(upload.content for upload in uploads), uploads, strict=True):
+        records.append(_record(analyzer, result, upload))
+        if isinstance(result, ImageError):
+            errors.append(result)
+        if is_over():
+            raise Problem(503, "the service ends", {"Retry-After": "5"})
+    if len(errors) == len(records):
         if len(errors) == 1:
             raise errors[0]
         raise Problem(422, f"none of the {len(errors)} pictures can be read; the first: {named(errors[0])}")
-    _count(metrics, [result for result in results if isinstance(result, Analysis)])
-    return [_record(analyzer, result, upload) for result, upload in zip(results, uploads, strict=True)]
+    return records
 
 
 def _record(analyzer: Analyzer, result: Analysis | ImageError, upload: Upload) -> dict[str, Any]:
@@ -112,14 +152,8 @@ def _record(analyzer: Analyzer, result: Analysis | ImageError, upload: Upload) -
     return to_record((), model=analyzer.card.id, source=upload.name, width=None, height=None, error=why)
 
 
-def _drawn(analyzer: Analyzer, upload: Upload, theme: str, metrics: Metrics) -> Response:
-    analysis = analyzer.analyze(upload.content)
-    _count(metrics, [analysis])
-    buffer = BytesIO()
+def _drawn(analyzer: Analyzer, upload: Upload, theme: str) -> tuple[bytes, int]:
+    """The picture with its faces marked, as a PNG file, and their number."""
+    buffer, analysis = BytesIO(), analyzer.analyze(upload.content)
     analysis.draw(theme=theme).save(buffer, "PNG", compress_level=1)
-    return Response(buffer.getvalue(), media_type="image/png")
-
-
-def _count(metrics: Metrics, analyses: Sequence[Analysis]) -> None:
-    metrics.pictures.inc(len(analyses))
-    metrics.faces.inc(sum(len(analysis.faces) for analysis in analyses))
+    return buffer.getvalue(), len(analysis.faces)

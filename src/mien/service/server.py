@@ -7,6 +7,7 @@ import ctypes
 import errno
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -25,10 +26,14 @@ from fastapi import FastAPI
 from uvicorn.server import HANDLED_SIGNALS
 
 from mien.errors import ConfigError
-from mien.service.connections import Bounded, Config
+from mien.service.connections import Bounded, Config, HttpProtocol
+from mien.service.pool import is_work_left
 from mien.service.settings import Settings
 
+_LOGGER: Final = logging.getLogger("uvicorn.error")
 _TICK_S: Final = 0.1
+_LAST_S: Final = 1.0  # so long clients may take to hear, at the end, that they were given up
+_HANDSHAKE_S: Final = 10.0
 _MMAP_THRESHOLD: Final = -3  # M_MMAP_THRESHOLD of malloc.h
 _LARGE: Final = 4_194_304  # bytes
 
@@ -37,13 +42,19 @@ def serve(app: FastAPI, settings: Settings, *, ready: Callable[[str], None] | No
     """Serve an app of `create_app` until Ctrl-C or SIGTERM, then finish what is in flight and close streams.
 
     ready is told the address once it can be reached, such as "http://127.0.0.1:8000". A second Ctrl-C ends at once,
-    with KeyboardInterrupt. Raises ConfigError where the address cannot be taken, or the TLS files are not of use.
+    with KeyboardInterrupt. Where threads are at pictures that were given up, the process ends here, with 130 or 0: it
+    would wait for them. Raises ConfigError where the address cannot be taken, or the TLS files are not of use.
     """
     _return_memory()
     config = _configured(app, settings)
     with _listening(settings) as listener:
         server = _Server(config, lambda: ready(_address(settings, listener)) if ready else None)
         server.run([listener])
+    if is_work_left():
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                stream.flush()
+        os._exit(130 if server.force_exit else 0)
     if server.force_exit:
         raise KeyboardInterrupt
 
@@ -76,22 +87,47 @@ def _return_memory() -> None:
 class _Server(uvicorn.Server):
     """uvicorn's server: it returns from signals, looks after its connections, and leaves none."""
 
+    config: Config
+
     def __init__(self, config: Config, ready: Callable[[], object]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._handshakes: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])  # it would take in any number of connections that have not shaken hands
+        self._accepting = [asyncio.create_task(self._accept(listener)) for listener in sockets or []]
         self._watch = asyncio.create_task(self._check_connections())
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        if self.force_exit:  # uvicorn leaves it out then, and the app's queue would still be worked off
-            await self.lifespan.shutdown()
+        """As uvicorn's, but what is given up is answered, and all of it is over in `drain_seconds` and a moment."""
+        ending = [*self._accepting, *self._handshakes]
+        for task in ending:
+            task.cancel()
+        await asyncio.wait(ending)
+        for listener in sockets or []:
+            listener.close()
+        for connection in self._connections():
+            connection.shutdown()
+        seconds = self.config.settings.drain_seconds
+        await self._finish(seconds, lambda: self.force_exit)
+        if self.server_state.tasks and not self.force_exit:
+            _LOGGER.error("gave up %d request(s) that took more than %g s", len(self.server_state.tasks), seconds)
+        await self.lifespan.shutdown()  # who waits for the app's threads is told that it ends
+        await self._finish(_LAST_S, lambda: False)
         self._watch.cancel()
-        self._abort()
+        for connection in self._connections():
+            connection.transport.abort()
         await asyncio.sleep(0)  # transports tell their protocols
+
+    async def _finish(self, seconds: float, is_over: Callable[[], bool]) -> None:
+        """Wait for what is in flight, at most for so long."""
+        until = asyncio.get_running_loop().time() + seconds
+        while (self.server_state.connections or self.server_state.tasks) and not is_over():
+            if asyncio.get_running_loop().time() >= until:
+                break
+            await asyncio.sleep(_TICK_S / 2)
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -106,18 +142,44 @@ class _Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    async def _accept(self, listener: socket.socket) -> None:
+        """Take in connections; one past twice the limit, with those that have not shaken hands, is closed at once."""
+        loop, most = asyncio.get_running_loop(), 2 * self.config.settings.max_connections
+        listener.setblocking(False)
+        listener.listen(self.config.backlog)
+        while True:
+            try:
+                client, _ = await loop.sock_accept(listener)
+            except OSError:  # it has left already, or too many files are open
+                await asyncio.sleep(_TICK_S)
+                continue
+            if len(self._handshakes) + len(self.server_state.connections) < most:
+                task = loop.create_task(self._connect(client))
+                self._handshakes.add(task)
+                task.add_done_callback(self._handshakes.discard)
+            else:
+                self.config.rejected.inc()
+                client.close()
+            await asyncio.sleep(0)  # the others' turn: where many wait, accepting them does not
+
+    async def _connect(self, client: socket.socket) -> None:
+        """Shake hands over TLS, and hand the client to its protocol."""
+        context = self.config.ssl
+        seconds = min(_HANDSHAKE_S, self.config.settings.body_seconds) if context else None
+        with suppress(OSError):  # it speaks no TLS, is too slow, or has left
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: HttpProtocol(self.config, self.server_state, self.lifespan.state),
+                client,
+                ssl=context,
+                ssl_handshake_timeout=seconds,
+            )
+
     async def _check_connections(self) -> None:
         while True:
-            if self.force_exit:
-                self._abort()
             now = asyncio.get_running_loop().time()
             for connection in self._connections():
                 connection.check(now)
             await asyncio.sleep(_TICK_S)
-
-    def _abort(self) -> None:
-        for connection in self._connections():
-            connection.transport.abort()
 
     def _connections(self) -> list[Bounded]:
         return list(self.server_state.connections)  # type: ignore[arg-type] # they are those that Config names
@@ -176,7 +238,7 @@ def _log_errors() -> None:
     logger = logging.getLogger("uvicorn")
     logger.handlers = [_Lines()]
     logger.propagate = False
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    _LOGGER.setLevel(logging.ERROR)
 
 
 class _Lines(logging.Handler):

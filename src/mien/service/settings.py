@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,9 @@ from mien.errors import ConfigError
 FORMATS: Final = {"Jpeg": "image/jpeg", "Png": "image/png", "WebP": "image/webp"}
 """What is decoded, by the name in `media.sources.FORMATS`: what cameras and browsers write. Fewer decoders, fewer holes
 in them."""
+
+
+_HOST: Final = r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,14 @@ class Settings:
             )
         if self.max_buffered < self.max_body:
             raise ConfigError(f"max_buffered must hold one body of {self.max_body} bytes, got {self.max_buffered}")
-        if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
-            raise ConfigError(f"root_path must begin with / and not end with it, got {self.root_path!r}")
+        if not re.fullmatch(r"(/[\w.~-]+)*", self.root_path, re.ASCII):
+            raise ConfigError(f"root_path must be like /mien, without a / at its end, got {self.root_path!r}")
+        for origin in self.origins:
+            if not re.fullmatch(rf"https?://{_HOST}(:\d+)?", origin):
+                raise ConfigError(f"expected origins such as https://example.org, in lower case, got {origin!r}")
+        for name in self.hosts:
+            if not re.fullmatch(_HOST, name, re.IGNORECASE):
+                raise ConfigError(f"expected names of this service without scheme and port, got {name!r}")
         self._check_keys()
         self._check_tls()
 
