@@ -37,7 +37,7 @@ class Settings:
     max_frame         bytes of one frame of a stream
     max_pixels        width times height of one picture
     max_images        pictures in one request
-    max_buffered      bytes of all bodies that are held at once
+    max_buffered      bytes of all bodies, and of drawn pictures that wait to be fetched, at once
     max_streams       streams at once
     max_connections   connections at once, streams among them
     body_seconds      a body that takes longer to arrive is given up; so is a request's head
