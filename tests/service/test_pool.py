@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from mien.service.pool import BusyError, Pool
+from mien.service.pool import BusyError, Pool, is_work_left
 
 
 def held(pool: Pool, submit: Callable[[Pool], Callable[..., Awaitable[object]]], count: int) -> list[object]:
@@ -30,6 +30,7 @@ def test_past_the_queue_work_is_refused_at_once() -> None:
     waiting, *results = held(Pool(workers=2, queue=3), lambda pool: pool.submit, 8)
     assert waiting == 3
     assert [type(result) for result in results] == [bool] * 5 + [BusyError] * 3
+    assert isinstance(results[-1], BusyError)
     assert results[-1].retry_after_s >= 1
 
 
@@ -57,3 +58,35 @@ def test_a_place_is_free_again_after_work_that_failed_or_was_given_up() -> None:
         pool.close()
 
     asyncio.run(asyncio.wait_for(all_of_it(), 10))
+
+
+def test_at_its_end_who_waits_is_told_and_what_has_begun_is_not_waited_for() -> None:
+    let_go, begun, done = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        begun.set()
+        let_go.wait(10)
+        done.append(True)
+
+    async def end() -> list[object]:
+        pool = Pool(workers=1, queue=5)
+        given_up = [asyncio.ensure_future(pool.submit(work)) for _ in range(3)]
+        await asyncio.to_thread(begun.wait, 10)
+        assert not pool.is_closing
+        assert not is_work_left()
+        pool.close()
+        pool.close()  # once more does nothing
+        assert pool.is_closing
+        assert pool.is_full
+        results = await asyncio.gather(*given_up, pool.submit(work), pool.wait(work), return_exceptions=True)
+        assert not let_go.is_set()
+        assert is_work_left()
+        let_go.set()
+        while is_work_left():
+            await asyncio.sleep(0.01)
+        return results
+
+    results = asyncio.run(asyncio.wait_for(end(), 10))
+    assert [str(result) for result in results] == ["the service ends: try again in 5 s"] * 5
+    assert {type(result) for result in results} == {BusyError}
+    assert done == [True]

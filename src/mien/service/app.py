@@ -97,8 +97,8 @@ def _status_router(analyzer: Analyzer, pool: Pool, metrics: Metrics) -> APIRoute
         responses=answers(421, 503),
     )
     async def readyz() -> dict[str, str]:
-        if pool.is_full:
-            raise Problem(503, "the queue is full", {"Retry-After": "1"})
+        if pool.is_full or pool.is_closing:
+            raise Problem(503, "the service ends" if pool.is_closing else "the queue is full", {"Retry-After": "1"})
         return {"status": "ready"}
 
     @router.get(

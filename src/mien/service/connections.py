@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
+import httptools
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.exceptions import InvalidMessage
 from websockets.frames import Frame
+from websockets.http11 import Response
+from websockets.server import ServerProtocol
 
+from mien.service.guard import HEADERS
 from mien.service.problems import Problem
 from mien.service.settings import Settings
 
@@ -31,6 +37,7 @@ MAX_PIPELINED: Final = 16
 MAX_FRAGMENTS: Final = 1024
 """Parts in which one message of a stream may come."""
 
+_HEADERS: Final = {**HEADERS, "Cache-Control": "no-store"}
 _LINGER_S: Final = 1.0  # so long a client may take to read the last word, and to close the connection
 _RESTARTS: Final = 1012  # the close code (IANA's registry)
 _PING_S: Final = 20.0
@@ -43,6 +50,9 @@ class Bounded(Protocol):
 
     def check(self, now: float) -> None:
         """Close where time is up, by the event loop's clock. To be called several times a second."""
+
+    def shutdown(self) -> None:
+        """Take nothing more, and close once what is in flight is answered."""
 
 
 class Config(uvicorn.Config):
@@ -64,7 +74,6 @@ class Config(uvicorn.Config):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
         )
@@ -102,7 +111,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._backlog = _Backlog()
         self._refusal: Problem | None = None
         self._is_ending = self._is_in_head = False
-        self._head_size = 0
+        self._unread = 0  # bytes that came since the request began, or since its last part of the body
         self._ends_at = self._head_ends_at = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -122,24 +131,64 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refusal is not None:  # told now, as a client that is still sending may not hear it
             self._end(self._refusal)
             return
-        was_in_head = self._is_in_head
-        super().data_received(data)
-        if was_in_head and self._is_in_head:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD:
-                self._end(Problem(431, f"the request's head has more than {MAX_HEAD:,} bytes"))
+        self._unset_keepalive_if_required()
+        self._unread += len(data)
+        try:
+            self._parse(data)
+        except httptools.HttpParserError as error:
+            problem = error.__context__
+            self._end(problem if isinstance(problem, Problem) else Problem(400, "malformed HTTP request"))
+        else:
+            if self._unread > MAX_HEAD:
+                self._end(_too_long())
+
+    def _parse(self, data: bytes) -> None:
+        """Read on. An offer of another protocol than WebSockets, such as curl's of HTTP/2, is ignored (RFC 9110, 7.8).
+
+        The parser takes for the other protocol's what comes after a head with an offer, so it gets it anew, without.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                    return
+                lines = [
+                    self.parser.get_method() + b" " + self.url + b" HTTP/" + self.parser.get_http_version().encode()
+                ]
+                lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+                data = b"\r\n".join([*lines, b"", data[upgrade.args[0] :]])
 
     def on_message_begin(self) -> None:
         """Begin a head."""
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise ValueError("too many requests at once")  # httptools ends, and tells data_received
+            raise Problem(400, "too many requests at once")  # httptools ends, and tells data_received
         super().on_message_begin()
-        self._is_in_head, self._head_size = True, 0
+        self._is_in_head, self._unread = True, 0
 
     def on_headers_complete(self) -> None:
         """End a head: the time of the body is the app's."""
+        self._unread = 0
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD:
+            raise _too_long()
+        if self.parser.get_method() == b"CONNECT":
+            raise Problem(400, "CONNECT is for proxies, and this is none")
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            return  # the head comes anew
         self._is_in_head, self._head_ends_at = False, math.inf
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take in a part of the body, whose size is the app's."""
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request, unless its head comes anew or it is a WebSocket's."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for another request, unless one waits already."""
@@ -147,13 +196,10 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._await_head()
 
-    def send_400_response(self, msg: str) -> None:
-        """Tell of an error in HTTP as of all others."""
-        self._end(Problem(400, "expected HTTP/1.1"))
-
     def check(self, now: float) -> None:
         """Close where time is up, by the event loop's clock."""
-        if self._backlog.is_stuck(self.transport, now, self._settings.body_seconds):
+        is_stuck = self._backlog.is_stuck(self.transport, now, self._settings.body_seconds)
+        if is_stuck or now > self._ends_at + _LINGER_S:
             self.transport.abort()
         elif self.transport.is_closing():
             return
@@ -175,12 +221,36 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.abort()  # in the midst of an answer nothing else can be told
             return
-        answer = problem.response()
-        lines = [f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}".encode()]
-        lines += [name + b": " + value for name, value in self.server_state.default_headers + answer.raw_headers]
-        self.transport.write(b"\r\n".join([*lines, b"connection: close", b"", bytes(answer.body)]))
+        self.transport.write(_answer(problem, self.server_state.default_headers))
         if self.transport.can_write_eof():  # not over TLS
             self.transport.write_eof()
+
+
+def _too_long() -> Problem:
+    return Problem(431, f"the request's head has more than {MAX_HEAD:,} bytes")
+
+
+def _answer(problem: Problem, headers: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
+    """The last word as HTTP/1.1."""
+    answer = problem.response()
+    answer.headers.update(_HEADERS)
+    lines = [f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}".encode()]
+    lines += [name + b": " + value for name, value in [*headers, *answer.raw_headers]]
+    return b"\r\n".join([*lines, b"connection: close", b"", bytes(answer.body)])
+
+
+class _Handshake(ServerProtocol):
+    """The library's side of a WebSocket; what it refuses is told as a problem."""
+
+    def reject(self, status: int, text: str) -> Response:
+        """The answer to what asked wrongly for a WebSocket."""
+        refused, told = super().reject(status, text), Problem(int(status), text.partition("\n")[0]).response()
+        for name, value in {**told.headers, **_HEADERS}.items():
+            if name in refused.headers:
+                del refused.headers[name]
+            refused.headers[name] = value
+        refused.body = bytes(told.body)
+        return refused
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):
@@ -197,13 +267,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self._settings = config.settings
         self._backlog = _Backlog()
         self._is_ending = False
+        self.conn = _Handshake(max_size=config.ws_max_size, logger=self.logger)
 
     def data_received(self, data: bytes) -> None:
         """Go on, unless there was a last word; what comes after that is dropped."""
         if not self._is_ending:
             super().data_received(data)
         if not self.handshake_initiated and not self._is_ending:  # it gets its whole head at once
-            self._end(1006)
+            self._refuse()
 
     def handle_cont(self, event: Frame) -> None:
         """Take in a part of a message: empty ones would not count towards its size."""
@@ -226,7 +297,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """Close a stream that breaks the protocol, or whose message is too large."""
         close = self.conn.close_sent
         if close is None:  # what asked for a WebSocket was not of its form
-            self._end(1006)
+            self._refuse()
         else:
             self._end(close.code, close.reason)
 
@@ -251,6 +322,12 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """Close where the client takes nothing, by the event loop's clock."""
         if self._backlog.is_stuck(self.transport, now, self._settings.body_seconds):
             self.transport.abort()
+
+    def _refuse(self) -> None:
+        """Refuse what asked wrongly; the library says nothing where it could not read it."""
+        if isinstance(self.conn.handshake_exc, InvalidMessage):
+            self.transport.write(_answer(Problem(400, "malformed HTTP request"), self.default_headers))
+        self._end(1006)
 
     def _end(self, code: int, reason: str = "") -> None:
         """Send what the library has to say, and close once the client has heard; what it still sends is dropped."""

@@ -96,7 +96,7 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
                     reading = partial(_records, analyzer, uploads, lambda: left.is_set() or pool.is_closing)
                     records = await _while_there(request, left, pool.submit(reading))
             except BusyError as busy:
-                metrics.rejected.labels("queue").inc()
+                metrics.rejected.labels("end" if pool.is_closing else "queue").inc()
                 raise Problem(503, str(busy), {"Retry-After": str(busy.retry_after_s)}) from None
             except ImageError as error:
                 raise problem_of(error) from None

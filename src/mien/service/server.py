@@ -92,7 +92,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: Config, ready: Callable[[], object]) -> None:
         super().__init__(config)
         self._ready = ready
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes: dict[asyncio.Task[None], HttpProtocol] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])  # it would take in any number of connections that have not shaken hands
@@ -153,25 +153,23 @@ class _Server(uvicorn.Server):
             except OSError:  # it has left already, or too many files are open
                 await asyncio.sleep(_TICK_S)
                 continue
-            if len(self._handshakes) + len(self.server_state.connections) < most:
-                task = loop.create_task(self._connect(client))
-                self._handshakes.add(task)
-                task.add_done_callback(self._handshakes.discard)
+            if len({*self._handshakes.values(), *self.server_state.connections}) < most:
+                protocol = HttpProtocol(self.config, self.server_state, self.lifespan.state)
+                task = loop.create_task(self._connect(client, protocol))
+                self._handshakes[task] = protocol
+                task.add_done_callback(self._handshakes.pop)
             else:
                 self.config.rejected.inc()
                 client.close()
             await asyncio.sleep(0)  # the others' turn: where many wait, accepting them does not
 
-    async def _connect(self, client: socket.socket) -> None:
+    async def _connect(self, client: socket.socket, protocol: HttpProtocol) -> None:
         """Shake hands over TLS, and hand the client to its protocol."""
         context = self.config.ssl
         seconds = min(_HANDSHAKE_S, self.config.settings.body_seconds) if context else None
         with suppress(OSError):  # it speaks no TLS, is too slow, or has left
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: HttpProtocol(self.config, self.server_state, self.lifespan.state),
-                client,
-                ssl=context,
-                ssl_handshake_timeout=seconds,
+                lambda: protocol, client, ssl=context, ssl_handshake_timeout=seconds
             )
 
     async def _check_connections(self) -> None:
