@@ -139,15 +139,15 @@ class Analyzer:
         """The model's ONNX file."""
         return self._classifier.path
 
-    def sharing_batches(self, observe: Callable[[int], object] | None = None) -> Analyzer:
+    def sharing_batches(self, observe: Callable[[int], object] | None = None, *, lanes: int = 1) -> Analyzer:
         """The same analyzer, but faces that several threads ask about at the same time are judged in one batch.
 
-        observe is told the number of faces in each batch.
+        lanes is the number of batches that may be at work at once; observe is told the number of faces in each.
         """
         from mien.runtime.batching import SharedClassifier  # one thread needs none of it
 
         shared = copy(self)
-        shared._classifier = SharedClassifier(self._classifier, observe)
+        shared._classifier = SharedClassifier(self._classifier, observe, lanes=lanes)
         return shared
 
     def analyze(self, image: ImageSource, *, color: Literal["bgr", "rgb"] = "bgr") -> Analysis:

@@ -90,6 +90,19 @@ def test_an_error_is_raised_to_all_in_the_batch_and_to_none_after_it() -> None:
     assert shared.probabilities(faces(255))[0, 0] == 1
 
 
+def test_a_second_lane_does_not_wait_for_the_first() -> None:
+    slow = SlowClassifier()
+    shared = SharedClassifier(slow, lanes=2)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(shared.probabilities, faces(1))
+        assert slow.begun.wait(10)
+        assert threads.submit(shared.probabilities, faces(255)).result(10)[0, 0] == 1
+        assert not first.done()
+        slow.let_go.set()
+        assert first.result(10).shape == (1, 2)
+    assert slow.sizes == [1, 1]
+
+
 def test_a_lone_thread_is_served_at_once_and_no_face_asks_for_nothing() -> None:
     slow = SlowClassifier()
     slow.let_go.set()
@@ -105,10 +118,11 @@ def test_faces_of_another_shape_spoil_no_batch() -> None:
     assert not shared._waiting
 
 
-def test_many_threads_get_what_they_asked_for() -> None:
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_many_threads_get_what_they_asked_for(lanes: int) -> None:
     slow = SlowClassifier()
     slow.let_go.set()
-    shared = SharedClassifier(slow)
+    shared = SharedClassifier(slow, lanes=lanes)
 
     def ask(seed: int) -> bool:
         mine = faces(*np.random.default_rng(seed).integers(0, 256, 1 + seed % 4).tolist())

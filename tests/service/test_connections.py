@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import socket
@@ -21,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from mien.emotions import EMOTIONS
-from mien.service.connections import MAX_HEAD, MAX_PIPELINED
+from mien.service.connections import MAX_HEAD, MAX_PIPELINED, HttpProtocol
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPGRADE = (
@@ -340,3 +341,19 @@ def test_handshakes_over_tls_have_a_bound_and_a_time(serving: Any, certificate: 
             clients[0].recv(1)
     with serving(body_seconds=0.3, **tls) as url, connected(url) as client:
         assert heard(client) == b""
+
+
+def test_answers_are_sent_at_once(base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Nagle's algorithm each answer would wait 40 ms for the client to acknowledge its head."""
+    delays: list[int] = []
+    made = HttpProtocol.connection_made
+
+    def connection_made(self: HttpProtocol, transport: asyncio.Transport) -> None:
+        client = transport.get_extra_info("socket")
+        delays.append(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        made(self, transport)
+
+    monkeypatch.setattr(HttpProtocol, "connection_made", connection_made)
+    assert httpx.get(f"{base_url}/healthz").status_code == 200
+    assert len(delays) == 1
+    assert delays[0] != 0

@@ -231,7 +231,7 @@ def test_the_table_of_options_is_whole_and_right() -> None:
         "--workers": "one a core, at least 2",
         "--model": "newest",
         "--uncertain-below": f"{UNCERTAIN_BELOW:g}",
-        "--threads": "one a worker",
+        "--threads": "the cores, shared among workers",
     }
     told = {option: row[1] for row in table("option") for option in re.findall(r"`(--.+?)`", row[0])}
     expected = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -111,7 +112,10 @@ def serve(
     threads: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", rich_help_panel=_MODEL, help="CPU threads of each network; default: one a worker."
+            min=1,
+            metavar="N",
+            rich_help_panel=_MODEL,
+            help="CPU threads of each network; default: the cores, shared among workers.",
         ),
     ] = None,
 ) -> None:
@@ -157,7 +161,7 @@ def serve(
         model,
         detector=detector,
         detector_model=detector_model,
-        threads=threads,
+        threads=threads or max(1, (os.cpu_count() or 1) // settings.workers),
         uncertain_below=UNCERTAIN_BELOW if uncertain_below is None else uncertain_below,
     )
 
@@ -168,6 +172,7 @@ def serve(
         if open_page:
             typer.launch(url)
 
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # they say what is in a file
     run(create_app(analyzer, settings), settings, ready=ready)
 
 

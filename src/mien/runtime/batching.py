@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +14,23 @@ from numpy.typing import NDArray
 from mien.model_card import ModelCard
 from mien.runtime.classifier import FaceClassifier, check_faces
 
+_Request: TypeAlias = "tuple[NDArray[np.uint8], Future[NDArray[np.float32]]]"
+
 
 class SharedClassifier:
     """Judges as its classifier does, and is safe to use from several threads.
 
     Faces that are asked about while the network is at work wait; whoever comes next to it judges all of them in one
-    batch. So a lone thread never waits, and the busier it gets, the larger are the batches. observe is told the number
-    of faces in each batch.
+    batch. So a lone thread never waits, and the busier it gets, the larger are the batches. `lanes` batches may be at
+    work at once: with one, a processor of many cores would wait for a network that uses one of them. observe is told
+    the number of faces in each batch.
     """
 
-    def __init__(self, classifier: FaceClassifier, observe: Callable[[int], object] | None = None) -> None:
+    def __init__(
+        self, classifier: FaceClassifier, observe: Callable[[int], object] | None = None, *, lanes: int = 1
+    ) -> None:
         self._classifier, self._observe = classifier, observe
-        self._network, self._desk = threading.Lock(), threading.Lock()
+        self._lanes, self._desk = threading.Semaphore(lanes), threading.Lock()
         self._waiting: list[_Request] = []
 
     @property
@@ -42,38 +48,26 @@ class SharedClassifier:
         check_faces(faces)
         if not len(faces):
             return self._classifier.probabilities(faces)
-        request = _Request(faces)
+        answer: Future[NDArray[np.float32]] = Future()
         with self._desk:
-            self._waiting.append(request)
-        with self._network:
-            if not request.is_done:
-                with self._desk:
-                    batch, self._waiting = self._waiting, []
+            self._waiting.append((faces, answer))
+        with self._lanes:
+            with self._desk:  # another one may have taken these faces along, and others may wait by now
+                batch, self._waiting = self._waiting, []
+            if batch:
                 self._judge(batch)
-        if request.error is not None:
-            raise request.error
-        return request.answer
+        return answer.result()
 
     def _judge(self, batch: list[_Request]) -> None:
-        faces = np.concatenate([request.faces for request in batch])
+        faces = np.concatenate([faces for faces, _ in batch])
         try:
-            answers = self._classifier.probabilities(faces)
+            rows = self._classifier.probabilities(faces)
         except BaseException as error:
-            for request in batch:
-                request.error, request.is_done = error, True
+            for _, answer in batch:
+                answer.set_exception(error)
             return
         if self._observe is not None:
             self._observe(len(faces))
-        ends = np.cumsum([len(request.faces) for request in batch])[:-1]
-        for request, answer in zip(batch, np.split(answers, ends), strict=True):
-            request.answer, request.is_done = answer, True
-
-
-@dataclass(slots=True)
-class _Request:
-    """Faces (N, 48, 48) of one thread, and what came of them."""
-
-    faces: NDArray[np.uint8]
-    answer: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    error: BaseException | None = None
-    is_done: bool = False
+        ends = np.cumsum([len(faces) for faces, _ in batch])[:-1]
+        for (_, answer), mine in zip(batch, np.split(rows, ends), strict=True):
+            answer.set_result(mine)

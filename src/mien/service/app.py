@@ -31,6 +31,9 @@ Pictures are worked on in memory, never stored, and nothing of them is logged. A
 problems.
 """
 
+_WORKERS_PER_LANE: Final = 4
+"""A network on one core judges about 1,100 faces/s; finding the faces of a photo takes a core 5 to 100 ms."""
+
 
 def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     """The app that serves an analyzer."""
@@ -69,7 +72,10 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
 
 def _served(analyzer: Analyzer, settings: Settings, metrics: Metrics) -> Analyzer:
     """The analyzer within the service's bounds; the faces of requests at the same time go in one batch."""
-    served = analyzer.sharing_batches(metrics.batch_faces.observe) if settings.batching else copy(analyzer)
+    served = copy(analyzer)
+    if settings.batching:
+        lanes = max(1, settings.workers // _WORKERS_PER_LANE)
+        served = analyzer.sharing_batches(metrics.batch_faces.observe, lanes=lanes)
     served.max_pixels, served.formats, served.reduce = settings.max_pixels, tuple(FORMATS), True
     return served
 

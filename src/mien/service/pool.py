@@ -61,9 +61,15 @@ class Pool:
 
     async def submit(self, work: Callable[[], T]) -> T:
         """What the work returns, once a thread has done it. Raises BusyError at once where the queue is full."""
-        if self.is_full and not self._is_closing:
-            raise BusyError(max(1, math.ceil(len(self._answers) * self._mean_s / self._workers)))
+        self.check()
         return await self.wait(work)
+
+    def check(self) -> None:
+        """Raise BusyError where `submit` would."""
+        if self._is_closing:
+            raise _closing()
+        if self.is_full:
+            raise BusyError(max(1, math.ceil(len(self._answers) * self._mean_s / self._workers)))
 
     async def wait(self, work: Callable[[], T]) -> T:
         """As `submit`, but refused only where the pool closes: for callers whose number is bounded, such as streams."""

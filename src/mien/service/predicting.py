@@ -84,22 +84,23 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
         read, the answer is 422. Large JPEGs are decoded at a half, a quarter or an eighth of their size where that is
         enough, and drawn in that size; boxes are in pixels of the whole picture all the same.
         """
-        async with intake.uploads(request) as (uploads, is_form):
-            if draw and len(uploads) > 1:
-                raise Problem(400, f"draw=1 takes one picture, got {len(uploads)}")
-            left = Event()
-            try:
+        left = Event()
+        try:
+            pool.check()  # before a body is taken in that cannot be worked on
+            async with intake.uploads(request) as (uploads, is_form):
+                if draw and len(uploads) > 1:
+                    raise Problem(400, f"draw=1 takes one picture, got {len(uploads)}")
                 if draw:
                     drawing = partial(_drawn, analyzer, uploads[0], theme)
                     png, faces = await _while_there(request, left, pool.submit(drawing))
                 else:
                     reading = partial(_records, analyzer, uploads, lambda: left.is_set() or pool.is_closing)
                     records = await _while_there(request, left, pool.submit(reading))
-            except BusyError as busy:
-                metrics.rejected.labels("end" if pool.is_closing else "queue").inc()
-                raise Problem(503, str(busy), {"Retry-After": str(busy.retry_after_s)}) from None
-            except ImageError as error:
-                raise problem_of(error) from None
+        except BusyError as busy:
+            metrics.rejected.labels("end" if pool.is_closing else "queue").inc()
+            raise Problem(503, str(busy), {"Retry-After": str(busy.retry_after_s)}) from None
+        except ImageError as error:
+            raise problem_of(error) from None
         if draw:  # the body is let go by now
             metrics.pictures.inc()
             metrics.faces.inc(faces)

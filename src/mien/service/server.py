@@ -150,6 +150,8 @@ class _Server(uvicorn.Server):
         while True:
             try:
                 client, _ = await loop.sock_accept(listener)
+                # Else what follows an answer's head waits until the client has acknowledged that, up to 40 ms.
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:  # it has left already, or too many files are open
                 await asyncio.sleep(_TICK_S)
                 continue
