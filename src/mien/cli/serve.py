@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from mien.cli import console
+from mien.cli.options import PANEL, DetectorFile, DetectorName, ModelName
 
 _ACCESS = "Who may use it"
 _LIMITS = "Limits"
-_MODEL = "Model"
 
 
 def serve(
@@ -87,34 +87,19 @@ def serve(
             help="Judge the faces of requests at the same time together.",
         ),
     ] = True,
-    detector: Annotated[
-        Literal["auto", "haar", "yunet", "none"],
-        typer.Option(rich_help_panel=_MODEL, help="Face detector; auto takes yunet where it is at hand."),
-    ] = "auto",
-    detector_model: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=_MODEL, help="YuNet's ONNX file, instead of the one at hand."),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|VERSION",
-            rich_help_panel=_MODEL,
-            help="An ONNX file, or the version of a shipped model; default: newest.",
-        ),
-    ] = None,
+    detector: DetectorName = "auto",
+    detector_model: DetectorFile = None,
+    model: ModelName = None,
     uncertain_below: Annotated[
         float | None,
-        typer.Option(
-            min=0, max=1, metavar="P", rich_help_panel=_MODEL, help="Mark answers less probable as uncertain."
-        ),
+        typer.Option(min=0, max=1, metavar="P", rich_help_panel=PANEL, help="Mark answers less probable as uncertain."),
     ] = None,
     threads: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            rich_help_panel=_MODEL,
+            rich_help_panel=PANEL,
             help="CPU threads of each network; default: the cores, shared among workers.",
         ),
     ] = None,

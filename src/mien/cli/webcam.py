@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 import typer
 
 from mien.cli import console
+from mien.cli.options import PANEL, DetectorFile, DetectorName, ModelName
 
 _OUTPUT = "What is kept"
 _LOOKS = "Looks"
-_MODEL = "Model"
 
 
 def webcam(
@@ -72,28 +72,15 @@ def webcam(
     labels: Annotated[
         bool | None, typer.Option("--labels/--no-labels", rich_help_panel=_LOOKS, help="Draw labels.")
     ] = None,
-    detector: Annotated[
-        Literal["auto", "haar", "yunet", "none"],
-        typer.Option(rich_help_panel=_MODEL, help="Face detector; auto takes yunet where it is at hand."),
-    ] = "auto",
-    detector_model: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=_MODEL, help="YuNet's ONNX file, instead of the one at hand."),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|VERSION",
-            rich_help_panel=_MODEL,
-            help="An ONNX file, or the version of a shipped model; default: newest.",
-        ),
-    ] = None,
+    detector: DetectorName = "auto",
+    detector_model: DetectorFile = None,
+    model: ModelName = None,
     threads: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            rich_help_panel=_MODEL,
+            rich_help_panel=PANEL,
             help="CPU threads for the networks; default: onnxruntime's choice.",
         ),
     ] = None,
