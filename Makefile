@@ -55,7 +55,7 @@ $(PAGE): web/node_modules/.installed $(wildcard web/*.html web/*.ts web/*.json w
 	@echo "Building the page ..."
 	@cd web && $(NPM) run --silent build
 
-web/node_modules/.installed: $(VENV)/.dev web/package-lock.json
+web/node_modules/.installed: $(VENV)/.page web/package-lock.json
 	@cd web && $(NPM) ci --silent
 	@touch $@
 
@@ -103,7 +103,12 @@ $(VENV)/.demo: $(VENV)/.pip pyproject.toml constraints.txt
 	@$(PIP) install -c constraints.txt -e . --group demo
 	@touch $@
 
+$(VENV)/.page: $(VENV)/.pip pyproject.toml constraints.txt
+	@echo "Installing Mien, what serves it and Node.js into $(VENV) (about 900 MB) ..."
+	@$(PIP) install -c constraints.txt -e '.[serve]' --group page
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.pip pyproject.toml constraints.txt
 	@echo "Installing Mien, PyTorch and the tools of development into $(VENV) (about 2 GB) ..."
 	@$(PIP) install -c constraints.txt -e '.[train,tables,serve]' --group dev
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.page

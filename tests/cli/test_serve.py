@@ -66,6 +66,7 @@ def test_the_key_comes_from_the_environment_too(brightness_model: Path, monkeypa
 
 def test_without_a_key_it_says_who_may_use_it(brightness_model: Path) -> None:
     with service("--host", "0.0.0.0", "--insecure", "--model", brightness_model, "--detector", "none") as (process, _):
+        assert re.match(r"On other devices of this network: http://[\d.]+:\d+\n", process.stderr.readline())
         assert process.stderr.readline() == "note: whoever reaches this computer may use it\n"
 
 

@@ -85,7 +85,9 @@ def test_what_is_guarded_wants_a_key(locked: str, path: str) -> None:
     answer = httpx.get(locked + path)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert answer.json()["detail"] == "expected an API key: Authorization: Bearer KEY"
+    assert answer.json()["detail"].endswith("(Authorization: Bearer KEY), got none")
+    wrong = httpx.get(locked + path, headers={"x-api-key": "wrong-key"})
+    assert wrong.json()["detail"].endswith("(Authorization: Bearer KEY), got another one")
     for headers in ({"authorization": f"Bearer {KEY}"}, {"authorization": f"bearer {OTHER}"}, {"x-api-key": KEY}):
         assert httpx.get(locked + path, headers=headers).status_code == 200
     for headers in (

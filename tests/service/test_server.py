@@ -115,7 +115,7 @@ def test_what_is_in_flight_for_too_long_is_given_up_and_told_so(
             assert answer.result(10).status_code == 503
             assert answer.result().headers["Retry-After"] == "5"
             assert answer.result().json()["detail"] == "the service ends: try again in 5 s"
-    assert capfd.readouterr().err == "mien: gave up 2 request(s) that took more than 0.5 s\n"
+    assert capfd.readouterr().err == "mien: gave up 2 requests after 0.5 s\n"
 
 
 def test_who_still_sends_at_the_end_is_closed(serving: Any, capfd: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +123,7 @@ def test_who_still_sends_at_the_end_is_closed(serving: Any, capfd: pytest.Captur
         with serving(drain_seconds=0.3) as url:
             client = clients.enter_context(sending(url))
         assert client.recv(1) == b""
-    assert capfd.readouterr().err == "mien: gave up 1 request(s) that took more than 0.3 s\n"
+    assert capfd.readouterr().err == "mien: gave up 1 request after 0.3 s\n"
 
 
 def test_a_port_that_is_taken_is_told_in_a_line(app: Any) -> None:
@@ -235,5 +235,5 @@ def test_the_end_does_not_wait_for_a_long_picture(brightness_model: Path, frame:
         process.send_signal(signal.SIGTERM)
         output, errors = process.communicate(timeout=20)
         assert [answer.result(10).status_code for answer in answers] == [503, 503]
-    told = "mien: gave up 2 request(s) that took more than 0.5 s\n"
+    told = "mien: gave up 2 requests after 0.5 s\n"
     assert (output, errors, process.returncode) == ("", told, 0)

@@ -61,7 +61,10 @@ def serve(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", rich_help_panel=_LIMITS, help="Requests worked on at once; default: the cores."
+            min=1,
+            metavar="N",
+            rich_help_panel=_LIMITS,
+            help="Requests worked on at once; default: the cores, 2 at least.",
         ),
     ] = None,
     queue: Annotated[
@@ -111,6 +114,8 @@ def serve(
     """
     try:
         from mien.service.app import create_app
+        from mien.service.pages import is_built
+        from mien.service.server import network_address
         from mien.service.server import serve as run
         from mien.service.settings import Settings
     except ModuleNotFoundError as error:
@@ -152,13 +157,22 @@ def serve(
 
     def ready(url: str) -> None:
         _say(f"Mien serves at [bold]{url}[/] ({analyzer.card.id}, {analyzer.detector.name}). Ctrl-C ends it.")
+        if not is_built():
+            _say("[yellow]note:[/] the page is not built: `make page` in a checkout, then install again")
+        if (elsewhere := network_address(settings, url)) is not None:
+            _say(f"On other devices of this network: [bold]{elsewhere}[/]")
         if not settings.is_local and not settings.api_keys:
             _say("[yellow]note:[/] whoever reaches this computer may use it")
         if open_page:
             typer.launch(url)
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # they say what is in a file
-    run(create_app(analyzer, settings), settings, ready=ready)
+    run(
+        create_app(analyzer, settings),
+        settings,
+        ready=ready,
+        say=lambda line: _say(f"{line}; Ctrl-C again ends at once"),
+    )
 
 
 def _say(line: str) -> None:

@@ -103,7 +103,9 @@ class Guard:
         path: str = scope["path"].removeprefix(self._settings.root_path)
         is_open = path in _OPEN or path.startswith(_OPEN_FOLDER)
         if self._keys and not is_open and not self._knows_key(headers):
-            return Problem(401, "expected an API key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+            came = "got another one" if _given_keys(headers) else "got none"
+            detail = f"expected the service's API key (Authorization: Bearer KEY), {came}"
+            return Problem(401, detail, {"WWW-Authenticate": "Bearer"})
         return None
 
     def _is_own(self, host: str) -> bool:

@@ -33,8 +33,8 @@ _UNBUILT: Final = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Mien</title><link rel="icon" href="data:,">
 <h1>Mien</h1>
-<p>The service runs, but its page is not built in this copy of Mien: that takes Node.js 20.19 or later and, in a
-checkout, <code>make page</code>. Wheels hold the page.</p>
+<p>The service runs, but its page is not built in this copy of Mien. In a checkout, <code>make serve</code> builds and
+serves it; or <code>make page</code> builds it, and <code>pip install '.[serve]'</code> then installs it along.</p>
 <p>Programs need no page: <a href="openapi.json">openapi.json</a> tells what there is, such as
 <code>POST v1/predict</code>.</p>
 </html>
@@ -91,6 +91,11 @@ def page_router(analyzer: Analyzer, settings: Settings, *, version: str) -> APIR
         return Response(_DOCS_SCRIPT, media_type="text/javascript")
 
     return router
+
+
+def is_built() -> bool:
+    """Whether this copy of Mien holds the page."""
+    return "index.html" in _built()
 
 
 def _about(analyzer: Analyzer, settings: Settings, version: str, *, has_yunet: bool) -> dict[str, Any]:

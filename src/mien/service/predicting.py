@@ -142,7 +142,7 @@ def _records(analyzer: Analyzer, uploads: Sequence[Upload], is_over: Callable[[]
     if len(errors) == len(records):
         if len(errors) == 1:
             raise errors[0]
-        raise Problem(422, f"none of the {len(errors)} pictures can be read; the first: {named(errors[0])}")
+        raise Problem(422, f"none of the {len(errors)} pictures can be read; the first is {records[0]['error']}")
     return records
 
 

@@ -20,6 +20,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 from traceback import extract_tb
 from typing import Final
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
@@ -38,17 +39,24 @@ _MMAP_THRESHOLD: Final = -3  # M_MMAP_THRESHOLD of malloc.h
 _LARGE: Final = 4_194_304  # bytes
 
 
-def serve(app: FastAPI, settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+def serve(
+    app: FastAPI,
+    settings: Settings,
+    *,
+    ready: Callable[[str], object] = lambda address: None,
+    say: Callable[[str], object] = lambda line: None,
+) -> None:
     """Serve an app of `create_app` until Ctrl-C or SIGTERM, then finish what is in flight and close streams.
 
-    ready is told the address once it can be reached, such as "http://127.0.0.1:8000". A second Ctrl-C ends at once,
-    with KeyboardInterrupt. Where threads are at pictures that were given up, the process ends here, with 130 or 0: it
-    would wait for them. Raises ConfigError where the address cannot be taken, or the TLS files are not of use.
+    ready is told the address once it can be reached, such as "http://127.0.0.1:8000"; say, what is waited for at the
+    end. A second Ctrl-C ends at once, with KeyboardInterrupt. Where threads are at pictures that were given up, the
+    process ends here, with 130 or 0: it would wait for them. Raises ConfigError where the address cannot be taken, or
+    the TLS files are not of use.
     """
     _return_memory()
     config = _configured(app, settings)
     with _listening(settings) as listener:
-        server = _Server(config, lambda: ready(_address(settings, listener)) if ready else None)
+        server = _Server(config, lambda: ready(_address(settings, listener)), say)
         server.run([listener])
     if is_work_left():
         for stream in filter(None, (sys.stdout, sys.stderr)):
@@ -66,7 +74,7 @@ def running(app: FastAPI, settings: Settings) -> Iterator[str]:
     config = _configured(app, settings)
     addresses: SimpleQueue[str | None] = SimpleQueue()
     with _listening(settings) as listener, ThreadPoolExecutor(1, "mien-service") as thread:
-        server = _Server(config, lambda: addresses.put(_address(settings, listener)))
+        server = _Server(config, lambda: addresses.put(_address(settings, listener)), lambda line: None)
         ended = thread.submit(server.run, [listener])
         ended.add_done_callback(lambda _: addresses.put(None))
         try:
@@ -76,6 +84,10 @@ def running(app: FastAPI, settings: Settings) -> Iterator[str]:
         finally:
             server.should_exit = True
             ended.result()
+
+
+def _requests(count: int) -> str:
+    return "1 request" if count == 1 else f"{count} requests"
 
 
 def _return_memory() -> None:
@@ -89,9 +101,9 @@ class _Server(uvicorn.Server):
 
     config: Config
 
-    def __init__(self, config: Config, ready: Callable[[], object]) -> None:
+    def __init__(self, config: Config, ready: Callable[[], object], say: Callable[[str], object]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._say = ready, say
         self._handshakes: dict[asyncio.Task[None], HttpProtocol] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -111,9 +123,11 @@ class _Server(uvicorn.Server):
         for connection in self._connections():
             connection.shutdown()
         seconds = self.config.settings.drain_seconds
+        if self.server_state.tasks and not self.force_exit:
+            self._say(f"Waiting for {_requests(len(self.server_state.tasks))}, at most {seconds:g} s")
         await self._finish(seconds, lambda: self.force_exit)
         if self.server_state.tasks and not self.force_exit:
-            _LOGGER.error("gave up %d request(s) that took more than %g s", len(self.server_state.tasks), seconds)
+            _LOGGER.error("gave up %s after %g s", _requests(len(self.server_state.tasks)), seconds)
         await self.lifespan.shutdown()  # who waits for the app's threads is told that it ends
         await self._finish(_LAST_S, lambda: False)
         self._watch.cancel()
@@ -231,6 +245,16 @@ def _address(settings: Settings, listener: socket.socket) -> str:
             host = "127.0.0.1" if ip.version == 4 else "::1"
     host = f"[{host}]" if ":" in host else host
     return f"{settings.scheme}://{host}:{listener.getsockname()[1]}"
+
+
+def network_address(settings: Settings, url: str) -> str | None:
+    """Where other devices reach a service of this address; None where they cannot, or it is in the settings."""
+    if settings.host not in ("0.0.0.0", "::"):
+        return None
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+        way.connect(("192.0.2.1", 9))  # sends nothing: it only tells which of this computer's addresses leads out
+        return url.replace(str(urlsplit(url).hostname), way.getsockname()[0]).replace("[", "").replace("]", "")
+    return None
 
 
 def _log_errors() -> None:
