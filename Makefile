@@ -104,7 +104,7 @@ $(VENV)/.demo: $(VENV)/.pip pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.page: $(VENV)/.pip pyproject.toml constraints.txt
-	@echo "Installing Mien, what serves it and Node.js into $(VENV) (about 900 MB) ..."
+	@echo "Installing Mien, what serves it and Node.js into $(VENV) (about 600 MB) ..."
 	@$(PIP) install -c constraints.txt -e '.[serve]' --group page
 	@touch $@
 

@@ -57,6 +57,25 @@ COVERED = """() => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return data.filter((value, at) => at % 4 === 3 && value > 0).length / (canvas.width * canvas.height);
 }"""
+GIVE_BLACK = """async ([width, height]) => {
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  canvas.getContext("2d").fillRect(0, 0, width, height);
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve));
+  const data = new DataTransfer();
+  data.items.add(new File([blob], "black.png", { type: "image/png" }));
+  document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+}"""
+PATCH = """([pictured, x, y, width, height]) => {
+  const canvas = document.querySelector(".picture");
+  const scale = Math.min(canvas.width / pictured, canvas.height / 400);
+  const left = (canvas.width - pictured * scale) / 2;
+  const top = (canvas.height - 400 * scale) / 2;
+  const area = [left + x * scale, top + y * scale, width * scale, height * scale].map(Math.round);
+  const { data } = canvas.getContext("2d").getImageData(...area);
+  let bright = 0;
+  for (let at = 0; at < data.length; at += 4) bright += data[at] > 100;
+  return bright / (data.length / 4);
+}"""
 YELLOW = """() => {
   const canvas = document.querySelector(".picture");
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -154,7 +173,56 @@ def test_what_is_no_picture_is_said_so(visit: Visit, service: str, tmp_path: Pat
     (tmp_path / "notes.png").write_text("no picture")
     page = visit(service)
     choose(page, tmp_path / "notes.png")
-    page.get_by_role("alert").get_by_text("cannot read notes.png as a picture").wait_for()
+    page.get_by_role("alert").get_by_text("notes.png").wait_for()
+    page.get_by_role("alert").get_by_text("cannot read it as a picture").wait_for()
+    assert page.get_by_role("button", name="Try again").count() == 0  # it would be in vain
+
+
+def test_among_several_the_first_readable_photo_is_shown(
+    visit: Visit, service: str, astronaut_file: Path, tmp_path: Path
+) -> None:
+    """Those that cannot be read are marked, and each tells its own reason in its own place."""
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.jpg").touch()
+    page = visit(service)
+    choose(page, tmp_path / "text.jpg", tmp_path / "empty.jpg", astronaut_file)
+    assert read(page) == "happiness"
+    tiles = page.locator(".strip button")
+    assert [tiles.nth(i).get_attribute("aria-current") for i in range(3)] == ["false", "false", "true"]
+    assert page.locator(".strip .failed").count() == 2
+    assert page.locator(".message, .failure").count() == 0
+    for number, reason in enumerate(["text.jpg\nThis browser cannot read it", "empty.jpg\nThis file is empty"]):
+        tiles.nth(number).click()
+        assert page.locator(".failure").inner_text().replace("\n\n", "\n").startswith(reason)
+        assert "0 %" not in page.locator(".card").inner_text()
+    tiles.nth(2).click()
+    assert read(page) == "happiness"
+    assert page.locator(".failure").count() == 0
+
+
+def test_each_of_many_faces_has_a_label_that_hides_none(visit: Visit, service: str, astronaut_file: Path) -> None:
+    """Of faces that stand close, at a phone's width; a label is a filled patch of its emotion's colour."""
+    columns, rows = 5, 4
+    boxes = [
+        {"x": 100 * column + 38, "y": 100 * row + 22, "width": 32, "height": 36}
+        for row in range(rows)
+        for column in range(columns)
+    ]
+    values = {"anger": 0.0, "disgust": 0.0, "fear": 0.0, "happiness": 1.0, "neutral": 0.0, "sadness": 0.0}
+    told = {"score": 0.9, "emotion": "happiness", "confidence": 1.0, "uncertain": False, "track": None}
+    faces = [{"box": box, **told, "probabilities": {**values, "surprise": 0.0}} for box in boxes]
+    record = {"schema": 1, "model": "m", "source": None, "frame": None, "time_s": None, "width": 500, "height": 400}
+    page = visit(service, viewport=PHONE)
+    page.route("**/v1/predict", lambda route: route.fulfill(json={**record, "faces": faces, "error": None}))
+    page.evaluate(GIVE_BLACK, [500, 400])
+    assert read(page) == "happiness"
+    page.get_by_text("20 faces", exact=False).wait_for(state="attached")
+    page.wait_for_timeout(200)
+    for box in boxes:
+        assert page.evaluate(PATCH, [500, box["x"] + 8, box["y"] + 8, box["width"] - 16, box["height"] - 16]) == 0
+    # Labels beside the boxes, of at least a number each.
+    around = page.evaluate(PATCH, [500, 0, 0, 500, 400])
+    assert around > 20 * 0.003
 
 
 def test_an_uncertain_answer_asks(visit: Visit, service: str, astronaut_file: Path) -> None:
@@ -230,10 +298,12 @@ def test_the_camera_is_read_live_and_let_go(visit: Visit, service: str) -> None:
     before = page.evaluate(COVERED)
     page.wait_for_timeout(1500)
     assert page.evaluate(COVERED) > before + 0.015  # one second is a sixtieth
+    page.get_by_text("1 face: happiness.").wait_for(state="attached")
     page.get_by_role("button", name="Stop camera").click()
     page.get_by_role("heading", name="What does this face show?").wait_for()
     assert page.evaluate("tracks.map((track) => track.readyState)") == ["ended"]
     assert opened.value.is_closed()
+    assert page.locator("[aria-live=polite]").inner_text() == ""  # of a face that is not seen any more
 
 
 def test_no_live_frame_shows_a_face_without_its_emoji(visit: Visit, service: str) -> None:
@@ -277,7 +347,7 @@ def test_a_restarted_service_is_found_again(visit: Visit, built_page: None) -> N
         page = visit(address, expected="WebSocket connection|ERR_CONNECTION_REFUSED")
         start_camera(page)
         assert read(page) == "happiness"
-    page.get_by_text("Connection lost").wait_for()
+    page.get_by_text("Reconnecting…").wait_for()
     assert page.locator(".card:not(.empty)").count() == 0  # nothing stale
     with serving(port):
         page.locator(".pace").wait_for()
@@ -348,10 +418,19 @@ def test_all_can_be_done_by_keyboard(visit: Visit, service: str, astronaut_file:
     page.get_by_role("heading", name="Keys").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("heading", name="Keys").wait_for(state="detached")
+    page.get_by_role("button", name="Close").click()
+    tab_to(page, "Use the camera")
     page.keyboard.press("c")
     page.locator(".pace").wait_for()
+    assert focused(page) == "Stop camera"
     page.keyboard.press("c")
     page.get_by_role("heading", name="What does this face show?").wait_for()
+    page.wait_for_function("document.activeElement !== document.body")
+    assert focused(page) == "Use the camera"
+
+
+def focused(page: Page) -> str:
+    return str(page.evaluate("document.activeElement.innerText"))
 
 
 def tab_to(page: Page, name: str) -> None:

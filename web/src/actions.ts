@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { mirror, readElsewhere, startCamera, stopCamera } from "./live.ts";
 import { current, leave, look, open, photos, readAgain } from "./photos.ts";
 import { moveTo } from "./place.ts";
-import { room, tell, theme, type Place } from "./state.ts";
+import { message, room, tell, theme, type Place } from "./state.ts";
 
 export const helps = signal(false);
 /** Single keys do what buttons do; who speaks to the computer may turn that off. */
@@ -31,14 +31,22 @@ export function openPhotos(files: Iterable<File>): void {
   open(pictures);
 }
 
-export function toggleCamera(): void {
+export async function toggleCamera(): Promise<void> {
   if (room.value === "camera") stopCamera();
-  else void startCamera();
+  else await startCamera();
+  requestAnimationFrame(keepFocus);
+}
+
+/** The button that had the focus may be gone with its room: then the other room's camera button has it. */
+function keepFocus(): void {
+  if (document.activeElement !== document.body) return;
+  document.querySelector<HTMLButtonElement>("button.camera")?.focus();
 }
 
 export function toStart(): void {
   if (room.value === "camera") stopCamera();
   leave();
+  message.value = null;
   room.value = "start";
 }
 
@@ -54,7 +62,7 @@ export async function readIn(next: Place): Promise<void> {
 
 export function step(by: number): void {
   const next = current.value + by;
-  if (room.value === "photos" && next >= 0 && next < photos.value.length) void look(next);
+  if (room.value === "photos" && next >= 0 && next < photos.value.length) look(next);
 }
 
 export function toggleMirror(): void {

@@ -92,11 +92,15 @@ async function answerOf(path: string, init?: RequestInit): Promise<Response> {
   try {
     answer = await fetch(path, init);
   } catch {
-    throw new Problem(0, "The service does not answer. Is it still running?");
+    throw unanswered();
   }
   if (answer.ok) return answer;
   const after = Number(answer.headers.get("Retry-After") ?? NaN);
   throw new Problem(answer.status, await detailOf(answer), Number.isFinite(after) ? after : null);
+}
+
+export function unanswered(): Problem {
+  return new Problem(0, "The service does not answer. Is it still running?");
 }
 
 async function detailOf(answer: Response): Promise<string> {

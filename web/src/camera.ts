@@ -73,7 +73,7 @@ function whyNot(error: unknown): string {
       return "The camera was not allowed. Allow it beside the page's address, then try again.";
     case "NotFoundError":
     case "OverconstrainedError":
-      return "There is no such camera. Is it plugged in?";
+      return "No camera was found. Is it plugged in?";
     case "NotReadableError":
     case "AbortError":
       return "The camera cannot be used. Does another program have it?";

@@ -97,7 +97,10 @@ export function drawMarks(context: Context, marked: readonly Marked[], place: Pl
   } else {
     for (const { face } of [...bySize].reverse()) drawBox(context, face, place, pens);
     const taken: Box[] = [];
-    for (const mark of bySize) drawLabel(context, mark, place, pens, taken);
+    for (const mark of bySize) {
+      const others = bySize.filter((other) => other !== mark).map(({ face }) => placed(face.box, place));
+      drawLabel(context, mark, place, pens, others, taken);
+    }
   }
   context.restore();
 }
@@ -179,44 +182,82 @@ function drawBox(context: Context, face: Face, place: Placement, pens: Pens): vo
   }
 }
 
-function drawLabel(context: Context, mark: Marked, place: Placement, pens: Pens, taken: Box[]): void {
-  const { face, number } = mark;
-  const box = placed(face.box, place);
+/** What a label says, the fullest first, and whether with the emoji. */
+function wordings({ face, number }: Marked): readonly (readonly [words: string, emoji: boolean])[] {
+  if (number === null) return [[label(face), true], ["", true]];
+  return [[`${number}  ${label(face)}`, true], [`${number}`, true], [`${number}`, false]];
+}
+
+function drawLabel(context: Context, mark: Marked, place: Placement, pens: Pens, others: Box[], taken: Box[]): void {
+  const { emotion, uncertain, box: own } = mark.face;
+  const box = placed(own, place);
   const text = textOf(box.width, place, pens);
-  const colour = classColour(face.emotion, pens.colours);
+  const colour = classColour(emotion, pens.colours);
   context.font = `600 ${text}px ${FONT}`;
   context.textBaseline = "middle";
-  const words = number === null ? label(face) : `${number}  ${label(face)}`;
   const emoji = 1.5 * text;
-  const width = context.measureText(words).width + emoji + 1.3 * text;
   const height = 1.9 * text;
-  const where = freePlace(box, width, height, place, taken);
-  if (where === null) return;
+  const choice = wordings(mark).map(([words, drawn]) => {
+    const before = drawn ? emoji + (words === "" ? 0.35 : 0.7) * text : 0.6 * text;
+    const after = words === "" ? 0.35 * text : 0.6 * text;
+    return { words, drawn, before, width: before + context.measureText(words).width + after };
+  });
+  const { words, drawn, before, where } = bestLabel(choice, box, height, place, others, taken);
   taken.push(where);
   context.fillStyle = css(colour);
   context.strokeStyle = css(inkOn(colour), 0.45);
   context.lineWidth = Math.max(1, text / 14);
   context.beginPath();
-  context.roundRect(where.x, where.y, width, height, 0.5 * text);
+  context.roundRect(where.x, where.y, where.width, height, 0.5 * text);
   context.fill();
   context.stroke();
-  const art = pens.emoji.of(face.emotion, face.uncertain);
-  if (art !== undefined) context.drawImage(art, where.x + 0.35 * text, where.y + 0.2 * text, emoji, emoji);
+  const art = pens.emoji.of(emotion, uncertain);
+  if (drawn && art !== undefined) context.drawImage(art, where.x + 0.35 * text, where.y + 0.2 * text, emoji, emoji);
   context.fillStyle = css(inkOn(colour));
-  context.fillText(words, where.x + emoji + 0.7 * text, where.y + 0.53 * height);
+  context.fillText(words, where.x + before, where.y + 0.53 * height);
 }
 
-/** Above the box, below it, or inside it, where no other label is; null where there is no place. */
-function freePlace(box: Box, width: number, height: number, place: Placement, taken: readonly Box[]): Box | null {
-  if (width > place.width) return null;
-  const x = Math.min(Math.max(box.x, place.left), place.left + place.width - width);
+/** The fullest label that hides no other face and no label, beside its own box rather than in it; else the shortest. */
+function bestLabel<Wording extends { width: number }>(
+  choice: readonly Wording[],
+  box: Box,
+  height: number,
+  place: Placement,
+  others: readonly Box[],
+  taken: readonly Box[],
+): Wording & { where: Box } {
   const gap = height / 5;
-  for (const y of [box.y - height - gap, box.y + box.height + gap, box.y + gap, box.y + box.height - height - gap]) {
-    const spot = { x, y, width, height };
-    const inside = y >= place.top && y + height <= place.top + place.height;
-    if (inside && !taken.some((other) => overlaps(spot, other))) return spot;
+  const [right, bottom] = [box.x + box.width, box.y + box.height];
+  const barred = [...others, ...taken];
+  for (const within of [false, true]) {
+    for (const wording of choice) {
+      const { width } = wording;
+      if (width > place.width) continue;
+      const x = clamped(box.x, place.left, place.left + place.width - width);
+      const y = clamped(box.y, place.top, place.top + place.height - height);
+      const spots = within
+        ? [[x, box.y + gap], [x, bottom - height - gap]] as const
+        : [[x, box.y - height - gap], [x, bottom + gap], [right + gap, y], [box.x - width - gap, y]] as const;
+      for (const [left, top] of spots) {
+        const where = { x: left, y: top, width, height };
+        if (contains(place, where) && !barred.some((other) => overlaps(where, other))) return { ...wording, where };
+      }
+    }
   }
-  return null;
+  const shortest = choice.at(-1)!;
+  const x = clamped(box.x, place.left, place.left + place.width - shortest.width);
+  const y = clamped(box.y, place.top, place.top + place.height - height);
+  return { ...shortest, where: { x, y, width: shortest.width, height } };
+}
+
+function clamped(value: number, least: number, most: number): number {
+  return Math.max(Math.min(value, most), least);
+}
+
+function contains({ left, top, width, height }: Placement, box: Box): boolean {
+  return (
+    box.x >= left && box.y >= top && box.x + box.width <= left + width && box.y + box.height <= top + height
+  );
 }
 
 function overlaps(one: Box, other: Box): boolean {

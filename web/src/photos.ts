@@ -1,7 +1,7 @@
 // Photos, one after another: decoded, read here or by the service, and shown.
 
 import { effect, signal } from "@preact/signals";
-import { predict } from "./api.ts";
+import { Problem, predict } from "./api.ts";
 import type { Marked } from "./draw.ts";
 import { engine } from "./place.ts";
 import type { Box, PageConfig, PictureRecord } from "./record.ts";
@@ -10,6 +10,13 @@ import {
   config, drawing, finds, marked, message, place, reading, record, rectangles, room, shown, tell, words, type Shown,
 } from "./state.ts";
 import { count, megabytes } from "./words.ts";
+
+/** Why a photo was not read. */
+export interface Failure {
+  why: string;
+  /** Whether it may be read another time: the file itself is sound. */
+  again: boolean;
+}
 
 export interface Photo {
   id: number;
@@ -22,6 +29,7 @@ export interface Photo {
   height: number;
   record: PictureRecord | null;
   state: "waiting" | "reading" | "done" | "failed";
+  failure: Failure | null;
   rectangles: readonly Box[];
 }
 
@@ -33,11 +41,18 @@ const MOST = 30;
 const SHOWN_SIDE = 2048;
 const THUMBNAIL_SIDE = 128;
 const SENT_SIDE = 4096;
+/** The service may answer otherwise another time; whatever else it refuses, it refuses for good. */
+const PASSING = [0, 401, 408, 429];
+
+/** The file can never be read here. */
+class Unreadable extends Error {}
 
 let nextId = 1;
 /** Rises when what was begun is of no use any more. */
 let round = 0;
 let working = false;
+/** Whether the user went to a photo: then another is not shown instead. */
+let picked = false;
 
 /** Photos instead of those before. */
 export function open(files: readonly Blob[]): void {
@@ -55,16 +70,24 @@ export function open(files: readonly Blob[]): void {
     height: 0,
     record: null,
     state: "waiting" as const,
+    failure: null,
     rectangles: [],
   }));
   room.value = "photos";
   drawing.value = place.value === "browser" && !finds.value;
-  current.value = 0;
-  void look(0);
+  picked = false;
+  void show(0);
+}
+
+/** Shows the photo that the user goes to. */
+export function look(index: number): void {
+  picked = true;
+  message.value = null;
+  void show(index);
 }
 
 /** Shows one of the photos; one that waits is read next. */
-export async function look(index: number): Promise<void> {
+async function show(index: number): Promise<void> {
   const photo = photos.value[index];
   if (photo === undefined) return;
   current.value = index;
@@ -72,6 +95,7 @@ export async function look(index: number): Promise<void> {
   clear();
   rectangles.value = photo.rectangles;
   reading.value = photo.state !== "failed" && photo.state !== "done";
+  if (photo.failure?.again === false) return;
   try {
     const full = await decode(photo);
     if (mine === round && current.value === index) {
@@ -82,7 +106,7 @@ export async function look(index: number): Promise<void> {
     full.close();
   } catch (error) {
     if (mine !== round) return;
-    fail(photo, words(error));
+    fail(photo, error);
   }
   void work();
 }
@@ -90,8 +114,9 @@ export async function look(index: number): Promise<void> {
 /** All of them again: they are to be read elsewhere now. */
 export function readAgain(): void {
   round++;
-  for (const photo of photos.value) change(photo.id, { state: "waiting", record: null, rectangles: [] });
-  void look(current.value);
+  const anew = { state: "waiting", failure: null, record: null, rectangles: [] } as const;
+  for (const photo of photos.value) change(photo.id, anew);
+  void show(current.value);
 }
 
 /** The photo on show once more, after it failed. */
@@ -99,8 +124,8 @@ export function tryAgain(): void {
   const photo = photos.value[current.value];
   if (photo === undefined) return;
   message.value = null;
-  change(photo.id, { state: "waiting" });
-  void look(current.value);
+  change(photo.id, { state: "waiting", failure: null });
+  void show(current.value);
 }
 
 /** The photo on show with the user's own rectangles. */
@@ -108,7 +133,7 @@ export function readRectangles(boxes: readonly Box[]): void {
   const photo = photos.value[current.value];
   if (photo === undefined) return;
   rectangles.value = boxes;
-  change(photo.id, { state: "waiting", rectangles: boxes });
+  change(photo.id, { state: "waiting", failure: null, rectangles: boxes });
   void work();
 }
 
@@ -152,10 +177,17 @@ export function numbered(read: PictureRecord): Marked[] {
   return read.faces.map((face, index) => ({ face, number: several ? index + 1 : null }));
 }
 
-function fail(photo: Photo, why: string): void {
-  change(photo.id, { state: "failed" });
-  if (photos.value[current.value]?.id === photo.id) reading.value = false;
-  tell(why);
+function fail(photo: Photo, error: unknown): void {
+  const passing = error instanceof Problem ? error.status >= 500 || PASSING.includes(error.status) : true;
+  const again = passing && !(error instanceof Unreadable);
+  change(photo.id, { state: "failed", failure: { why: words(error), again } });
+  if (message.value?.kind === "note") message.value = null;
+  if (photos.value[current.value]?.id !== photo.id) return;
+  reading.value = false;
+  if (again || picked) return;
+  // The first that may be readable instead; the first of all where none is.
+  const next = photos.value.findIndex((one) => one.failure?.again !== false);
+  void show(Math.max(next, 0));
 }
 
 /** Reads what waits, one at a time, the photo on show first. */
@@ -186,22 +218,23 @@ async function readOne(photo: Photo, settings: PageConfig): Promise<void> {
     const read = place.value === "server" ? await onServer(photo, full, settings) : await here(photo, full);
     full.close();
     if (mine !== round) return;
-    if (read !== null && read.error !== null) throw new Error(read.error);
+    if (read !== null && read.error !== null) throw new Unreadable(read.error);
     // Rectangles may have been drawn meanwhile: then it waits again.
     const again = photos.value.find((one) => one.id === photo.id)?.state === "waiting";
     change(photo.id, { record: read && resized(read, size), ...(again ? {} : { state: "done" as const }) });
     const now = photos.value.find((one) => one.id === photo.id);
     if (now !== undefined) present(now);
   } catch (error) {
-    if (mine === round) fail(photo, words(error));
+    if (mine === round) fail(photo, error);
   }
 }
 
 async function decode(photo: Photo): Promise<ImageBitmap> {
+  if (photo.file.size === 0) throw new Unreadable("This file is empty.");
   try {
     return await createImageBitmap(photo.file);
   } catch {
-    throw new Error(`This browser cannot read ${photo.name} as a picture. JPEG, PNG and WebP always work.`);
+    throw new Unreadable("This browser cannot read it as a picture. JPEG, PNG and WebP always work.");
   }
 }
 
@@ -246,7 +279,7 @@ async function asJpeg(full: ImageBitmap, settings: PageConfig): Promise<Blob> {
     const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
     if (blob !== null && blob.size <= settings.max_body) return blob;
   }
-  throw new Error(`This picture cannot be made small enough for the service, which takes ${megabytes(settings.max_body)}.`);
+  throw new Unreadable(`This picture cannot be made small enough for the service, which takes ${megabytes(settings.max_body)}.`);
 }
 
 /** Photos may have been opened before the service had told what it is. */

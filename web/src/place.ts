@@ -1,6 +1,6 @@
 // Where pictures are read: the switch between the service and the engine in this browser.
 
-import { ensureKey } from "./api.ts";
+import { Problem, ensureKey, unanswered } from "./api.ts";
 import type { Engine } from "./engine/index.ts";
 import { config, drawing, finds, loading, place, rectangles, tell, wanted, words, type Place } from "./state.ts";
 
@@ -23,7 +23,7 @@ export async function moveTo(next: Place): Promise<boolean> {
       finds.value = (await engine()).canDetect;
     } catch (error) {
       wanted.value = place.value;
-      tell(`Reading in this browser does not work: ${words(error)}.`);
+      tell(error instanceof Problem ? error.message : `Reading in this browser does not work: ${words(error)}.`);
       return false;
     }
   }
@@ -41,7 +41,9 @@ async function load(): Promise<Engine> {
   if (settings.key_required && key === null) throw new Error("the service asks for its key");
   loading.value = 0;
   try {
-    const { Engine } = await import("./engine/index.ts");
+    const { Engine } = await import("./engine/index.ts").catch(() => {
+      throw unanswered(); // and browsers have words of their own for that
+    });
     const onProgress = (fraction: number) => {
       loading.value = fraction;
     };

@@ -101,7 +101,8 @@ function Notes() {
       )}
       {place.value === "browser" && !finds.value && (
         <p class="note">
-          This service has no face detector for browsers: draw a rectangle round each face, from the hairline to the chin.
+          This service has no face detector for browsers (<code>mien detector yunet</code> on the server gives it one):
+          draw a rectangle round each face, from the hairline to the chin.
         </p>
       )}
     </>
@@ -181,7 +182,7 @@ function useDropAndPaste(): boolean {
 
 const KEYS: Record<string, () => void> = {
   o: choosePhotos,
-  c: toggleCamera,
+  c: () => void toggleCamera(),
   e: toggleTheme,
   m: toggleMirror,
   s: () => void save(),

@@ -71,13 +71,14 @@ function NoCard() {
         <h2>{title}</h2>
       </header>
       <div aria-hidden="true">
-        <Bars values={none} />
+        <Bars values={none} blank />
       </div>
     </article>
   );
 }
 
-function Bars({ values }: { values: Record<string, number> }) {
+/** blank: without numbers, where nothing was read. */
+function Bars({ values, blank = false }: { values: Record<string, number>; blank?: boolean }) {
   const colours = config.value?.colours ?? {};
   const rows = Object.entries(values);
   return (
@@ -88,7 +89,7 @@ function Bars({ values }: { values: Record<string, number> }) {
           <span class="bar" aria-hidden="true">
             <i style={{ backgroundColor: css(classColour(name, colours)), transform: `translateX(${100 * value - 100}%)` }} />
           </span>
-          <span class="value">{percent(value)}</span>
+          <span class="value">{!blank && percent(value)}</span>
         </li>
       ))}
     </ul>

@@ -4,6 +4,7 @@ import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { drawAround, drawMarks, drawPicture, drawRectangle, drawVeiled, fitted, type Placement } from "../draw.ts";
 import { mirror, paused } from "../live.ts";
+import { current, photos } from "../photos.ts";
 import type { Box } from "../record.ts";
 import {
   config, drawing, emoji, marked, reading, record, rectangles, room, shown, theme, tick, type Shown,
@@ -37,21 +38,38 @@ export function Stage() {
     };
   }, []);
 
-  const own = drawing.value;
+  const photo = room.value === "photos" ? photos.value[current.value] : undefined;
+  const failure = photo?.failure ?? null;
+  const own = drawing.value && failure?.again !== false;
   const told = summary(record.value, room.value === "camera");
   return (
-    <div class="stage">
-      <canvas
-        ref={canvas}
-        class={own ? "picture draws" : "picture"}
-        role="img"
-        aria-label={reading.value ? "The picture, being read" : `The picture. ${told}`}
-        {...(own ? pointers() : {})}
-      />
-      {own && <Rectangle />}
-      {paused.value && <p class="veil">Paused while the page is hidden</p>}
-      <Status />
-    </div>
+    <>
+      <div class="stage">
+        <canvas
+          ref={canvas}
+          class={own ? "picture draws" : "picture"}
+          role="img"
+          aria-label={reading.value ? "The picture, being read" : `The picture. ${told}`}
+          {...(own ? pointers() : {})}
+        />
+        {own && <Rectangle />}
+        {photo !== undefined && failure !== null && (
+          <div class="failure" role="alert" key={photo.id}>
+            <p class="name">{photo.name}</p>
+            <p>{failure.why}</p>
+          </div>
+        )}
+        {paused.value && <p class="veil">Paused while the page is hidden</p>}
+        <Status />
+      </div>
+      {own && (
+        <p class="note">
+          {rectangles.value.length === 0
+            ? "Draw a rectangle round a face, or go to the picture by keyboard and press Enter."
+            : "Arrow keys move the rectangle, shift and arrow keys size it."}
+        </p>
+      )}
+    </>
   );
 }
 
@@ -72,13 +90,7 @@ function Rectangle() {
       role="application"
       aria-label="Rectangle round a face. Enter adds one, arrow keys move it, shift and arrow keys size it, Delete removes it."
       onKeyDown={onKeyDown}
-    >
-      <p class="hint">
-        {rectangles.value.length === 0
-          ? "Draw a rectangle round a face, or press Enter here"
-          : "Arrow keys move it, shift and arrows size it"}
-      </p>
-    </div>
+    />
   );
 }
 

@@ -15,7 +15,7 @@ export function Start() {
         <button type="button" class="first" onClick={choosePhotos}>
           Choose photos…
         </button>
-        <button type="button" class="first" disabled={starting.value} onClick={toggleCamera}>
+        <button type="button" class="first camera" disabled={starting.value} onClick={() => void toggleCamera()}>
           Use the camera
         </button>
       </div>

@@ -1,5 +1,6 @@
 // What goes on, over the picture's lower edge; and the same, more rarely, for those who hear the page.
 
+import { effect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { link, pace, paused } from "../live.ts";
 import { loading, message, place, reading, record, room } from "../state.ts";
@@ -11,7 +12,7 @@ const SPOKEN_EVERY_MS = 4000;
 export function Status() {
   const live = room.value === "camera";
   if (loading.value !== null) return <p class="status">Loading, {percent(loading.value)}</p>;
-  if (live && link.value === "lost") return <p class="status lost">Connection lost. It is being made again…</p>;
+  if (live && link.value === "lost") return <p class="status lost">Reconnecting…</p>;
   if (live && link.value === "full") return <p class="status lost">The service takes no more streams. Trying again…</p>;
   if (live && link.value === "connecting") return <p class="status">Connecting…</p>;
   if (reading.value) return <p class="status busy">Reading…</p>;
@@ -55,8 +56,9 @@ export function Spoken() {
       if (next !== last) setText((last = next));
     };
     const timer = setInterval(say, SPOKEN_EVERY_MS);
-    const stop = record.subscribe(() => {
-      if (room.peek() !== "camera") say();
+    const stop = effect(() => {
+      void record.value;
+      if (room.value !== "camera") say();
     });
     return () => {
       clearInterval(timer);

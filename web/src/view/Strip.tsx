@@ -8,7 +8,13 @@ import { config, emoji, theme } from "../state.ts";
 import { summary } from "../words.ts";
 
 const SIDE = 128;
-const STATES = { waiting: "waiting", reading: "being read", failed: "cannot be read" };
+
+function told(photo: Photo): string {
+  if (photo.state === "waiting") return "waiting";
+  if (photo.state === "reading") return "being read";
+  if (photo.state === "failed") return photo.failure?.again ? "not read" : "cannot be read";
+  return summary(photo.record) || "no face marked";
+}
 
 export function Strip() {
   return (
@@ -19,8 +25,8 @@ export function Strip() {
             type="button"
             class={photo.state}
             aria-current={index === current.value}
-            aria-label={`${photo.name}: ${photo.state === "done" ? summary(photo.record) || "no face marked" : STATES[photo.state]}`}
-            onClick={() => void look(index)}
+            aria-label={`${photo.name}: ${told(photo)}`}
+            onClick={() => look(index)}
           >
             <Thumbnail id={photo.id} />
           </button>

@@ -62,7 +62,7 @@ export function Timeline() {
       ))}
       <p class="axis" aria-hidden="true">
         <span>60 s ago</span>
-        <span>30 s</span>
+        <span>30 s ago</span>
         <span>now</span>
       </p>
     </section>

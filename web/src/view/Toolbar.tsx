@@ -13,13 +13,13 @@ export function Toolbar() {
         <button type="button" onClick={choosePhotos}>
           Photos…
         </button>
-        <button type="button" class={live ? "stop" : ""} disabled={starting.value} onClick={toggleCamera}>
+        <button type="button" class={live ? "camera stop" : "camera"} disabled={starting.value} onClick={() => void toggleCamera()}>
           {live ? "Stop camera" : "Camera"}
         </button>
         <button type="button" disabled={!canSave()} onClick={() => void save()}>
           Save PNG
         </button>
-        {!live && photos.value[current.value]?.state === "failed" && (
+        {!live && photos.value[current.value]?.failure?.again && (
           <button type="button" onClick={tryAgain}>
             Try again
           </button>
