@@ -1,9 +1,9 @@
 // Photos, one after another: decoded, read here or by the service, and shown.
 
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { Problem, predict } from "./api.ts";
-import type { Marked } from "./draw.ts";
 import { engine } from "./place.ts";
+import type { Marked } from "./placement.ts";
 import type { Box, PageConfig, PictureRecord } from "./record.ts";
 import { resized } from "./resized.ts";
 import {
@@ -35,6 +35,9 @@ export interface Photo {
 
 export const photos = signal<readonly Photo[]>([]);
 export const current = signal(0);
+
+/** Why the photo on show was not read; null where it was, and for the camera's picture. */
+export const failure = computed(() => (room.value === "photos" ? photos.value[current.value]?.failure ?? null : null));
 
 const MOST = 30;
 /** The longer side of what is shown, and of a picture's copy in the strip. */

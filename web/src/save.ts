@@ -1,8 +1,9 @@
 // What is shown, as a PNG on the user's disk.
 
-import { drawMarks, drawPicture, fitted } from "./draw.ts";
+import { drawMarks, drawPicture } from "./draw.ts";
 import { mirror, still } from "./live.ts";
 import { fullSize } from "./photos.ts";
+import { fitted } from "./placement.ts";
 import { config, emoji, marked, record, room, shown, tell, theme, words, type Shown } from "./state.ts";
 
 /** Whether there is a picture with an answer. */

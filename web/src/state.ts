@@ -1,8 +1,9 @@
 // What the page shows, as signals; the modules beside this one change them, the components in view/ show them.
 
 import { signal } from "@preact/signals";
-import type { Marked, Theme } from "./draw.ts";
+import type { Theme } from "./draw.ts";
 import type { EmojiSheet } from "./emoji.ts";
+import type { Marked } from "./placement.ts";
 import type { Box, PageConfig, PictureRecord } from "./record.ts";
 
 /** Where pictures are read: on the service's host, or here. */

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { helps, keysOn, openPhotos, readIn, setPicker, step, toggleCamera, toggleMirror, toggleTheme, choosePhotos } from "../actions.ts";
-import { photos } from "../photos.ts";
+import { failure, photos } from "../photos.ts";
 import { save } from "../save.ts";
 import { config, finds, loading, place, room, tell, theme, wanted, type Place } from "../state.ts";
 import { isLoopback, percent } from "../words.ts";
@@ -99,7 +99,7 @@ function Notes() {
       {theme.value === "emoji" && (
         <p class="note">Emoji cover the faces that were found. Look the picture over before you share it.</p>
       )}
-      {place.value === "browser" && !finds.value && (
+      {place.value === "browser" && !finds.value && failure.value?.again !== false && (
         <p class="note">
           This service has no face detector for browsers (<code>mien detector yunet</code> on the server gives it one):
           draw a rectangle round each face, from the hairline to the chin.

@@ -2,7 +2,8 @@
 
 import { classColour, css } from "../colours.ts";
 import { DOUBT, emojiAddress } from "../emoji.ts";
-import type { Marked } from "../draw.ts";
+import { failure } from "../photos.ts";
+import type { Marked } from "../placement.ts";
 import { config, drawing, finds, marked, reading, record, room } from "../state.ts";
 import { percent } from "../words.ts";
 
@@ -61,7 +62,7 @@ function Stack({ values }: { values: Record<string, number> }) {
 function NoCard() {
   const none = Object.fromEntries((config.value?.classes ?? []).map((name) => [name, 0]));
   const live = room.value === "camera";
-  const unread = drawing.value && !finds.value ? "No face marked" : "Not read";
+  const unread = drawing.value && !finds.value && failure.value === null ? "No face marked" : "Not read";
   const found = live ? "Looking for a face…" : "No face found";
   const title = reading.value ? "Reading…" : record.value === null ? unread : found;
   return (

@@ -2,9 +2,10 @@
 
 import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { drawAround, drawMarks, drawPicture, drawRectangle, drawVeiled, fitted, type Placement } from "../draw.ts";
+import { drawAround, drawMarks, drawPicture, drawRectangle, drawVeiled } from "../draw.ts";
 import { mirror, paused } from "../live.ts";
-import { current, photos } from "../photos.ts";
+import { current, failure, photos } from "../photos.ts";
+import { fitted, type Placement } from "../placement.ts";
 import type { Box } from "../record.ts";
 import {
   config, drawing, emoji, marked, reading, record, rectangles, room, shown, theme, tick, type Shown,
@@ -38,9 +39,8 @@ export function Stage() {
     };
   }, []);
 
-  const photo = room.value === "photos" ? photos.value[current.value] : undefined;
-  const failure = photo?.failure ?? null;
-  const own = drawing.value && failure?.again !== false;
+  const photo = photos.value[current.value];
+  const own = drawing.value && failure.value?.again !== false;
   const told = summary(record.value, room.value === "camera");
   return (
     <>
@@ -53,22 +53,16 @@ export function Stage() {
           {...(own ? pointers() : {})}
         />
         {own && <Rectangle />}
-        {photo !== undefined && failure !== null && (
+        {photo !== undefined && failure.value !== null && (
           <div class="failure" role="alert" key={photo.id}>
             <p class="name">{photo.name}</p>
-            <p>{failure.why}</p>
+            <p>{failure.value.why}</p>
           </div>
         )}
         {paused.value && <p class="veil">Paused while the page is hidden</p>}
         <Status />
       </div>
-      {own && (
-        <p class="note">
-          {rectangles.value.length === 0
-            ? "Draw a rectangle round a face, or go to the picture by keyboard and press Enter."
-            : "Arrow keys move the rectangle, shift and arrow keys size it."}
-        </p>
-      )}
+      {own && <Hint />}
     </>
   );
 }
@@ -91,6 +85,16 @@ function Rectangle() {
       aria-label="Rectangle round a face. Enter adds one, arrow keys move it, shift and arrow keys size it, Delete removes it."
       onKeyDown={onKeyDown}
     />
+  );
+}
+
+function Hint() {
+  return (
+    <p class="note">
+      {rectangles.value.length === 0
+        ? "Draw a rectangle round a face, or go to the picture by keyboard and press Enter."
+        : "Arrow keys move the rectangle, shift and arrow keys size it."}
+    </p>
   );
 }
 

@@ -1,6 +1,6 @@
 import { choosePhotos, toStart, toggleCamera, toggleMirror, toggleTheme } from "../actions.ts";
 import { choice, chosen, mirror, startCamera, starting } from "../live.ts";
-import { current, photos, tryAgain } from "../photos.ts";
+import { failure, tryAgain } from "../photos.ts";
 import { canSave, save } from "../save.ts";
 import { drawing, finds, place, rectangles, room, theme } from "../state.ts";
 import { changeRectangles } from "../rectangles.ts";
@@ -19,7 +19,7 @@ export function Toolbar() {
         <button type="button" disabled={!canSave()} onClick={() => void save()}>
           Save PNG
         </button>
-        {!live && photos.value[current.value]?.failure?.again && (
+        {failure.value?.again && (
           <button type="button" onClick={tryAgain}>
             Try again
           </button>
