@@ -70,13 +70,18 @@ def page_router(analyzer: Analyzer, settings: Settings, *, version: str) -> APIR
     async def page(request: Request) -> Response:
         return files["index.html"].response(request) if "index.html" in files else HTMLResponse(_UNBUILT)
 
+    def found(address: str, request: Request) -> Response:
+        if address not in files:
+            raise Problem(404, f"{address}: there is no such file")
+        return files[address].response(request)
+
     @router.api_route("/assets/{name}", methods=_READS)
+    async def asset(name: str, request: Request) -> Response:
+        return found(f"assets/{name}", request)
+
     @router.api_route("/engine/{name}", methods=_READS)
-    async def file(name: str, request: Request) -> Response:
-        path = f"{request.scope['route'].path.split('/')[1]}/{name}"
-        if path not in files:
-            raise Problem(404, f"GET {request.url.path}")
-        return files[path].response(request)
+    async def network(name: str, request: Request) -> Response:
+        return found(f"engine/{name}", request)
 
     @router.api_route("/page.json", methods=_READS)
     async def config() -> Response:
