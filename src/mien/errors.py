@@ -7,6 +7,7 @@ MienError
 │   ├── ImageFormatError   it is of no format that is decoded
 │   └── ImageTooLargeError it has more pixels than are decoded
 ├── DataError          a dataset, or one row of it, is malformed
+├── StorageError       files cannot be listed, read or written where they lie
 ├── ModelError         weights, a checkpoint or a model card cannot be used
 └── DetectorError      a face detector cannot be had
 """
@@ -44,6 +45,10 @@ class ImageTooLargeError(ImageError):
 
 class DataError(MienError):
     """A dataset, or one row of it, is malformed; the message names file, row and reason."""
+
+
+class StorageError(MienError):
+    """Files cannot be listed, read or written where they lie: a disk, a share, an object store."""
 
 
 class ModelError(MienError):

@@ -8,6 +8,7 @@ import typer
 
 import mien
 from mien.cli import data, detector
+from mien.cli.annotate import annotate
 from mien.cli.distill import distill
 from mien.cli.evaluate import evaluate
 from mien.cli.export import export
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(predict)
 app.command()(webcam)
 app.command()(report)
+app.command()(annotate)
 app.command()(serve)
 app.command()(train)
 app.command()(distill)

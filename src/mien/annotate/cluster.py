@@ -1,0 +1,93 @@
+"""The Ray engine: Ray Data hands shards to actors with a session each, on one machine or many.
+
+A shard is a row of a dataset, and a shard that is done is found so in OUT. So Ray may run one twice, as it does when a
+node is lost, and no row is lost or doubled.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mien.annotate.parts import Done
+from mien.annotate.work import Report, Worker
+from mien.errors import ConfigError, MissingExtraError
+
+
+def work_on_ray(
+    url: str,
+    providers: Sequence[str] | None,
+    run: str,
+    shards: Sequence[int],
+    *,
+    workers: int | None,
+    address: str | None,
+    gpus: float,
+) -> Iterator[Report]:
+    """Work off shards on a Ray cluster; the reports come in any order. Close it to stop early.
+
+    address is the cluster's (None: the one that Ray finds by itself, else a new one on this machine), workers the most
+    actors, None for one a CPU of the cluster, gpus what each takes of a GPU. The pool is elastic: one of a fixed size
+    that holds every CPU would wait for ever after a node is lost. Raises MissingExtraError without Ray, ConfigError
+    where the cluster cannot be reached.
+    """
+    ray = _connected(address)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    dataset = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
+    reports = dataset.map_batches(
+        _Actor,
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+        fn_constructor_args=(url, providers, run),
+        num_cpus=1,
+        num_gpus=gpus or None,
+    )
+    told: set[int] = set()
+    for row in reports.iter_rows():
+        shard = int(row["shard"])
+        if shard not in told:
+            told.add(shard)
+            yield Report(shard, Done.from_json(row["done"]) if row["done"] else None, row["problem"] or None)
+
+
+class _Actor:
+    """A worker, in the shape that Ray Data wants: a batch of one shard in, a batch of one report out."""
+
+    def __init__(self, url: str, providers: Sequence[str] | None, run: str) -> None:
+        import cv2
+
+        cv2.setNumThreads(1)  # there is an actor for each CPU
+        self._worker = Worker(url, providers, run)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        reports = [self._worker.work(int(shard)) for shard in batch["shard"]]
+        return {
+            "shard": np.array([report.shard for report in reports], np.int64),
+            "done": np.array([report.done.to_json() if report.done else "" for report in reports], object),
+            "problem": np.array([report.problem or "" for report in reports], object),
+        }
+
+
+def _connected(address: str | None) -> Any:
+    """Ray, connected to a cluster."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it tells its makers of each cluster otherwise
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray Data's own actors draw a warning from Ray
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise MissingExtraError("the engine ray", "ray") from None
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # it raises nearly anything
+            raise ConfigError(f"{address or 'Ray'}: cannot be connected to: {str(error).splitlines()[0]}") from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    return ray

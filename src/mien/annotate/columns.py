@@ -1,0 +1,148 @@
+"""Parquet files that hold pictures: which column is the picture, how many rows there are, and the rows themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mien.annotate.storage import Origin, one_line, persistently, reason
+from mien.errors import ConfigError, DataError, MissingExtraError, StorageError
+
+_IMAGE_NAMES: Final = (
+    "image",
+    "img",
+    "picture",
+    "photo",
+    "bytes",
+    "image_bytes",
+    "jpg",
+    "jpeg",
+    "png",
+    "webp",
+    "content",
+)
+_BATCH: Final = 16
+_BUFFER: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The column of pictures, the field of it that holds the bytes where it is a struct, and the column of names."""
+
+    image: str
+    field: str | None = None
+    name: str | None = None
+
+
+def find_columns(path: str, origin: str, image: str | None, name: str | None) -> Columns:
+    """The columns of a Parquet file to read: the named ones, or what looks like pictures.
+
+    A column of pictures holds the bytes of image files, or structs with such a field `bytes`, as Hugging Face's
+    datasets write them. Raises ConfigError where there is none or there are several, or a named one is not there.
+    """
+    with _opened(path, origin) as file:
+        schema = file.schema_arrow
+    fitting = {field.name: inner for field in schema for inner in [_bytes_field(field.type)] if inner is not None}
+    for wanted in (image, name):
+        if wanted is not None and wanted not in schema.names:
+            raise ConfigError(f"{path}: has no column {wanted!r}; its columns are {', '.join(schema.names)}")
+    if image is not None and image not in fitting:
+        raise ConfigError(f"{path}: column {image!r} holds {schema.field(image).type}, expected bytes of pictures")
+    usual = [column for column in _IMAGE_NAMES if column in fitting]
+    chosen = [image] if image is not None else usual[:1] or list(fitting)
+    if len(chosen) != 1:
+        found = f"{len(chosen)} columns of bytes: {', '.join(chosen)}" if chosen else "no column of bytes"
+        raise ConfigError(f"{path}: {found}; --image-column names the one that holds pictures")
+    return Columns(chosen[0], fitting[chosen[0]] or None, name)
+
+
+def row_groups(path: str, origin: str) -> list[int]:
+    """The number of rows in each row group. Raises StorageError or DataError where the file cannot be read."""
+    with _opened(path, origin) as file:
+        return [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+
+
+def rows(
+    path: str, origin: str, columns: Columns, start: int, stop: int
+) -> Iterator[tuple[int, bytes | None, str | None]]:
+    """The rows from start up to, not with, stop: number, the picture's bytes or None, name or None.
+
+    Only the row groups with such rows are read. Raises StorageError or DataError where the file cannot be read.
+    """
+    with _opened(path, origin) as file:
+        wanted: list[int] = []
+        begins = first = 0
+        for number in range(file.metadata.num_row_groups):
+            ends = begins + file.metadata.row_group(number).num_rows
+            if begins < stop and ends > start:
+                if not wanted:
+                    first = begins
+                wanted.append(number)
+            begins = ends
+        names = [columns.image] + ([columns.name] if columns.name else [])
+        row = first
+        for batch in _whole(path, file.iter_batches(_BATCH, row_groups=wanted, columns=names)):
+            ends = row + len(batch)
+            if ends > start:
+                kept = batch.slice(max(0, start - row), min(ends, stop) - max(start, row))
+                pictures = kept.column(columns.image).to_pylist()
+                labels = kept.column(columns.name).to_pylist() if columns.name else [None] * len(kept)
+                for offset, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+                    content = picture.get(columns.field) if columns.field and picture else picture
+                    yield max(start, row) + offset, content, None if label is None else str(label)
+            row = ends
+            if row >= stop:
+                return
+
+
+def _bytes_field(kind: Any) -> str | None:
+    """The field that holds bytes: "" where the column itself does, None where it does not."""
+    import pyarrow.types as of
+
+    if of.is_binary(kind) or of.is_large_binary(kind) or of.is_fixed_size_binary(kind):
+        return ""
+    if of.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        return None if _bytes_field(kind.field("bytes").type) is None else "bytes"
+    return None
+
+
+@contextmanager
+def _opened(path: str, origin: str) -> Iterator[Any]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingExtraError("annotating many pictures", "annotate") from None
+    try:
+        system, place = Origin(origin).place(path)
+        with persistently(lambda: system.open(place, "rb")) as file:
+            try:
+                opened = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)  # not the whole row group at once
+            except (pa.ArrowException, ValueError) as error:
+                raise DataError(f"{path}: not a whole Parquet file: {one_line(error)}") from error
+            with opened:
+                yield opened
+    except (DataError, ConfigError, StorageError):
+        raise
+    except Exception as error:  # drivers raise errors of their own
+        raise StorageError(f"{path}: cannot be read: {reason(error)}") from error
+
+
+def _whole(path: str, batches: Iterator[Any]) -> Iterator[Any]:
+    """The batches; what pyarrow says of a damaged file becomes DataError, what the file system says goes through."""
+    import pyarrow as pa
+
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(f"{path}: damaged: {one_line(error)}") from error
+        except OSError as error:
+            if error.errno is None:  # pyarrow's own, of what does not decompress
+                raise DataError(f"{path}: damaged: {one_line(error)}") from error
+            raise
+        if batch is None:
+            return
+        yield batch

@@ -1,0 +1,188 @@
+"""What INPUT names: pictures in a folder, a glob or a list, or Parquet files that hold pictures; in a fixed order."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final, Literal
+
+from mien.annotate.storage import FileSystem, is_local, locate, reason, walk
+from mien.errors import ConfigError, StorageError
+from mien.media.sources import IMAGE_SUFFIXES
+
+LIST_SUFFIXES: Final = frozenset({".txt", ".lst", ".list"})
+"""Files that hold a path or URL a line."""
+
+STDIN: Final = "-"
+"""The INPUT that stands for a list on standard input."""
+
+Kind = Literal["pictures", "parquet"]
+
+_EXPECTED: Final = (
+    "expected a folder, a glob pattern, a picture, a list of paths (.txt, a path a line), Parquet files with a column "
+    "of image bytes, or an fsspec URL of one of these"
+)
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How a path in the input's file system is shown: as the user named the input, the rest as it lies below that.
+
+    root is a path there, shown stands in its place, tail follows (of a chained URL: `::photos.zip`), and scheme goes
+    before paths that lie elsewhere.
+    """
+
+    root: str
+    shown: str
+    tail: str = ""
+    scheme: str = ""
+
+    def source(self, path: str) -> str:
+        """The text that rows carry, always valid Unicode: what is no text in a name is written as \\udcXX."""
+        if "://" in path:
+            named = path
+        elif path.startswith(f"{self.root.rstrip('/')}/"):
+            below = path[len(self.root.rstrip("/")) + 1 :]
+            named = f"{self.shown.rstrip('/')}/{below}" if self.shown else below
+        elif path == self.root:
+            named = self.shown
+        else:
+            named = self.scheme + path
+        return (named + self.tail).encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass
+class Listing:
+    """An input that was looked up.
+
+    url     where it is, wherever Mien is run from: an absolute path or a URL
+    kind    pictures, or Parquet files that hold them
+    naming  how its paths are shown
+    paths   the files, in their order; can be gone through once. A path with :// in it is a URL, others are in the
+            input's own file system
+    lost    folders that could not be read, with the reason; filled as `paths` is gone through
+    """
+
+    url: str
+    kind: Kind
+    naming: Naming
+    paths: Iterator[str]
+    lost: list[str] = field(default_factory=list)
+
+
+def look_up(name: str, *, skip: tuple[FileSystem, str] | None = None) -> Listing:
+    """Look up an input.
+
+    name is a path or fsspec URL of a folder, a picture, a list or a Parquet file, a glob pattern of pictures or Parquet
+    files, or "-". skip is a folder to pass over, in its file system: the one that results are written to.
+
+    Folders and patterns are searched for files with one of IMAGE_SUFFIXES or for .parquet, hidden ones passed over. A
+    list holds a path or URL a line, in UTF-8; relative ones count from the list's own folder. Raises ConfigError on
+    what is not there or is nothing of that, StorageError where it cannot be read; and, as `paths` is gone through,
+    ConfigError where there are pictures and Parquet files at once.
+    """
+    if name == STDIN:
+        here = Path.cwd().as_posix()
+        return Listing(STDIN, "pictures", Naming(here, ""), _lines(sys.stdin.buffer, here))
+    system, path = locate(name)
+    head, _, tail = name.partition("::")
+    head, tail = Path(head).as_posix() if is_local(system) and "://" not in head else head, f"::{tail}" if tail else ""
+    scheme = "" if is_local(system) else f"{head.partition('://')[0]}://"
+    url = path if is_local(system) else name
+    try:
+        information = system.info(path) if path and system.exists(path) else None
+    except Exception as error:  # drivers raise errors of their own
+        raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
+    if information is None and glob.has_magic(path):
+        root = _fixed_part(path)
+        naming = Naming(root, _fixed_part(head), tail, scheme)
+        listing = Listing(url, "pictures", naming, iter(()))
+        _fill(listing, (found for found in sorted(map(str, system.glob(path)))), system, skip, name)
+        return listing
+    if information is None and path:
+        raise ConfigError(f"{name}: no such file or folder")
+    if information is None or information["type"] == "directory":
+        listing = Listing(url, "pictures", Naming(path, "" if head == "." else head, tail, scheme), iter(()))
+        _fill(listing, walk(system, path, _telling(listing)), system, skip, name)
+        return listing
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix in LIST_SUFFIXES:
+        folder = path.rpartition("/")[0]
+        listed = _lines_of(system, path, folder, name)
+        return Listing(url, "pictures", Naming(folder, "", tail, scheme), listed)
+    if suffix == ".parquet" or suffix in IMAGE_SUFFIXES:
+        kind: Kind = "parquet" if suffix == ".parquet" else "pictures"
+        return Listing(url, kind, Naming(path, head, tail, scheme), iter([path]))
+    raise ConfigError(f"{name}: {_EXPECTED}")
+
+
+def _fill(
+    listing: Listing,
+    paths: Iterator[str],
+    system: FileSystem,
+    skip: tuple[FileSystem, str] | None,
+    name: str,
+) -> None:
+    """Give a listing its kind, which the first file tells, and those of the paths that are of it."""
+    passed = f"{skip[1].rstrip('/')}/" if skip is not None and skip[0] == system else None
+    if passed is not None and f"{listing.naming.root.rstrip('/')}/".startswith(passed):
+        passed = None  # it is itself searched
+    wanted = (path for path in paths if _kind(path) and not (passed and path.startswith(passed)))
+    first = next(wanted, None)
+    if first is None:
+        if listing.lost:
+            raise StorageError(listing.lost[0])
+        raise ConfigError(f"{name}: holds no pictures and no .parquet files; {_EXPECTED}")
+    listing.kind = _kind(first) or "pictures"
+    listing.paths = _of_one_kind(first, wanted, listing.kind, name)
+
+
+def _of_one_kind(first: str, others: Iterator[str], kind: Kind, name: str) -> Iterator[str]:
+    yield first
+    for path in others:
+        if _kind(path) != kind:
+            raise ConfigError(
+                f"{name}: holds pictures and Parquet files ({first}, {path}): name the ones or the others, by a pattern"
+            )
+        yield path
+
+
+def _kind(path: str) -> Kind | None:
+    name = PurePosixPath(path).name
+    suffix = PurePosixPath(name).suffix.lower()
+    if name.startswith("."):
+        return None
+    return "parquet" if suffix == ".parquet" else "pictures" if suffix in IMAGE_SUFFIXES else None
+
+
+def _telling(listing: Listing) -> Callable[[str, Exception], object]:
+    return lambda folder, error: listing.lost.append(
+        f"{listing.naming.source(folder)}: cannot be read: {reason(error)}"
+    )
+
+
+def _lines_of(system: FileSystem, path: str, folder: str, name: str) -> Iterator[str]:
+    try:
+        with system.open(path, "rb") as file:
+            yield from _lines(file, folder)
+    except OSError as error:
+        raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
+
+
+def _lines(file: Iterator[bytes], folder: str) -> Iterator[str]:
+    """The paths in a list; what is no UTF-8 in them is kept, as os.fsdecode does."""
+    for number, line in enumerate(file):
+        text = line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
+        path = text.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+        if path:
+            yield path if "://" in path or os.path.isabs(path) else f"{folder.rstrip('/')}/{path}"  # noqa: PTH117
+
+
+def _fixed_part(pattern: str) -> str:
+    """The folder before the first part with a wildcard."""
+    parts = pattern.split("/")
+    return "/".join(parts[: next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))])

@@ -1,0 +1,334 @@
+"""What is to be done, fixed before it begins: which pictures, in which shards, judged how. Kept beside the results."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from itertools import chain, islice, pairwise
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import mien
+from mien.analyzer import MIN_FACE
+from mien.annotate.columns import Columns, find_columns, row_groups
+from mien.annotate.listing import Kind, Listing, Naming
+from mien.annotate.storage import Folder, one_line
+from mien.errors import ConfigError, StorageError
+from mien.media.sources import MAX_PIXELS
+from mien.runtime.detectors import MIN_FACE_SCORE
+from mien.types import UNCERTAIN_BELOW
+
+if TYPE_CHECKING:
+    from mien.annotate.equipment import Equipment
+
+SCHEMA: Final = 1
+PLAN: Final = "plan/plan.json"
+
+_LEAST, _MOST, _SHARDS = 16, 1000, 64
+_SHARDS_A_FILE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the rows of a run depend on, besides the pictures, the model and the detector.
+
+    min_face, min_face_score, uncertain_below, flip and max_pixels are those of `mien.load`. image_column and id_column
+    name columns of Parquet input: of the pictures' bytes (None: found by name and type), and of what `source` is to be
+    (None: the file and the row's number). sample, 0..1, takes so large a share of the pictures, picked by a hash of
+    their paths; limit takes the first so many of those. shard is the number of pictures in a shard, None for 16 to
+    1,000, by their number. Raises ConfigError on values outside their ranges.
+    """
+
+    min_face: float = MIN_FACE
+    min_face_score: float = MIN_FACE_SCORE
+    uncertain_below: float = UNCERTAIN_BELOW
+    flip: bool = False
+    max_pixels: int = MAX_PIXELS
+    image_column: str | None = None
+    id_column: str | None = None
+    sample: float = 1.0
+    limit: int | None = None
+    shard: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sample <= 1:
+            raise ConfigError(f"sample must be above 0 and at most 1, got {self.sample}")
+        for name in ("limit", "shard"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be 1 or more, got {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A part of the work: either the paths of pictures, or rows of a Parquet file from start up to, not with, stop."""
+
+    number: int
+    paths: tuple[str, ...] = ()
+    file: str | None = None
+    start: int = 0
+    stop: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is to be done.
+
+    version   of Mien that made it
+    input     the input's absolute path or URL
+    kind      "pictures" or "parquet"
+    naming    how its paths are shown
+    columns   of Parquet input
+    options   as given
+    model     its id, SHA-256 and classes
+    detector  its name, and the SHA-256 of its file where it has one
+    pictures  their number
+    shards    their number
+    digest    SHA-256 over the paths, or the Parquet files' names and rows, in their order
+    lost      folders of the input that could not be read, with the reason
+    created   when, ISO 8601
+    """
+
+    version: str
+    input: str
+    kind: Kind
+    naming: Naming
+    columns: Columns | None
+    options: Options
+    model: dict[str, Any]
+    detector: dict[str, Any]
+    pictures: int = 0
+    shards: int = 0
+    digest: str = ""
+    lost: tuple[str, ...] = ()
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def to_json(self) -> str:
+        """The plan as it is kept."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Plan:
+        """Read what `to_json` wrote. Raises ConfigError on anything else."""
+        try:
+            values = json.loads(text)
+            schema = values.pop("schema")
+            if schema != SCHEMA:
+                raise ConfigError(f"the plan has schema {schema}, this Mien reads {SCHEMA}")
+            columns = values["columns"]
+            return cls(
+                **{
+                    **values,
+                    "naming": Naming(**values["naming"]),
+                    "columns": None if columns is None else Columns(**columns),
+                    "options": Options(**values["options"]),
+                    "lost": tuple(values["lost"]),
+                }
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ConfigError(f"the plan is damaged: {one_line(error)}") from error
+
+    def differences(self, other: Plan) -> list[str]:
+        """What of another plan would give other rows than this one, in words."""
+        told = [
+            f"{name} {mine!r}, not {its!r}"
+            for name, mine, its in (
+                ("Mien", self.version, other.version),
+                ("input", self.input, other.input),
+                ("model", self.model["id"], other.model["id"]),
+                ("detector", self.detector["name"], other.detector["name"]),
+                *((f.name, getattr(self.options, f.name), getattr(other.options, f.name)) for f in fields(Options)),
+            )
+            if mine != its
+        ]
+        if not told and self.model != other.model:
+            told.append("another file of the model")
+        if not told and self.detector != other.detector:
+            told.append("another file of the detector")
+        if not told and other.digest and self.digest != other.digest:
+            told.append(f"{self.pictures:,} pictures, and the input now holds {other.pictures:,}, or others")
+        return told
+
+
+def draft(listing: Listing, options: Options, equipment: Equipment) -> Plan:
+    """A plan that says how to judge, and does not yet know the pictures."""
+    columns = None
+    if listing.kind == "parquet":
+        first = next(listing.paths)
+        listing.paths = chain([first], listing.paths)
+        columns = find_columns(first, listing.url, options.image_column, options.id_column)
+    elif options.image_column or options.id_column:
+        raise ConfigError("columns are those of Parquet input, and this input holds pictures")
+    return Plan(
+        version=mien.__version__,
+        input=listing.url,
+        kind=listing.kind,
+        naming=listing.naming,
+        columns=columns,
+        options=options,
+        model=equipment.model_record,
+        detector=equipment.detector_record,
+    )
+
+
+def complete(
+    plan: Plan, listing: Listing, out: Folder | None, *, on_shard: Callable[[Shard], object] = lambda _: None
+) -> Plan:
+    """The plan with its pictures counted and cut into shards; with a folder, both are kept there.
+
+    Nothing but a fixed number of paths is in memory at a time. Raises ConfigError where no picture is left.
+    """
+    digest = hashlib.sha256()
+    shards = (_parquet_shards if plan.kind == "parquet" else _picture_shards)(plan, listing, digest)
+    number = pictures = 0
+    while batch := list(islice(shards, _SHARDS_A_FILE)):
+        if out is not None:
+            out.write(_shard_file(number), _packed(batch))
+        number += len(batch)
+        for shard, count in batch:
+            pictures += count
+            on_shard(shard)
+    plan = replace(plan, pictures=pictures, shards=number, digest=digest.hexdigest(), lost=tuple(listing.lost))
+    if not pictures:
+        raise ConfigError(f"{listing.url}: names no picture" + (" in the sample" if plan.options.sample < 1 else ""))
+    if out is not None:
+        out.write(PLAN, plan.to_json().encode())
+    return plan
+
+
+def kept_plan(out: Folder) -> Plan | None:
+    """The plan that a folder keeps, or None. Raises ConfigError where it is damaged."""
+    text = out.read(PLAN)
+    try:
+        return None if text is None else Plan.from_json(text)
+    except ConfigError as error:
+        raise ConfigError(f"{out.url}: {error}; delete the folder, or name another") from error
+
+
+class Shards:
+    """The shards that a plan keeps in a folder, by their numbers."""
+
+    def __init__(self, out: Folder) -> None:
+        self._out = out
+        self._file, self._opened = -1, cast(Any, None)
+
+    def __getitem__(self, number: int) -> Shard:
+        """A shard. Raises StorageError where the plan's file is missing or damaged."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        name = _shard_file(number)
+        try:
+            if self._opened is None or self._file != number // _SHARDS_A_FILE:
+                content = self._out.read(name)
+                if content is None:
+                    raise StorageError(f"{self._out.url}: {name} is missing: delete the folder, or name another")
+                self._file, self._opened = number // _SHARDS_A_FILE, pq.ParquetFile(pa.BufferReader(content))
+            rows = self._opened.read_row_group(number % _SHARDS_A_FILE).to_pydict()
+        except (pa.ArrowException, OSError, IndexError) as error:
+            raise StorageError(
+                f"{self._out.url}: {name} is damaged: {one_line(error)}; delete the folder, or name another"
+            ) from error
+        paths = tuple(path.decode("utf-8", "surrogateescape") for path in rows["path"])
+        if rows["start"][0] is None:
+            return Shard(number, paths)
+        return Shard(number, file=paths[0], start=rows["start"][0], stop=rows["stop"][0])
+
+
+def is_sampled(path: str, share: float) -> bool:
+    """Whether a picture is in the sample: so decided by a hash of its path, the same on every machine."""
+    if share >= 1:
+        return True
+    key = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(key, "big") < share * 2**64
+
+
+def row_name(path: str, row: int) -> str:
+    """What stands for a row of a Parquet file where it has no name of its own; rows count from 0."""
+    return f"{path}#{row}"
+
+
+def cut(sizes: Iterable[int], most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows, from start up to stop, that cover row groups of these sizes in order.
+
+    Whole row groups go together while they have at most `most` rows; a larger one is cut into even parts.
+    """
+    start = stop = 0
+    for size in sizes:
+        if stop > start and stop - start + size > most:
+            yield start, stop
+            start = stop
+        if size > most:
+            parts = math.ceil(size / most)
+            edges = [stop + size * part // parts for part in range(parts + 1)]
+            yield from pairwise(edges)
+            start = stop = stop + size
+        else:
+            stop += size
+    if stop > start:
+        yield start, stop
+
+
+def shard_size(pictures: int) -> int:
+    """How many pictures a shard has where the user does not say: enough shards to share, not too many files."""
+    return min(_MOST, max(_LEAST, math.ceil(pictures / _SHARDS)))
+
+
+def _picture_shards(plan: Plan, listing: Listing, digest: Any) -> Iterator[tuple[Shard, int]]:
+    chosen = (path for path in listing.paths if is_sampled(path, plan.options.sample))
+    paths = islice(chosen, plan.options.limit)
+    first = list(islice(paths, _MOST * _SHARDS))  # with so many, the size of a shard is known whatever follows
+    size = plan.options.shard or shard_size(len(first))
+    every, number = chain(first, paths), 0
+    while part := tuple(islice(every, size)):
+        for path in part:
+            encoded = path.encode("utf-8", "surrogateescape")
+            digest.update(len(encoded).to_bytes(4, "big") + encoded)
+        yield Shard(number, part), len(part)
+        number += 1
+
+
+def _parquet_shards(plan: Plan, listing: Listing, digest: Any) -> Iterator[tuple[Shard, int]]:
+    files = [(path, row_groups(path, listing.url)) for path in listing.paths]
+    size = plan.options.shard or shard_size(sum(sum(sizes) for _, sizes in files))
+    left, number = plan.options.limit, 0
+    for path, sizes in files:
+        digest.update(json.dumps([path.encode("utf-8", "backslashreplace").decode(), sizes]).encode())
+        for start, stop in cut(sizes, size):
+            rows = [row for row in range(start, stop) if is_sampled(row_name(path, row), plan.options.sample)]
+            if left is not None:
+                rows = rows[:left]
+                left -= len(rows)
+            if rows:
+                yield Shard(number, file=path, start=start, stop=rows[-1] + 1), len(rows)
+                number += 1
+            if left == 0:
+                return
+
+
+def _packed(shards: list[tuple[Shard, int]]) -> bytes:
+    """Shards as a Parquet file, a row group a shard."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([("path", pa.binary()), ("start", pa.int64()), ("stop", pa.int64())])
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+        for shard, _ in shards:
+            paths = shard.paths if shard.file is None else (shard.file,)
+            whole = shard.file is None
+            columns = {
+                "path": [path.encode("utf-8", "surrogateescape") for path in paths],
+                "start": [None if whole else shard.start] * len(paths),
+                "stop": [None if whole else shard.stop] * len(paths),
+            }
+            writer.write_table(pa.table(columns, schema), row_group_size=max(1, len(paths)))
+    return buffer.getvalue()
+
+
+def _shard_file(number: int) -> str:
+    return f"plan/shards-{number // _SHARDS_A_FILE:06d}.parquet"

@@ -1,0 +1,268 @@
+"""One run, from the input to the manifest: plan, find what is left, work it off, count."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Final, Literal
+
+from mien.annotate.equipment import Equipment
+from mien.annotate.fetching import STORAGE, fetch
+from mien.annotate.listing import Listing, look_up
+from mien.annotate.local import work_here, work_in_processes
+from mien.annotate.manifest import Run, Totals, write_manifest
+from mien.annotate.parts import DONE, ERRORS, FACES, Done, kept_part
+from mien.annotate.plan import Options, Plan, Shard, complete, draft, kept_plan
+from mien.annotate.storage import Folder
+from mien.annotate.work import Report
+from mien.errors import ConfigError, StorageError
+
+Engine = Literal["local", "ray"]
+
+_CHECKERS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands: pictures looked at and in all, those that were done before it began, errors, faces."""
+
+    done: int
+    pictures: int
+    before: int
+    errors: int
+    faces: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to: the manifest as it was written, and how many shards it worked off itself."""
+
+    manifest: dict[str, Any]
+    worked: int
+
+
+def annotate(
+    source: str,
+    out: str,
+    *,
+    model: str | None = None,
+    detector: str = "auto",
+    detector_model: Path | None = None,
+    options: Options = Options(),  # noqa: B008 - frozen
+    engine: Engine = "local",
+    workers: int | None = None,
+    providers: Sequence[str] | None = None,
+    address: str | None = None,
+    gpus: float = 0.0,
+    planned: bool = False,
+    on_plan: Callable[[Plan], object] = lambda _: None,
+    on_progress: Callable[[Progress], object] = lambda _: None,
+) -> Outcome:
+    """Read the emotions off the faces of many pictures, into Parquet.
+
+    source      a folder, a glob, a picture, a list of paths (.txt), Parquet files that hold pictures, or an fsspec URL
+                of one of these; "-" is a list on standard input
+    out         a folder, or an fsspec URL of one: it receives faces/ (a row a face), errors/ (a row for each picture
+                that was not read), manifest.json, and plan/, by which a later run goes on
+    model, detector, detector_model, providers
+                as in `mien.load`
+    options     what the rows depend on besides
+    engine      "local", or "ray" (extra `[ray]`)
+    workers     processes, or with Ray the most actors; None: one a CPU; 0: this process, with the engine local
+    address     of the Ray cluster
+    gpus        what each of Ray's actors takes of a GPU
+    planned     go on with the plan that out keeps, without looking at the source again
+    on_plan     is given the plan, when it is made or found
+    on_progress is called now and then
+
+    A shard whose parts are whole is not done again, unless storage failed in it. Pictures that cannot be read do not
+    stop it. Raises ConfigError on options or a source that make no sense, or where out holds results of something else;
+    StorageError where it cannot go on: what is done stays, and the same call goes on there.
+    """
+    if engine not in ("local", "ray"):
+        raise ConfigError(f"expected the engine local or ray, got {engine!r}")
+    if workers is not None and workers < (0 if engine == "local" else 1):
+        raise ConfigError(f"workers must be {0 if engine == 'local' else 1} or more, got {workers}")
+    if engine == "local" and (address or gpus):
+        raise ConfigError("an address and shares of GPUs go with the engine ray")
+    equipment = Equipment.gather(model, detector=detector, detector_model=detector_model)
+    folder = Folder(out)
+    plan = _plan(source, folder, options, equipment, planned=planned)
+    on_plan(plan)
+    began, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    totals, left = _found(folder, plan)
+    before = totals.items
+    if engine == "local" and workers is None:
+        workers = usable_cpus()
+
+    def tell(looked: int = 0) -> None:
+        done = totals.items + looked
+        on_progress(Progress(done, plan.pictures, before, totals.errors.total(), totals.faces))
+
+    tell()
+    reports = _reports(folder.everywhere, providers, left, tell, engine, workers=workers, address=address, gpus=gpus)
+    counted = totals.shards
+    try:
+        with closing(reports):
+            for report in reports:
+                if report.done is None:
+                    raise StorageError(report.problem or f"shard {report.shard} failed")
+                totals.add(report.done)
+                tell()
+    finally:
+        run = Run(
+            began,
+            engine,
+            workers,
+            shards=totals.shards - counted,
+            pictures=totals.items - before,
+            seconds=round(time.monotonic() - clock, 1),
+        )
+        written = write_manifest(folder, plan, totals, run)
+    if totals.shards != plan.shards or totals.items != plan.pictures:
+        raise StorageError(
+            f"{out}: {totals.items:,} of {plan.pictures:,} pictures are accounted for: run the same command again"
+        )
+    for table in (FACES, ERRORS, DONE):
+        folder.clean(table)
+    return Outcome(written, run.shards)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run would do: its plan, the pictures that are done already, and seconds a picture on one CPU, by trying
+    so many."""
+
+    plan: Plan
+    done: int
+    tried: int
+    seconds: float
+
+
+def dry_run(
+    source: str,
+    out: str,
+    *,
+    model: str | None = None,
+    detector: str = "auto",
+    detector_model: Path | None = None,
+    options: Options = Options(),  # noqa: B008 - frozen
+    tried: int = 32,
+) -> Estimate:
+    """Plan as `annotate` does and try some pictures, but write nothing. Raises as it does."""
+    equipment = Equipment.gather(model, detector=detector, detector_model=detector_model)
+    folder = Folder(out)
+    listing = look_up(source, skip=folder.place())
+    shards: list[Shard] = []
+    plan = complete(
+        draft(listing, options, equipment),
+        listing,
+        None,
+        on_shard=lambda shard: shards.append(shard) if not shards else None,
+    )
+    kept = kept_plan(folder)
+    if kept is None:
+        _check_free(folder)
+    else:
+        _check_same(folder, kept, plan)
+    analyzer = equipment.analyzer(plan, None)
+    clock = time.monotonic()
+    with closing(fetch(plan, shards[0])) as fetched:
+        some = list(islice(fetched, tried))
+    for _ in analyzer.try_many(item.content for item in some if isinstance(item.content, bytes)):
+        pass
+    spent = (time.monotonic() - clock) / len(some)
+    return Estimate(plan, 0 if kept is None else _found(folder, kept)[0].items, len(some), spent)
+
+
+def usable_cpus() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _plan(source: str, out: Folder, options: Options, equipment: Equipment, *, planned: bool) -> Plan:
+    """The plan that out keeps, held against what is asked for now; or a new one, kept there."""
+    kept = kept_plan(out)
+    if kept is None:
+        if planned:
+            raise ConfigError(f"{out.url}: keeps no plan to go on with")
+        _check_free(out)
+        listing = look_up(source, skip=out.place())
+        plan = draft(listing, options, equipment)
+        equipment.keep(out)
+        return complete(plan, listing, out)
+    if planned:
+        listing = Listing(kept.input, kept.kind, kept.naming, iter(()))
+        asked = replace(kept, options=options, model=equipment.model_record, detector=equipment.detector_record)
+        _check_same(out, kept, replace(asked, digest=""))
+    else:
+        listing = look_up(source, skip=out.place())
+        asked = draft(listing, options, equipment)
+        _check_same(out, kept, asked)
+        _check_same(out, kept, complete(asked, listing, None))
+    return kept
+
+
+def _check_free(out: Folder) -> None:
+    others = [name for name in out.names() if name != "plan"]
+    if others:
+        raise ConfigError(f"{out.url}: holds other files ({others[0]}): name a new folder")
+
+
+def _check_same(out: Folder, kept: Plan, asked: Plan) -> None:
+    differences = kept.differences(asked)
+    if differences:
+        raise ConfigError(
+            f"{out.url}: was planned with {'; '.join(differences)}: name another folder"
+            + (", or --planned goes on with the plan as it was" if kept.digest != asked.digest and asked.digest else "")
+        )
+
+
+def _found(out: Folder, plan: Plan) -> tuple[Totals, list[int]]:
+    """What is done and whole, and the shards that are left; one in which storage failed is left as well."""
+    totals = Totals()
+    noted = {int(name[:-5]) for name in out.names(DONE) if name[:-5].isdigit()}
+
+    def look(shard: int) -> Done | None:
+        return kept_part(out, shard) if shard in noted else None
+
+    left = []
+    with ThreadPoolExecutor(_CHECKERS) as pool:
+        for shard, done in enumerate(pool.map(look, range(plan.shards))):
+            if done is None or STORAGE in done.errors:
+                left.append(shard)
+            else:
+                totals.add(done)
+    return totals, left
+
+
+def _reports(
+    url: str,
+    providers: Sequence[str] | None,
+    shards: Sequence[int],
+    tell: Callable[[int], object],
+    engine: Engine,
+    *,
+    workers: int | None,
+    address: str | None,
+    gpus: float,
+) -> Generator[Report]:
+    run = token_hex(8)
+    if not shards:
+        return
+    if engine == "ray":
+        from mien.annotate.cluster import work_on_ray
+
+        yield from work_on_ray(url, providers, run, shards, workers=workers, address=address, gpus=gpus)
+    elif workers:
+        yield from work_in_processes(url, providers, run, shards, tell, workers=workers)
+    else:
+        yield from work_here(url, providers, run, shards, tell)

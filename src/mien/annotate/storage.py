@@ -1,0 +1,227 @@
+"""Files wherever fsspec reaches: found, read and written whole, and tried again where a failure may pass."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from errno import EDQUOT, EFBIG, EINVAL, ELOOP, ENAMETOOLONG, ENOSPC, EROFS
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Final, TypeAlias, TypeVar
+
+from mien.errors import ConfigError, MienError, MissingExtraError, StorageError
+
+T = TypeVar("T")
+
+FileSystem: TypeAlias = Any
+"""fsspec's FileSystem, which has no types."""
+
+_TRIES: Final = 4
+_WAIT_S: Final = 0.25
+_FINAL: Final = frozenset({EDQUOT, EFBIG, EINVAL, ELOOP, ENAMETOOLONG, ENOSPC, EROFS})
+_WHOLE_BY_NATURE: Final = frozenset({"abfs", "az", "gcs", "gs", "memory", "oss", "r2", "s3", "s3a"})
+"""Where an object appears when all of it has arrived, so that writing aside would only copy it once more."""
+
+
+def locate(url: str) -> tuple[FileSystem, str]:
+    """The file system of a path or fsspec URL, and the path in it; a local path is made absolute.
+
+    Raises MissingExtraError without fsspec, ConfigError where its driver is missing or the URL makes no sense.
+    """
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise MissingExtraError("annotating many pictures", "annotate") from None
+    try:
+        system, path = url_to_fs(url)
+    except (ImportError, ValueError, OSError, KeyError, TypeError) as error:
+        raise ConfigError(f"{url}: cannot be reached: {one_line(error)}") from error
+    return system, Path(os.path.abspath(path)).as_posix() if is_local(system) else str(path)  # noqa: PTH100 - keeps links
+
+
+class Origin:
+    """Where the paths of an input lie: those with :// in them are URLs, the others are in its own file system."""
+
+    def __init__(self, url: str) -> None:
+        self.system = locate(url)[0]
+
+    def place(self, path: str) -> tuple[FileSystem, str]:
+        """The file system of a path, and the path in it. Raises as `locate` does."""
+        return locate(path) if "://" in path else (self.system, path)
+
+
+def is_local(system: FileSystem) -> bool:
+    """Whether it is this machine's own."""
+    return "file" in _protocols(system)
+
+
+def persistently(action: Callable[[], T], *, tries: int = _TRIES, wait_s: float = _WAIT_S) -> T:
+    """What the action returns; it is tried again, after longer and longer waits, where its failure may pass.
+
+    What cannot pass by waiting (no such file, no permission, a full disk) is raised at once, the rest after the last
+    try.
+    """
+    for left in range(tries - 1, -1, -1):
+        try:
+            return action()
+        except MienError:
+            raise
+        except Exception as error:  # drivers raise errors of their own
+            if not left or not may_pass(error):
+                raise
+            time.sleep(wait_s * 2 ** (tries - 1 - left))
+    raise ValueError(f"tries must be 1 or more, got {tries}")
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same attempt may do better later."""
+    lasting = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+    return not isinstance(error, lasting) and getattr(error, "errno", None) not in _FINAL
+
+
+def read_at_most(system: FileSystem, path: str, limit: int) -> bytes:
+    """The first `limit` bytes of a file, or all that it has. Raises what the driver raises, after some tries."""
+
+    def once() -> bytes:
+        with Path(path).open("rb") if is_local(system) else system.open(path, "rb", cache_type="none") as file:
+            return bytes(file.read(limit))
+
+    return persistently(once)
+
+
+class Folder:
+    """A folder that Mien writes to, wherever it lies. Names in it have forward slashes.
+
+    Failures that do not pass become StorageError, in one line that names the file.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._system, self._path = locate(url)
+
+    def place(self) -> tuple[FileSystem, str]:
+        """Its file system, and its path in that."""
+        return self._system, self._path
+
+    @property
+    def everywhere(self) -> str:
+        """Its URL, or absolute path, for other processes."""
+        return self._path if is_local(self._system) else self.url
+
+    def path(self, name: str) -> str:
+        """The path of a file in it, as its file system has it."""
+        return f"{self._path.rstrip('/')}/{name}"
+
+    def exists(self, name: str = "") -> bool:
+        """Whether there is a file or folder of this name."""
+        return bool(
+            self._trying("looked at", name, lambda: self._system.exists(self.path(name) if name else self._path))
+        )
+
+    def names(self, below: str = "") -> list[str]:
+        """The names of the files and folders right below one in it; none where that is not there."""
+        place = self.path(below) if below else self._path
+
+        def once() -> list[str]:
+            self._system.invalidate_cache(place)
+            try:
+                return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in self._system.ls(place, detail=False))
+            except FileNotFoundError:
+                return []
+
+        return self._trying("listed", below, once)
+
+    def read(self, name: str) -> bytes | None:
+        """All bytes of a file, or None where it is not there."""
+
+        def once() -> bytes | None:
+            try:
+                return bytes(self._system.cat_file(self.path(name)))
+            except FileNotFoundError:
+                return None
+
+        return self._trying("read", name, once)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, which appears under its name when it is whole; one that is there is replaced."""
+        self._trying("written", name, lambda: self._write(self.path(name), content))
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+        def once() -> None:
+            with suppress(FileNotFoundError):
+                self._system.rm_file(self.path(name))
+
+        self._trying("removed", name, once)
+
+    def clean(self, below: str) -> None:
+        """Remove what writers that were killed left beside the files of a folder."""
+        for name in self.names(below):
+            if name.startswith(".") and name.endswith(".part"):
+                self.remove(f"{below}/{name}")
+
+    def _write(self, path: str, content: bytes) -> None:
+        parent, _, name = path.rpartition("/")
+        if _WHOLE_BY_NATURE.intersection(_protocols(self._system)):
+            self._system.pipe_file(path, content)
+            return
+        aside = f"{parent}/.{name}.{token_hex(4)}.part"
+        self._system.makedirs(parent, exist_ok=True)
+        try:
+            if is_local(self._system):
+                with Path(aside).open("xb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(aside).replace(path)
+            else:
+                self._system.pipe_file(aside, content)
+                self._system.mv(aside, path)
+        except BaseException:
+            with suppress(Exception):
+                self._system.rm_file(aside)
+            raise
+
+    def _trying(self, what: str, name: str, action: Callable[[], T]) -> T:
+        try:
+            return persistently(action)
+        except Exception as error:  # drivers raise errors of their own
+            raise StorageError(f"{self.url}: {name or 'it'} cannot be {what}: {reason(error)}") from error
+
+
+def walk(system: FileSystem, folder: str, unreadable: Callable[[str, Exception], object]) -> Iterator[str]:
+    """The paths of all files below a folder, sorted by name in each folder, its files before its folders.
+
+    Hidden files and folders are passed over, links to folders not followed. A folder that cannot be read is told to
+    `unreadable`. (fsspec's own walk drops such a folder in silence, unless it is the first.)
+    """
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            entries = persistently(lambda here=here: system.ls(here, detail=True))  # type: ignore[misc]
+        except Exception as error:  # drivers raise errors of their own
+            unreadable(here, error)
+            continue
+        named = sorted((entry["name"].rstrip("/"), entry) for entry in entries)
+        shown = [(path, entry) for path, entry in named if not path.rsplit("/", 1)[-1].startswith(".") and path != here]
+        yield from (path for path, entry in shown if entry["type"] != "directory")
+        waiting += [path for path, entry in reversed(shown) if entry["type"] == "directory"]
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in a few words."""
+    return getattr(error, "strerror", None) or one_line(error)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's text on one line, or its name where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _protocols(system: FileSystem) -> tuple[str, ...]:
+    protocol = system.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
