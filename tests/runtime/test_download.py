@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.errors import DetectorError
+from mien.errors import DataError, DetectorError
 from mien.runtime.download import fetch, is_genuine, place
 
 CONTENT = bytes(range(256)) * 1000
@@ -118,6 +118,30 @@ def test_a_folder_that_cannot_be_made(server: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DetectorError, match="cannot write"):
         fetch(server + "/good", SHA256, tmp_path / "file" / "below" / "x")
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/other", "/truncated"])
+def test_a_file_that_is_no_detector_fails_in_its_own_words(server: str, tmp_path: Path, path: str) -> None:
+    with pytest.raises(DataError) as raised:
+        fetch(server + path, SHA256, tmp_path / "x", error=DataError, by_hand="ask the library")
+    assert "--detector-model" not in str(raised.value)
+    assert str(raised.value).endswith("; ask the library") == (path == "/nowhere")
+    with pytest.raises(DataError, match="cannot read"):
+        place(tmp_path / "nothing", SHA256, tmp_path / "x", error=DataError)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_full_disk_is_not_taken_for_the_network(server: str, tmp_path: Path) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(DetectorError, match=r"file.bin: cannot write: File too large"):
+            fetch(server + "/good", SHA256, tmp_path / "file.bin")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_place_copies_the_right_file_only(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli import console
+from mien.cli import console, data_get
 from mien.cli.reading import read_dataset
 
 if TYPE_CHECKING:
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
     from mien.data.audit import Audit, Counts
 
-app = typer.Typer(no_args_is_help=True, help="Look at a dataset of faces.")
+app = typer.Typer(no_args_is_help=True, help="Get, look at and pack datasets of faces.")
+app.add_typer(data_get.app, name="get")
 
 _SHOWN = 10
 
 
 @app.callback()
 def _root() -> None:
-    """Look at a dataset of faces."""
+    """Get, look at and pack datasets of faces."""
 
 
 @app.command()
