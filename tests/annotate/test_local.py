@@ -1,0 +1,193 @@
+"""The local engine: the same rows from any number of processes, whoever of them is killed."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("fsspec")
+pytest.importorskip("pyarrow")
+import pyarrow.parquet as pq
+
+from mien.annotate import Options, annotate
+from mien.annotate.run import Progress
+from mien.errors import ConfigError
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills by signals")
+
+PICTURES = 60
+FEW = Options(shard=5)
+
+# What worker processes run before anything else, by Python's sitecustomize: some pictures take long, some kill.
+CUSTOM = """
+import os, signal, sys, time
+if any("spawn_main" in word for word in sys.orig_argv):
+    if os.environ.get("MIEN_TEST_STILLBORN"):
+        os._exit(1)
+    import mien.analyzer as analyzer
+    look = analyzer.Analyzer._look
+    def slower(self, source, color):
+        time.sleep(float(os.environ.get("MIEN_TEST_SLEEP", "0")))
+        if b"KILLS" in source:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return look(self, source, color)
+    analyzer.Analyzer._look = slower
+"""
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(PICTURES):
+        level = number * 255 // (PICTURES - 1)
+        Image.fromarray(np.full((50, 50), level, np.uint8)).save(folder / f"{number:03d}.png")
+    (tmp_path / "custom").mkdir()
+    (tmp_path / "custom" / "sitecustomize.py").write_text(CUSTOM)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "custom"))
+    return folder
+
+
+@pytest.fixture
+def run(brightness_model: Path, tmp_path: Path, photos: Path) -> Any:
+    def go(out: str = "out", **more: Any) -> dict[str, Any]:
+        more = {"model": str(brightness_model), "detector": "none", "options": FEW, "workers": 2, **more}
+        return annotate(str(photos), str(tmp_path / out), **more).manifest
+
+    return go
+
+
+def parts(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("part-*.parquet")}
+
+
+def check_complete(out: Path, photos: Path) -> None:
+    sources = pq.read_table(out / "faces")["source"].to_pylist()
+    told = pq.read_table(out / "errors")["source"].to_pylist()
+    assert sorted(sources + told) == [str(path) for path in sorted(photos.iterdir())]
+    assert not [path for path in out.rglob("*.part") if path.is_file()]
+    assert not list((out / "plan" / "attempts").iterdir())
+
+
+def test_any_number_of_processes_gives_the_same_parts(run: Any, tmp_path: Path, photos: Path) -> None:
+    for workers in (0, 1, 3):
+        assert run(f"out{workers}", workers=workers)["counts"]["read"] == PICTURES
+        check_complete(tmp_path / f"out{workers}", photos)
+    assert parts(tmp_path / "out0") == parts(tmp_path / "out1") == parts(tmp_path / "out3")
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_is_killed_takes_nothing_along(
+    run: Any, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_TEST_SLEEP", "0.02")
+    killed: list[int] = []
+
+    def kill(progress: Progress) -> None:
+        alive = [child.pid for child in multiprocessing.active_children() if child.pid and child.pid not in killed]
+        if progress.done > 8 * (len(killed) + 1) and len(killed) < 3 and alive:
+            os.kill(alive[0], signal.SIGKILL)
+            killed.append(alive[0])
+
+    manifest = run(on_progress=kill)
+    assert len(killed) == 3
+    assert manifest["counts"]["read"] == PICTURES
+    check_complete(tmp_path / "out", photos)
+    run("quiet", workers=0)
+    assert parts(tmp_path / "out") == parts(tmp_path / "quiet")
+
+
+def test_pictures_that_kill_are_found_and_told(run: Any, tmp_path: Path, photos: Path) -> None:
+    deadly = [photos / "007.png", photos / "031.png", photos / "033.png"]
+    for path in deadly:
+        path.write_bytes(path.read_bytes() + b"KILLS")
+    manifest = run()
+    assert manifest["errors"] == {"killed": 3}
+    errors = pq.read_table(tmp_path / "out" / "errors").to_pylist()
+    assert sorted(error["source"] for error in errors) == [str(path) for path in deadly]
+    assert all(error["reason"] == "the process was killed at this picture, 2 times" for error in errors)
+    check_complete(tmp_path / "out", photos)
+
+
+def test_workers_that_cannot_begin_end_the_run(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_TEST_STILLBORN", "1")
+    with pytest.raises(ConfigError, match="worker processes end before they look at a picture"):
+        run()
+
+
+def test_an_error_of_a_worker_is_one_of_the_run(run: Any) -> None:
+    with pytest.raises(Exception, match=r"expected onnxruntime providers of .*, got NonsenseProvider"):
+        run(providers=["NonsenseProvider"])
+    assert not multiprocessing.active_children()
+
+
+def command(photos: Path, out: Path, model: Path) -> list[str]:
+    options = ["--model", str(model), "--detector", "none", "--shard", "5", "--workers", "2"]
+    return [sys.executable, "-m", "mien", "annotate", str(photos), "-o", str(out), *options]
+
+
+def until(condition: Any, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "took too long"
+        time.sleep(0.02)
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_driver_that_is_killed_or_interrupted_goes_on(
+    photos: Path, tmp_path: Path, brightness_model: Path, how: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    slow = {**os.environ, "MIEN_TEST_SLEEP": "0.05"}
+    driver = subprocess.Popen(
+        command(photos, out, brightness_model), env=slow, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    until(lambda: len(list(out.glob("plan/done/*.json"))) >= 3)
+    workers = children(driver.pid)
+    assert len(workers) >= 2
+    if how == signal.SIGKILL:
+        driver.kill()
+    else:
+        os.killpg(driver.pid, how)  # as a terminal does
+    _, said = driver.communicate(timeout=30)
+    until(lambda: not any(map(is_alive, workers)), 10)
+    if how == signal.SIGINT:
+        assert driver.returncode == 130
+        assert f"stopped; the same command goes on in {out}" in said
+        assert not list(out.rglob("*.part"))
+        assert not json.loads((out / "manifest.json").read_text())["complete"]
+    done = {path.stem for path in out.glob("plan/done/*.json")}
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("part-*.parquet") if path.stem[5:] in done}
+    assert 3 <= len(done) < PICTURES // 5
+
+    again = subprocess.run(command(photos, out, brightness_model), capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert f"{len(done) * 5} of them are done already" in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    check_complete(out, photos)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["complete"]
+    assert manifest["runs"][-1]["shards"] == PICTURES // 5 - len(done)
