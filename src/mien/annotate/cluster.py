@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mien.annotate.parts import Done
+from mien.annotate.storage import one_line
 from mien.annotate.work import Report, Worker
 from mien.errors import ConfigError, MissingExtraError
 
@@ -35,7 +36,24 @@ def work_on_ray(
     that holds every CPU would wait for ever after a node is lost. Raises MissingExtraError without Ray, ConfigError
     where the cluster cannot be reached.
     """
-    ray = _connected(address)
+    ray, is_ours = _connected(address)
+    try:
+        yield from _reports(ray, url, providers, run, shards, workers=workers, gpus=gpus)
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+def _reports(
+    ray: Any,
+    url: str,
+    providers: Sequence[str] | None,
+    run: str,
+    shards: Sequence[int],
+    *,
+    workers: int | None,
+    gpus: float,
+) -> Iterator[Report]:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -75,8 +93,8 @@ class _Actor:
         }
 
 
-def _connected(address: str | None) -> Any:
-    """Ray, connected to a cluster."""
+def _connected(address: str | None) -> tuple[Any, bool]:
+    """Ray, connected to a cluster, and whether it was not before."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it tells its makers of each cluster otherwise
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray Data's own actors draw a warning from Ray
     try:
@@ -84,10 +102,11 @@ def _connected(address: str | None) -> Any:
         import ray.data
     except ImportError:
         raise MissingExtraError("the engine ray", "ray") from None
-    if not ray.is_initialized():
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # it raises nearly anything
-            raise ConfigError(f"{address or 'Ray'}: cannot be connected to: {str(error).splitlines()[0]}") from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    return ray
+    if ray.is_initialized():
+        return ray, False
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # it raises nearly anything
+        raise ConfigError(f"{address or 'Ray'}: cannot be connected to: {one_line(error)}") from error
+    return ray, True

@@ -1,0 +1,167 @@
+"""The Ray engine on a cluster of two nodes on this machine, of which workers, a node and the driver are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("fsspec")
+pytest.importorskip("pyarrow")
+pytest.importorskip("ray.data")
+import pyarrow.parquet as pq
+import ray
+from ray.cluster_utils import Cluster
+
+from mien.annotate import Options, annotate
+from mien.annotate.run import Progress
+from mien.errors import ConfigError
+
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+PICTURES = 160
+FEW = Options(shard=8)
+
+# What Ray's workers run before anything else, by Python's sitecustomize: each picture takes a while.
+CUSTOM = """
+import sys, time
+if any("default_worker" in word for word in sys.orig_argv):
+    import mien.analyzer as analyzer
+    look = analyzer.Analyzer._look
+    def slower(self, source, color):
+        time.sleep(0.02)
+        return look(self, source, color)
+    analyzer.Analyzer._look = slower
+"""
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cluster") / "photos"
+    folder.mkdir()
+    for number in range(PICTURES):
+        level = number * 255 // (PICTURES - 1)
+        Image.fromarray(np.full((50, 50), level, np.uint8)).save(folder / f"{number:03d}.png")
+    (folder / "text.png").write_text("no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    custom = tmp_path_factory.mktemp("custom")
+    (custom / "sitecustomize.py").write_text(CUSTOM)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(custom))
+        patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patched.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        yield cluster
+        cluster.shutdown()
+
+
+@pytest.fixture
+def second(cluster: Cluster) -> Iterator[Any]:
+    node = cluster.add_node(num_cpus=1)
+    yield node
+    if node in cluster.list_all_nodes():
+        cluster.remove_node(node)
+
+
+def rows(out: Path) -> Any:
+    return pq.read_table(out / "faces").to_pandas().sort_values("source").reset_index(drop=True)
+
+
+def actors() -> list[int]:
+    """The processes of Ray's actors that work for us."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"_Actor" in (place / "cmdline").read_bytes():
+                found.append(int(place.name))
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+def test_a_killed_worker_and_a_lost_node_lose_and_double_nothing(
+    cluster: Cluster, second: Any, photos: Path, tmp_path: Path, brightness_model: Path
+) -> None:
+    ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "options": FEW}
+    local = annotate(str(photos), str(tmp_path / "local"), **ask, workers=0).manifest
+    events: list[str] = []
+
+    def harm(progress: Progress) -> None:
+        if progress.done > PICTURES // 5 and not events:
+            os.kill(actors()[0], signal.SIGKILL)
+            events.append("worker")
+        elif progress.done > PICTURES // 2 and len(events) == 1:
+            cluster.remove_node(second, allow_graceful=False)
+            events.append("node")
+
+    manifest = annotate(
+        str(photos), str(tmp_path / "ray"), **ask, engine="ray", address=cluster.address, on_progress=harm
+    ).manifest
+    assert events == ["worker", "node"]
+    assert not ray.is_initialized()
+    assert manifest["complete"]
+    assert manifest["counts"] == local["counts"]
+    assert manifest["counts"]["read"] == PICTURES
+    assert manifest["errors"] == {"format": 1}
+    assert rows(tmp_path / "ray").equals(rows(tmp_path / "local"))
+    for path in (tmp_path / "local").rglob("part-*.parquet"):
+        assert (tmp_path / "ray" / path.relative_to(tmp_path / "local")).read_bytes() == path.read_bytes()
+
+
+def test_a_killed_driver_goes_on_where_it_was_with_any_engine(
+    cluster: Cluster, photos: Path, tmp_path: Path, brightness_model: Path
+) -> None:
+    out = tmp_path / "out"
+    options = ["--model", str(brightness_model), "--detector", "none", "--shard", "8"]
+    command = [sys.executable, "-m", "mien", "annotate", str(photos), "-o", str(out), *options]
+    driver = subprocess.Popen([*command, "--engine", "ray", "--address", cluster.address])
+    end = time.monotonic() + 90
+    while len(list(out.glob("plan/done/*.json"))) < 4:
+        assert time.monotonic() < end, "took too long"
+        time.sleep(0.02)
+    driver.kill()
+    driver.wait()
+    while actors():
+        assert time.monotonic() < end, "the actors outlive their driver"
+        time.sleep(0.05)
+    done = {path.stem for path in out.glob("plan/done/*.json")}
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("part-*.parquet") if path.stem[5:] in done}
+    assert 4 <= len(done) < PICTURES // 8
+
+    again = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
+    assert again.returncode == 1, again.stderr  # one picture is none
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    sources = pq.read_table(out / "faces")["source"].to_pylist()
+    assert len(sources) == len(set(sources)) == PICTURES
+
+
+def test_an_error_of_an_actor_is_one_line(
+    cluster: Cluster, photos: Path, tmp_path: Path, brightness_model: Path
+) -> None:
+    with pytest.raises(ConfigError, match="cannot be connected to") as error:
+        annotate(str(photos), str(tmp_path / "a"), detector="none", engine="ray", address="nonsense:1:2")
+    assert "\n" not in str(error.value)
+    with pytest.raises(Exception, match=r"expected onnxruntime providers of .*, got Nonsense"):
+        annotate(
+            *(str(photos), str(tmp_path / "b")),
+            **{"model": str(brightness_model), "detector": "none", "providers": ["Nonsense"]},
+            **{"engine": "ray", "address": cluster.address, "workers": 1},
+        )
+    assert not ray.is_initialized()
