@@ -109,6 +109,6 @@ $(VENV)/.page: $(VENV)/.pip pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.pip pyproject.toml constraints.txt
-	@echo "Installing Mien, PyTorch and the tools of development into $(VENV) (about 2 GB) ..."
-	@$(PIP) install -c constraints.txt -e '.[train,tables,serve]' --group dev
+	@echo "Installing Mien, PyTorch and the tools of development into $(VENV) (about 2.3 GB) ..."
+	@$(PIP) install -c constraints.txt -e '.[train,tables,serve,ray]' --group dev
 	@touch $@ $(VENV)/.demo $(VENV)/.page

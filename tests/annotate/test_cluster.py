@@ -35,14 +35,16 @@ pytestmark = [
 PICTURES = 160
 FEW = Options(shard=8)
 
-# What Ray's workers run before anything else, by Python's sitecustomize: each picture takes a while.
+# What Ray's workers run before anything else, by Python's sitecustomize: each picture takes a while, some kill.
 CUSTOM = """
-import sys, time
+import os, signal, sys, time
 if any("default_worker" in word for word in sys.orig_argv):
     import mien.analyzer as analyzer
     look = analyzer.Analyzer._look
     def slower(self, source, color):
         time.sleep(0.02)
+        if b"KILLS" in source:
+            os.kill(os.getpid(), signal.SIGKILL)
         return look(self, source, color)
     analyzer.Analyzer._look = slower
 """
@@ -150,6 +152,20 @@ def test_a_killed_driver_goes_on_where_it_was_with_any_engine(
     assert {path: path.stat().st_mtime_ns for path in before} == before
     sources = pq.read_table(out / "faces")["source"].to_pylist()
     assert len(sources) == len(set(sources)) == PICTURES
+
+
+def test_a_picture_that_kills_is_found_and_told(
+    cluster: Cluster, photos: Path, tmp_path: Path, brightness_model: Path
+) -> None:
+    some = tmp_path / "some"
+    some.mkdir()
+    for path in sorted(photos.iterdir())[:20]:
+        (some / path.name).write_bytes(path.read_bytes() + (b"KILLS" if path.stem == "009" else b""))
+    ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "options": FEW}
+    manifest = annotate(str(some), str(tmp_path / "out"), **ask, engine="ray", address=cluster.address).manifest
+    assert manifest["errors"] == {"killed": 1}
+    assert manifest["counts"]["read"] == 19
+    assert pq.read_table(tmp_path / "out" / "errors")["source"].to_pylist() == [str(some / "009.png")]
 
 
 def test_an_error_of_an_actor_is_one_line(

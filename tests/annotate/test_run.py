@@ -363,14 +363,24 @@ def test_a_file_system_that_fails_twice_and_then_works(run: Any, flaky: Any) -> 
 
 def test_a_picture_that_storage_does_not_give_is_told_and_tried_by_the_next_run(run: Any, flaky: Any) -> None:
     flaky(99, only="007.png")
-    manifest = run("flaky://in", "flaky://out")
+
+    def told() -> list[str]:
+        return [name for path in Flaky().ls("/out/errors", detail=False) for name in _sources(Flaky().cat_file(path))]
+
+    manifest = run("flaky://in", "flaky://out", options=Options(shard=5))
     assert manifest["errors"] == {"storage": 1}
     assert manifest["counts"]["read"] == PICTURES - 1
+    assert told() == ["flaky://in/1/007.png"]
     flaky(0)
-    manifest = run("flaky://in", "flaky://out")
+    manifest = run("flaky://in", "flaky://out", options=Options(shard=5))
     assert manifest["errors"] == {}
+    assert told() == []
     assert manifest["counts"]["read"] == PICTURES
     assert manifest["runs"][-1]["shards"] == 1
+
+
+def _sources(part: bytes) -> list[str]:
+    return list(pq.read_table(pa.BufferReader(part))["source"].to_pylist())
 
 
 def test_pictures_that_may_not_be_read_are_told(run: Any, flaky: Any) -> None:
@@ -460,3 +470,35 @@ def test_a_disk_that_takes_no_large_file(photos: Path, tmp_path: Path, brightnes
     assert "StorageError" in done.stderr
     assert "File too large" in done.stderr
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file() and ".part" in path.name]
+
+
+def test_a_damaged_parquet_file_is_told_and_the_others_go_on(photos: Path, run: Any, tmp_path: Path) -> None:
+    table = pa.table({"image": [path.read_bytes() for path in sorted(photos.rglob("*.png"))]})
+    for name in ("a", "b", "c"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        pq.write_table(table.slice(0, 10), tmp_path / "in" / f"{name}.parquet")
+    for name in ("a", "c"):
+        (tmp_path / "in" / f"{name}.parquet").write_bytes(b"PAR1 and nothing else")
+    manifest = run(tmp_path / "in")
+    assert manifest["counts"]["read"] == manifest["counts"]["input"] == 10
+    assert [told.split(":")[0] for told in manifest["input"]["unreadable"]] == [
+        str(tmp_path / "in" / f"{name}.parquet") for name in ("a", "c")
+    ]
+    assert not manifest["complete"]
+
+
+def test_out_named_by_a_link_is_no_input(photos: Path, run: Any, tmp_path: Path) -> None:
+    (photos / "out").mkdir()
+    (tmp_path / "link").symlink_to(photos / "out")
+    run(photos, tmp_path / "link")
+    grey(1).save(photos / "out" / "drawn.png")
+    assert run(photos, tmp_path / "link")["counts"]["input"] == PICTURES
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_pipes_and_impossible_names_do_not_hang(photos: Path, run: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "list.txt").write_bytes(b"pipe.png\nphotos/0/000.png\na\0b.png\n")
+    assert run(tmp_path / "list.txt")["errors"] == {"missing": 2}
+    with pytest.raises(ConfigError, match=r"pipe\.png: expected a folder"):
+        run(tmp_path / "pipe.png", tmp_path / "other")

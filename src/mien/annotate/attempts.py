@@ -63,7 +63,12 @@ class Attempts:
             values = json.loads(text or b"{}")
             if values.get("run") != self._run:
                 return 0, None, {}
-            return int(values["count"]), values["at"], {int(key): int(n) for key, n in values["deaths"].items()}
+            at = values["at"]
+            return (
+                int(values["count"]),
+                None if at is None else int(at),
+                {int(key): int(n) for key, n in values["deaths"].items()},
+            )
         except (ValueError, TypeError, KeyError, AttributeError):
             return 0, None, {}
 

@@ -16,7 +16,7 @@ import numpy as np
 from mien.annotate.parts import Done
 from mien.annotate.storage import one_line
 from mien.annotate.work import Report, Worker
-from mien.errors import ConfigError, MissingExtraError
+from mien.errors import ConfigError, MissingExtraError, StorageError
 
 
 def work_on_ray(
@@ -68,11 +68,15 @@ def _reports(
         num_gpus=gpus or None,
     )
     told: set[int] = set()
-    for row in reports.iter_rows():
-        shard = int(row["shard"])
-        if shard not in told:
-            told.add(shard)
-            yield Report(shard, Done.from_json(row["done"]) if row["done"] else None, row["problem"] or None)
+    try:
+        for row in reports.iter_rows():
+            shard = int(row["shard"])
+            if shard not in told:
+                told.add(shard)
+                yield Report(shard, Done.from_json(row["done"]) if row["done"] else None, row["problem"] or None)
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[-1]  # what is before it is a traceback
+        raise StorageError(f"Ray gave up: {reason}") from error
 
 
 class _Actor:

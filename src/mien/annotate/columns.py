@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mien.annotate.storage import Origin, one_line, persistently, reason
-from mien.errors import ConfigError, DataError, MissingExtraError, StorageError
+from mien.errors import ConfigError, DataError, MienError, MissingExtraError, StorageError
 
 _IMAGE_NAMES: Final = (
     "image",
@@ -82,19 +82,34 @@ def rows(
                 wanted.append(number)
             begins = ends
         names = [columns.image] + ([columns.name] if columns.name else [])
+        for name in names:
+            if name not in file.schema_arrow.names:
+                raise DataError(f"{path}: has no column {name!r}")
         row = first
-        for batch in _whole(path, file.iter_batches(_BATCH, row_groups=wanted, columns=names)):
+        for batch in file.iter_batches(_BATCH, row_groups=wanted, columns=names):
             ends = row + len(batch)
             if ends > start:
                 kept = batch.slice(max(0, start - row), min(ends, stop) - max(start, row))
                 pictures = kept.column(columns.image).to_pylist()
-                labels = kept.column(columns.name).to_pylist() if columns.name else [None] * len(kept)
+                labels = _texts(kept.column(columns.name)) if columns.name else [None] * len(kept)
                 for offset, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-                    content = picture.get(columns.field) if columns.field and picture else picture
-                    yield max(start, row) + offset, content, None if label is None else str(label)
+                    content = picture.get(columns.field or "bytes") if isinstance(picture, dict) else picture
+                    yield max(start, row) + offset, content, label
             row = ends
             if row >= stop:
                 return
+
+
+def _texts(column: Any) -> list[str | None]:
+    """The values as texts; what is no UTF-8 in them is written as \\xXX."""
+    import pyarrow as pa
+
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = column.cast(pa.large_binary())
+    return [
+        value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else None if value is None else str(value)
+        for value in column.to_pylist()
+    ]
 
 
 def _bytes_field(kind: Any) -> str | None:
@@ -110,39 +125,26 @@ def _bytes_field(kind: Any) -> str | None:
 
 @contextmanager
 def _opened(path: str, origin: str) -> Iterator[Any]:
+    """A Parquet file, open. Whatever goes wrong with it until it is closed is raised as StorageError or DataError."""
     try:
-        import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         raise MissingExtraError("annotating many pictures", "annotate") from None
     try:
         system, place = Origin(origin).place(path)
-        with persistently(lambda: system.open(place, "rb")) as file:
-            try:
-                opened = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)  # not the whole row group at once
-            except (pa.ArrowException, ValueError) as error:
-                raise DataError(f"{path}: not a whole Parquet file: {one_line(error)}") from error
-            with opened:
-                yield opened
-    except (DataError, ConfigError, StorageError):
+        options = {"pre_buffer": False, "buffer_size": _BUFFER}  # so that no whole row group is in memory at once
+        with persistently(lambda: system.open(place, "rb")) as file, pq.ParquetFile(file, **options) as opened:
+            yield opened
+    except MienError:
         raise
     except Exception as error:  # drivers raise errors of their own
+        if _is_damage(error):
+            raise DataError(f"{path}: not a whole Parquet file: {one_line(error)}") from error
         raise StorageError(f"{path}: cannot be read: {reason(error)}") from error
 
 
-def _whole(path: str, batches: Iterator[Any]) -> Iterator[Any]:
-    """The batches; what pyarrow says of a damaged file becomes DataError, what the file system says goes through."""
+def _is_damage(error: Exception) -> bool:
+    """Whether it is pyarrow's own, of a file's content: its OSError is plain, and has no number."""
     import pyarrow as pa
 
-    while True:
-        try:
-            batch = next(batches, None)
-        except (pa.ArrowException, ValueError) as error:
-            raise DataError(f"{path}: damaged: {one_line(error)}") from error
-        except OSError as error:
-            if error.errno is None:  # pyarrow's own, of what does not decompress
-                raise DataError(f"{path}: damaged: {one_line(error)}") from error
-            raise
-        if batch is None:
-            return
-        yield batch
+    return isinstance(error, (pa.ArrowException, ValueError)) or (type(error) is OSError and error.errno is None)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from mien.annotate.storage import FileSystem, is_local, locate, reason, walk
+from mien.annotate.storage import FileSystem, is_local, locate, persistently, reason, walk
 from mien.errors import ConfigError, StorageError
 from mien.media.sources import IMAGE_SUFFIXES
 
@@ -47,7 +49,7 @@ class Naming:
             named = path
         elif path.startswith(f"{self.root.rstrip('/')}/"):
             below = path[len(self.root.rstrip("/")) + 1 :]
-            named = f"{self.shown.rstrip('/')}/{below}" if self.shown else below
+            named = (self.shown if self.shown.endswith("/") or not self.shown else f"{self.shown}/") + below
         elif path == self.root:
             named = self.shown
         else:
@@ -64,7 +66,7 @@ class Listing:
     naming  how its paths are shown
     paths   the files, in their order; can be gone through once. A path with :// in it is a URL, others are in the
             input's own file system
-    lost    folders that could not be read, with the reason; filled as `paths` is gone through
+    lost    folders, and later Parquet files, that could not be read, with the reason; filled as `paths` is gone through
     """
 
     url: str
@@ -92,16 +94,16 @@ def look_up(name: str, *, skip: tuple[FileSystem, str] | None = None) -> Listing
     head, _, tail = name.partition("::")
     head, tail = Path(head).as_posix() if is_local(system) and "://" not in head else head, f"::{tail}" if tail else ""
     scheme = "" if is_local(system) else f"{head.partition('://')[0]}://"
-    url = path if is_local(system) else name
-    try:
-        information = system.info(path) if path and system.exists(path) else None
-    except Exception as error:  # drivers raise errors of their own
-        raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
-    if information is None and glob.has_magic(path):
-        root = _fixed_part(path)
-        naming = Naming(root, _fixed_part(head), tail, scheme)
-        listing = Listing(url, "pictures", naming, iter(()))
-        _fill(listing, (found for found in sorted(map(str, system.glob(path)))), system, skip, name)
+    url = path if is_local(system) else _everywhere(name)
+    information = _information(system, path, name)
+    if information is None and glob.has_magic(head):
+        fixed = _fixed_part(head)
+        root = locate(fixed + tail if fixed or tail else ".")[1]
+        if root and _information(system, root, name) is None:
+            raise ConfigError(f"{name}: no such file or folder")
+        listing = Listing(url, "pictures", Naming(root, fixed, tail, scheme), iter(()))
+        found = _matching(system, root, head[len(fixed) :], _telling(listing))
+        _fill(listing, found, system, skip, name)
         return listing
     if information is None and path:
         raise ConfigError(f"{name}: no such file or folder")
@@ -109,7 +111,7 @@ def look_up(name: str, *, skip: tuple[FileSystem, str] | None = None) -> Listing
         listing = Listing(url, "pictures", Naming(path, "" if head == "." else head, tail, scheme), iter(()))
         _fill(listing, walk(system, path, _telling(listing)), system, skip, name)
         return listing
-    suffix = PurePosixPath(path).suffix.lower()
+    suffix = PurePosixPath(path).suffix.lower() if information["type"] != "other" else ""
     if suffix in LIST_SUFFIXES:
         folder = path.rpartition("/")[0]
         listed = _lines_of(system, path, folder, name)
@@ -120,6 +122,29 @@ def look_up(name: str, *, skip: tuple[FileSystem, str] | None = None) -> Listing
     raise ConfigError(f"{name}: {_EXPECTED}")
 
 
+def _information(system: FileSystem, path: str, name: str) -> dict[str, Any] | None:
+    """What the file system says of a path, or None where there is nothing."""
+    try:
+        return dict(persistently(lambda: system.info(path))) if path else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception as error:  # drivers raise errors of their own
+        raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
+
+
+def _matching(
+    system: FileSystem, root: str, pattern: str, unreadable: Callable[[str, Exception], object]
+) -> Iterator[str]:
+    """The files below a folder whose paths there match a pattern, in the order of `walk`."""
+    from fsspec.utils import glob_translate
+
+    matches = re.compile(glob_translate(pattern)).match
+    start = f"{root.rstrip('/')}/"
+    for path in walk(system, root, unreadable, None if "**" in pattern else pattern.count("/")):
+        if matches(path.removeprefix(start)):
+            yield path
+
+
 def _fill(
     listing: Listing,
     paths: Iterator[str],
@@ -128,9 +153,7 @@ def _fill(
     name: str,
 ) -> None:
     """Give a listing its kind, which the first file tells, and those of the paths that are of it."""
-    passed = f"{skip[1].rstrip('/')}/" if skip is not None and skip[0] == system else None
-    if passed is not None and f"{listing.naming.root.rstrip('/')}/".startswith(passed):
-        passed = None  # it is itself searched
+    passed = None if skip is None or skip[0] != system else _below(listing.naming.root, skip[1], system)
     wanted = (path for path in paths if _kind(path) and not (passed and path.startswith(passed)))
     first = next(wanted, None)
     if first is None:
@@ -139,6 +162,22 @@ def _fill(
         raise ConfigError(f"{name}: holds no pictures and no .parquet files; {_EXPECTED}")
     listing.kind = _kind(first) or "pictures"
     listing.paths = _of_one_kind(first, wanted, listing.kind, name)
+
+
+def _below(root: str, folder: str, system: FileSystem) -> str | None:
+    """Where a folder lies below a root, as paths below that begin; None where it does not, or is the root itself."""
+    real = os.path.realpath if is_local(system) else str
+    start = f"{real(root).rstrip('/')}/"
+    below = f"{real(folder).rstrip('/')}/"
+    if below == start or not below.startswith(start):
+        return None
+    return f"{root.rstrip('/')}/{below.removeprefix(start)}"
+
+
+def _everywhere(url: str) -> str:
+    """A URL whose last part, where that is a path of this machine, is absolute."""
+    *before, last = url.split("::")
+    return "::".join([*before, last if "://" in last else locate(last)[1]])
 
 
 def _of_one_kind(first: str, others: Iterator[str], kind: Kind, name: str) -> Iterator[str]:
@@ -169,7 +208,7 @@ def _lines_of(system: FileSystem, path: str, folder: str, name: str) -> Iterator
     try:
         with system.open(path, "rb") as file:
             yield from _lines(file, folder)
-    except OSError as error:
+    except Exception as error:  # drivers raise errors of their own
         raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
 
 
@@ -183,6 +222,5 @@ def _lines(file: Iterator[bytes], folder: str) -> Iterator[str]:
 
 
 def _fixed_part(pattern: str) -> str:
-    """The folder before the first part with a wildcard."""
-    parts = pattern.split("/")
-    return "/".join(parts[: next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))])
+    """What comes before the first part with a wildcard."""
+    return "".join(f"{part}/" for part in takewhile(lambda part: not glob.has_magic(part), pattern.split("/")))

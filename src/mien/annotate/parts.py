@@ -49,20 +49,20 @@ class Done:
 
     def to_json(self) -> str:
         """The note as it is kept."""
-        return json.dumps({"schema": _SCHEMA, **asdict(self)})
+        values = asdict(self)
+        return json.dumps({"schema": _SCHEMA, "sha256": _digest(values), **values})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Done | None:
         """What `to_json` wrote, or None where the text is anything else."""
         try:
             values = json.loads(text)
-            if values.pop("schema") != _SCHEMA:
+            if values.pop("schema") != _SCHEMA or values.pop("sha256") != _digest(values):
                 return None
             files = {name: (int(size), str(digest)) for name, (size, digest) in values.pop("files").items()}
-            done = cls(**values, files=files)
+            return cls(**values, files=files)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
-        return done if isinstance(done.errors, dict) and isinstance(done.shard, int) else None
 
 
 class Part:
@@ -103,7 +103,10 @@ class Part:
     def keep(self, out: Folder) -> Done:
         """Write the parts, then the note. Raises StorageError."""
         began = perf_counter()
-        files = {name: self._write(out, name, table) for name, table in self._tables().items()}
+        tables = self._tables()
+        if part_name(ERRORS, self.shard) not in tables:
+            out.remove(part_name(ERRORS, self.shard))  # of an earlier run, in which storage failed
+        files = {name: self._write(out, name, table) for name, table in tables.items()}
         self.seconds["write"] = perf_counter() - began
         kinds = Counter(failure.kind for _, _, failure in self._errors)
         done = Done(
@@ -165,6 +168,10 @@ def errors_schema() -> Any:
     import pyarrow as pa
 
     return pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("source", "kind", "reason")])
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def part_name(table: str, shard: int) -> str:

@@ -17,7 +17,7 @@ from mien.analyzer import MIN_FACE
 from mien.annotate.columns import Columns, find_columns, row_groups
 from mien.annotate.listing import Kind, Listing, Naming
 from mien.annotate.storage import Folder, one_line
-from mien.errors import ConfigError, StorageError
+from mien.errors import ConfigError, DataError, StorageError
 from mien.media.sources import MAX_PIXELS
 from mien.runtime.detectors import MIN_FACE_SCORE
 from mien.types import UNCERTAIN_BELOW
@@ -29,6 +29,7 @@ SCHEMA: Final = 1
 PLAN: Final = "plan/plan.json"
 
 _LEAST, _MOST, _SHARDS = 16, 1000, 64
+_LARGEST: Final = 1_000_000
 _SHARDS_A_FILE: Final = 64
 
 
@@ -57,10 +58,10 @@ class Options:
     def __post_init__(self) -> None:
         if not 0 < self.sample <= 1:
             raise ConfigError(f"sample must be above 0 and at most 1, got {self.sample}")
-        for name in ("limit", "shard"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} must be 1 or more, got {value}")
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit must be 1 or more, got {self.limit}")
+        if self.shard is not None and not 1 <= self.shard <= _LARGEST:
+            raise ConfigError(f"shard must be within 1 and {_LARGEST:,}, got {self.shard}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Plan:
     pictures  their number
     shards    their number
     digest    SHA-256 over the paths, or the Parquet files' names and rows, in their order
-    lost      folders of the input that could not be read, with the reason
+    lost      folders and Parquet files of the input that could not be read, with the reason
     created   when, ISO 8601
     """
 
@@ -141,6 +142,7 @@ class Plan:
                 ("input", self.input, other.input),
                 ("model", self.model["id"], other.model["id"]),
                 ("detector", self.detector["name"], other.detector["name"]),
+                ("columns", self.columns, other.columns),
                 *((f.name, getattr(self.options, f.name), getattr(other.options, f.name)) for f in fields(Options)),
             )
             if mine != its
@@ -158,9 +160,7 @@ def draft(listing: Listing, options: Options, equipment: Equipment) -> Plan:
     """A plan that says how to judge, and does not yet know the pictures."""
     columns = None
     if listing.kind == "parquet":
-        first = next(listing.paths)
-        listing.paths = chain([first], listing.paths)
-        columns = find_columns(first, listing.url, options.image_column, options.id_column)
+        columns = _columns(listing, options)
     elif options.image_column or options.id_column:
         raise ConfigError("columns are those of Parquet input, and this input holds pictures")
     return Plan(
@@ -173,6 +173,19 @@ def draft(listing: Listing, options: Options, equipment: Equipment) -> Plan:
         model=equipment.model_record,
         detector=equipment.detector_record,
     )
+
+
+def _columns(listing: Listing, options: Options) -> Columns:
+    """The columns of the first Parquet file that can be read; those before it are lost."""
+    for path in listing.paths:
+        try:
+            columns = find_columns(path, listing.url, options.image_column, options.id_column)
+        except DataError as error:
+            listing.lost.append(str(error))
+            continue
+        listing.paths = chain([path], listing.paths)
+        return columns
+    raise StorageError(listing.lost[0])
 
 
 def complete(
@@ -218,18 +231,17 @@ class Shards:
 
     def __getitem__(self, number: int) -> Shard:
         """A shard. Raises StorageError where the plan's file is missing or damaged."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         name = _shard_file(number)
         try:
             if self._opened is None or self._file != number // _SHARDS_A_FILE:
                 content = self._out.read(name)
                 if content is None:
                     raise StorageError(f"{self._out.url}: {name} is missing: delete the folder, or name another")
-                self._file, self._opened = number // _SHARDS_A_FILE, pq.ParquetFile(pa.BufferReader(content))
+                self._file, self._opened = number // _SHARDS_A_FILE, _open_packed(content)
             rows = self._opened.read_row_group(number % _SHARDS_A_FILE).to_pydict()
-        except (pa.ArrowException, OSError, IndexError) as error:
+        except StorageError:
+            raise
+        except Exception as error:  # pyarrow raises nearly anything of a damaged file
             raise StorageError(
                 f"{self._out.url}: {name} is damaged: {one_line(error)}; delete the folder, or name another"
             ) from error
@@ -293,7 +305,12 @@ def _picture_shards(plan: Plan, listing: Listing, digest: Any) -> Iterator[tuple
 
 
 def _parquet_shards(plan: Plan, listing: Listing, digest: Any) -> Iterator[tuple[Shard, int]]:
-    files = [(path, row_groups(path, listing.url)) for path in listing.paths]
+    files = []
+    for path in listing.paths:
+        try:
+            files.append((path, row_groups(path, listing.url)))
+        except DataError as error:
+            listing.lost.append(str(error))
     size = plan.options.shard or shard_size(sum(sum(sizes) for _, sizes in files))
     left, number = plan.options.limit, 0
     for path, sizes in files:
@@ -317,7 +334,7 @@ def _packed(shards: list[tuple[Shard, int]]) -> bytes:
 
     schema = pa.schema([("path", pa.binary()), ("start", pa.int64()), ("stop", pa.int64())])
     buffer = io.BytesIO()
-    with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(buffer, schema, compression="zstd", write_page_checksum=True) as writer:
         for shard, _ in shards:
             paths = shard.paths if shard.file is None else (shard.file,)
             whole = shard.file is None
@@ -328,6 +345,13 @@ def _packed(shards: list[tuple[Shard, int]]) -> bytes:
             }
             writer.write_table(pa.table(columns, schema), row_group_size=max(1, len(paths)))
     return buffer.getvalue()
+
+
+def _open_packed(content: bytes) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
 
 
 def _shard_file(number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,6 +22,11 @@ FileSystem: TypeAlias = Any
 _TRIES: Final = 4
 _WAIT_S: Final = 0.25
 _FINAL: Final = frozenset({EDQUOT, EFBIG, EINVAL, ELOOP, ENAMETOOLONG, ENOSPC, EROFS})
+_LASTING: Final = (
+    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError),
+    ValueError,  # of a name that cannot be one
+    NotImplementedError,  # of a driver that cannot write
+)
 _WHOLE_BY_NATURE: Final = frozenset({"abfs", "az", "gcs", "gs", "memory", "oss", "r2", "s3", "s3a"})
 """Where an object appears when all of it has arrived, so that writing aside would only copy it once more."""
 
@@ -77,16 +83,21 @@ def persistently(action: Callable[[], T], *, tries: int = _TRIES, wait_s: float 
 
 def may_pass(error: Exception) -> bool:
     """Whether the same attempt may do better later."""
-    lasting = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
-    return not isinstance(error, lasting) and getattr(error, "errno", None) not in _FINAL
+    return not isinstance(error, _LASTING) and getattr(error, "errno", None) not in _FINAL
 
 
 def read_at_most(system: FileSystem, path: str, limit: int) -> bytes:
     """The first `limit` bytes of a file, or all that it has. Raises what the driver raises, after some tries."""
 
     def once() -> bytes:
+        chunks, left = [], limit
+        if is_local(system) and stat.S_ISFIFO(Path(path).stat().st_mode):
+            raise ValueError("is a pipe, expected a file")  # reading it could wait for ever
         with Path(path).open("rb") if is_local(system) else system.open(path, "rb", cache_type="none") as file:
-            return bytes(file.read(limit))
+            while left > 0 and (chunk := file.read(left)):  # a stream may give less than it has
+                chunks.append(chunk)
+                left -= len(chunk)
+        return b"".join(chunks)
 
     return persistently(once)
 
@@ -114,12 +125,6 @@ class Folder:
         """The path of a file in it, as its file system has it."""
         return f"{self._path.rstrip('/')}/{name}"
 
-    def exists(self, name: str = "") -> bool:
-        """Whether there is a file or folder of this name."""
-        return bool(
-            self._trying("looked at", name, lambda: self._system.exists(self.path(name) if name else self._path))
-        )
-
     def names(self, below: str = "") -> list[str]:
         """The names of the files and folders right below one in it; none where that is not there."""
         place = self.path(below) if below else self._path
@@ -127,9 +132,10 @@ class Folder:
         def once() -> list[str]:
             self._system.invalidate_cache(place)
             try:
-                return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in self._system.ls(place, detail=False))
+                entries = (entry.rstrip("/") for entry in self._system.ls(place, detail=False))
             except FileNotFoundError:
                 return []
+            return sorted(entry.rsplit("/", 1)[-1] for entry in entries if entry != place.rstrip("/"))
 
         return self._trying("listed", below, once)
 
@@ -145,7 +151,10 @@ class Folder:
         return self._trying("read", name, once)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, which appears under its name when it is whole; one that is there is replaced."""
+        """Write a file, which appears under its name when it is whole; one that is there is replaced.
+
+        That holds locally and on object stores; elsewhere it is as good as the driver's `mv`.
+        """
         self._trying("written", name, lambda: self._write(self.path(name), content))
 
     def remove(self, name: str) -> None:
@@ -192,24 +201,28 @@ class Folder:
             raise StorageError(f"{self.url}: {name or 'it'} cannot be {what}: {reason(error)}") from error
 
 
-def walk(system: FileSystem, folder: str, unreadable: Callable[[str, Exception], object]) -> Iterator[str]:
+def walk(
+    system: FileSystem, folder: str, unreadable: Callable[[str, Exception], object], depth: int | None = None
+) -> Iterator[str]:
     """The paths of all files below a folder, sorted by name in each folder, its files before its folders.
 
-    Hidden files and folders are passed over, links to folders not followed. A folder that cannot be read is told to
-    `unreadable`. (fsspec's own walk drops such a folder in silence, unless it is the first.)
+    depth is how many folders deep they may lie, None for any. Hidden files and folders and what is no file, as a pipe,
+    are passed over, links to folders not followed. A folder that cannot be read is told to `unreadable`. (fsspec's own
+    walk, and with it its glob, drops such a folder in silence.)
     """
-    waiting = [folder]
+    waiting = [(folder, 0)]
     while waiting:
-        here = waiting.pop()
+        here, below = waiting.pop()
         try:
             entries = persistently(lambda here=here: system.ls(here, detail=True))  # type: ignore[misc]
         except Exception as error:  # drivers raise errors of their own
             unreadable(here, error)
             continue
-        named = sorted((entry["name"].rstrip("/"), entry) for entry in entries)
-        shown = [(path, entry) for path, entry in named if not path.rsplit("/", 1)[-1].startswith(".") and path != here]
-        yield from (path for path, entry in shown if entry["type"] != "directory")
-        waiting += [path for path, entry in reversed(shown) if entry["type"] == "directory"]
+        kinds = [(entry["name"].rstrip("/"), "link" if entry.get("islink") else entry["type"]) for entry in entries]
+        shown = sorted(of for of in kinds if not of[0].rsplit("/", 1)[-1].startswith(".") and of[0] != here)
+        yield from (path for path, kind in shown if kind not in ("directory", "other"))
+        if depth is None or below < depth:
+            waiting += [(path, below + 1) for path, kind in reversed(shown) if kind == "directory"]
 
 
 def reason(error: Exception) -> str:

@@ -227,7 +227,11 @@ class _Watch:
         """The plan, once it is known."""
         for lost in plan.lost:
             console.report(lost)
-        console.err().print(f"{plan.pictures:,} pictures in {plan.shards:,} parts", highlight=False)
+        console.err().print(
+            f"{_count(plan.pictures, 'picture')} in {_count(plan.shards, 'part')}, for {plan.model['id']} with the "
+            f"detector {plan.detector['name']}",
+            highlight=False,
+        )
 
     def progress(self, progress: Progress) -> None:
         """Where the run stands."""
@@ -257,17 +261,17 @@ def _tell(manifest: Mapping[str, Any], out: str, *, nothing_left: bool) -> None:
     else:
         rate = run["pictures"] / max(run["seconds"], 0.1)
         console.err().print(
-            f"{run['pictures']:,} pictures in {_duration(run['seconds'])}, {rate:.1f}/s", highlight=False
+            f"{_count(run['pictures'], 'picture')} in {_duration(run['seconds'])}, {rate:.1f}/s", highlight=False
         )
     console.err().print(
-        f"{counts['faces']:,} faces in {counts['with_faces']:,} pictures, {counts['without_faces']:,} without, "
-        f"{counts['errors']:,} not read: {console.escape(out)}",
+        f"{_count(counts['faces'], 'face')} in {_count(counts['with_faces'], 'picture')}, "
+        f"{counts['without_faces']:,} without, {counts['errors']:,} not read: {console.escape(out)}",
         soft_wrap=True,
         highlight=False,
     )
     if counts["errors"]:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in manifest["errors"].items())
-        console.report(f"{counts['errors']:,} pictures were not read ({kinds}): the table errors says which and why")
+        console.report(f"{_count(counts['errors'], 'picture')} not read ({kinds}): the table errors says which and why")
 
 
 def _tell_estimate(found: Estimate, workers: int | None) -> None:
@@ -277,13 +281,17 @@ def _tell_estimate(found: Estimate, workers: int | None) -> None:
     for lost in plan.lost:
         console.report(lost)
     left = plan.pictures - found.done
-    lines = [f"{plan.pictures:,} pictures in {plan.shards:,} parts, {found.done:,} of them done already"]
+    lines = [f"{_count(plan.pictures, 'picture')} in {_count(plan.shards, 'part')}, {found.done:,} done already"]
     lines.append(f"model {plan.model['id']}, detector {plan.detector['name']}")
     lines.append(
         f"{1000 * found.seconds:.1f} ms a picture on one CPU, by the first {found.tried}: about "
-        f"{_duration(left * found.seconds / cpus)} on {cpus} CPUs"
+        f"{_duration(left * found.seconds / cpus)} on {_count(cpus, 'CPU')}"
     )
     typer.echo("\n".join(lines))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,148 @@
+"""`mien annotate` while things are killed: the rows of both engines beside those of a run that nobody disturbed.
+
+    python benchmarks/annotate_kills.py FOLDER [--detector-model FILE] [--markdown FILE]
+
+FOLDER holds pictures (benchmarks/annotate_pictures.py makes some). Runs, each into a folder of its own:
+
+quiet   the local engine, two workers
+local   the same, a worker killed (SIGKILL) at 30 %
+ray     Ray Data on a cluster of two nodes on this machine, an actor killed at 25 %, a node removed at 50 %
+driver  the command killed at 40 %, then run again, by Ray: parts that were done keep their time of change
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from mien.annotate import annotate
+from mien.annotate.run import Progress
+
+Row = dict[str, object]
+
+
+def rows(out: Path) -> Any:
+    return pq.read_table(out / "faces").to_pandas().sort_values(["source", "face"]).reset_index(drop=True)
+
+
+def compare(out: Path, quiet: Path) -> Row:
+    """How the rows differ from the undisturbed ones."""
+    mine, its = rows(out), rows(quiet)
+    errors = [
+        pq.read_table(folder / "errors").to_pandas().sort_values("source").values.tolist() for folder in (out, quiet)
+    ]
+    same = len(mine) == len(its) and (mine[["source", "face"]] == its[["source", "face"]]).all(axis=None)
+    numbers = mine.select_dtypes("number").columns
+    apart = float(np.nanmax(np.abs(mine[numbers].to_numpy() - its[numbers].to_numpy()))) if same else float("nan")
+    return {
+        "faces": len(mine),
+        "errors": len(errors[0]),
+        "same pictures and faces": bool(same) and errors[0] == errors[1],
+        "largest difference of a number": apart,
+        "doubled": int(mine.duplicated(["source", "face"]).sum()),
+    }
+
+
+def processes(word: bytes) -> list[int]:
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if word in (place / "cmdline").read_bytes():
+                found.append(int(place.name))
+        except OSError:
+            continue
+    return found
+
+
+def at(shares: list[tuple[float, Callable[[], object]]]) -> Callable[[Progress], object]:
+    """What to do when so large a share is done."""
+
+    def watch(progress: Progress) -> None:
+        if shares and progress.done >= shares[0][0] * progress.pictures:
+            shares.pop(0)[1]()
+
+    return watch
+
+
+def kill_one(word: bytes) -> None:
+    os.kill(processes(word)[0], signal.SIGKILL)
+
+
+def measure(folder: Path, out: Path, ask: dict[str, Any]) -> list[Row]:
+    from ray.cluster_utils import Cluster
+
+    source = str(folder)
+    table: list[Row] = []
+
+    def note(name: str, seconds: float, **more: object) -> None:
+        table.append({"run": name, "seconds": round(seconds), **compare(out / name, out / "quiet"), **more})
+        print(table[-1], flush=True)
+
+    def timed(name: str, **more: Any) -> float:
+        began = time.monotonic()
+        manifest = annotate(source, str(out / name), **ask, **more).manifest
+        assert manifest["complete"]
+        assert manifest["counts"]["input"] == manifest["counts"]["read"] + manifest["counts"]["errors"]
+        return time.monotonic() - began
+
+    note("quiet", timed("quiet", workers=2))
+    kill = [(0.3, lambda: kill_one(b"spawn_main"))]
+    note("local", timed("local", workers=2, on_progress=at(kill)))
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    node = cluster.add_node(num_cpus=1)
+    harm = [
+        (0.25, lambda: kill_one(b"_Actor")),
+        (0.5, lambda: cluster.remove_node(node, allow_graceful=False)),
+    ]
+    note("ray", timed("ray", engine="ray", address=cluster.address, on_progress=at(harm)))
+
+    detector = ["--detector-model", str(ask["detector_model"])] if ask["detector_model"] else []
+    command = [sys.executable, "-m", "mien", "annotate", source, "-o", str(out / "driver"), *detector]
+    shards = len(list((out / "quiet" / "plan" / "done").iterdir()))
+    driver = subprocess.Popen([*command, "--workers", "2"])
+    began = time.monotonic()
+    while len(list((out / "driver").glob("plan/done/*.json"))) < 0.4 * shards:
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    time.sleep(2)
+    done = {path.stem for path in (out / "driver").glob("plan/done/*.json")}
+    before = {p: p.stat().st_mtime_ns for p in (out / "driver").rglob("part-*.parquet") if p.stem[5:] in done}
+    subprocess.run([*command, "--engine", "ray", "--address", cluster.address], check=False)
+    untouched = sum(path.stat().st_mtime_ns == when for path, when in before.items())
+    note("driver", time.monotonic() - began, kept=f"{untouched} of {len(before)} parts untouched")
+    cluster.shutdown()
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--detector-model", type=Path)
+    parser.add_argument("--markdown", type=Path)
+    asked = parser.parse_args()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with TemporaryDirectory() as out:
+        table = measure(asked.folder, Path(out), {"detector_model": asked.detector_model})
+    columns = list(dict.fromkeys(name for row in table for name in row))
+    lines = [" | ".join(("", *columns, "")).strip(), "|" + " --- |" * len(columns)]
+    lines += [f"| {' | '.join(str(row.get(name, '')) for name in columns)} |" for row in table]
+    print("\n".join(lines))
+    if asked.markdown:
+        asked.markdown.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

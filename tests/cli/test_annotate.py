@@ -1,0 +1,125 @@
+"""`mien annotate` as its user meets it: what it says, and with which code it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+pytest.importorskip("fsspec")
+pytest.importorskip("pyarrow")
+import pyarrow.parquet as pq
+
+from mien.cli.app import app
+from mien.errors import MienError
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name, grey in (("fear.png", 85), ("surprise.jpg", 255), ("sub/fear.png", 85)):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (60, 60), grey).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def annotate(brightness_model: Path) -> Any:
+    def run(*arguments: str, given: str | None = None) -> Result:
+        options = ["--model", str(brightness_model), "--detector", "none", "--workers", "0"]
+        return CliRunner().invoke(app, ["annotate", *options, *arguments], input=given)
+
+    return run
+
+
+def sources(out: str = "out") -> list[str]:
+    return list(pq.read_table(f"{out}/faces")["source"].to_pylist())
+
+
+def test_it_tells_what_it_did(annotate: Any, photos: Path) -> None:
+    result = annotate("photos", "-o", "out")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    plan, did, found = result.stderr.splitlines()
+    assert plan == "3 pictures in 1 part, for brightness-1.0-float32 with the detector none"
+    assert did.startswith("3 pictures in ")
+    assert found == "3 faces in 3 pictures, 0 without, 0 not read: out"
+    assert sources() == ["photos/fear.png", "photos/surprise.jpg", "photos/sub/fear.png"]
+    again = annotate("photos", "-o", "out")
+    assert again.exit_code == 0
+    assert "nothing was left to do in out" in again.stderr
+
+
+def test_bad_pictures_make_it_end_with_1(annotate: Any, photos: Path) -> None:
+    (photos / "text.jpg").write_text("no picture")
+    result = annotate("photos", "-o", "out", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["errors"] == {"format": 1}
+    assert result.stderr.splitlines()[-1] == (
+        "error: 1 picture not read (1 format): the table errors says which and why"
+    )
+
+
+def test_a_list_on_standard_input(annotate: Any, photos: Path) -> None:
+    result = annotate("-", "-o", "out", given="photos/fear.png\nphotos/gone.png\n")
+    assert result.exit_code == 1
+    assert sources() == ["photos/fear.png"]
+    assert pq.read_table("out/errors").to_pylist() == [
+        {"source": "photos/gone.png", "kind": "missing", "reason": "no such file"}
+    ]
+
+
+def test_a_dry_run_writes_nothing(annotate: Any, photos: Path) -> None:
+    result = annotate("photos/*.png", "-o", "out", "--dry-run")
+    assert result.exit_code == 0
+    count, model, estimate = result.stdout.splitlines()
+    assert count == "1 picture in 1 part, 0 done already"
+    assert model == "model brightness-1.0-float32, detector none"
+    assert "ms a picture on one CPU, by the first 1: about 0 s on" in estimate
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nowhere", "-o", "out"], "nowhere: no such file or folder"),
+        (["empty", "-o", "out"], "empty: holds no pictures and no .parquet files"),
+        (["notes.md", "-o", "out"], "notes.md: expected a folder, a glob pattern"),
+        (["photos/*.webp", "-o", "out"], "holds no pictures"),
+        (["photos", "-o", "taken"], r"taken: holds other files \(thesis.tex\): name a new folder"),
+        (["photos", "-o", "photos/fear.png"], "photos/fear.png"),
+        (["photos", "-o", "out", "--sample", "0"], "sample must be above 0"),
+        (["photos", "-o", "out", "--image-column", "x"], "columns are those of Parquet input"),
+        (["photos", "-o", "out", "--planned"], "keeps no plan to go on with"),
+        (["s4://bucket", "-o", "out"], "s4://bucket: cannot be reached"),
+        (["photos", "-o", "out", "--model", "gone.onnx"], "gone.onnx"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(annotate: Any, photos: Path, arguments: list[str], told: str) -> None:
+    (photos.parent / "empty").mkdir()
+    (photos.parent / "notes.md").write_text("# notes")
+    (photos.parent / "taken").mkdir()
+    (photos.parent / "taken" / "thesis.tex").write_text("mine")
+    with pytest.raises(MienError, match=told) as error:
+        raise annotate(*arguments).exception or AssertionError
+    assert "\n" not in str(error.value)
+    assert not Path("out", "faces").exists()
+
+
+def test_a_pictures_table_of_the_shell(annotate: Any, photos: Path) -> None:
+    """A glob that the shell has expanded is several words: typer says so, with code 2."""
+    result = annotate("photos/fear.png", "photos/surprise.jpg", "-o", "out")
+    assert result.exit_code == 2
+    assert "unexpected extra argument" in result.stderr
+
+
+def test_help_reads_well() -> None:
+    result = CliRunner().invoke(app, ["annotate", "--help"], env={"COLUMNS": "120", "TERM": "dumb"})
+    assert result.exit_code == 0
+    for word in ("--out", "--engine", "--dry-run", "--sample", "--planned", "Which pictures", "How it is worked off"):
+        assert word in result.stdout
