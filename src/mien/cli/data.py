@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli import console, data_get
-from mien.cli.reading import read_dataset
+from mien.cli import console, data_get, data_pack
+from mien.cli.reading import read_dataset, reading
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Get, look at and pack datasets of faces.")
 app.add_typer(data_get.app, name="get")
+app.command()(data_pack.pack)
 
 _SHOWN = 10
 
@@ -29,7 +30,7 @@ def _root() -> None:
 
 @app.command()
 def check(
-    path: Annotated[Path, typer.Argument(help="fer2013.csv (plain, .gz, .zip), a manifest, Parquet, or a folder.")],
+    path: Annotated[Path, typer.Argument(help="fer2013.csv (plain, .gz, .zip), a manifest, Parquet, folder or pack.")],
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on after malformed rows; exit 1 if any.")] = False,
     own_classes: Annotated[
         bool, typer.Option("--own-classes", help="Take folder or label names as classes, not as Mien's seven.")
@@ -43,7 +44,9 @@ def check(
     """
     from mien.data.audit import audit
 
-    found = audit(read_dataset(path, skip_bad=skip_bad, own_classes=own_classes))
+    dataset = read_dataset(path, skip_bad=skip_bad, own_classes=own_classes)
+    with reading("verifying") as progress:
+        found = audit(dataset, progress)
     if as_json:
         typer.echo(json.dumps(found.to_dict()))
     else:

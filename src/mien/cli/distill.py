@@ -12,6 +12,7 @@ from mien.cli.reading import read_dataset
 from mien.errors import ConfigError
 
 
+@training.one_voice()
 def distill(
     teachers: Annotated[
         list[Path] | None,
@@ -35,13 +36,14 @@ def distill(
     own_classes: training.OwnClasses = False,
     skip_bad: training.SkipBad = False,
     accelerator: training.TrainOn = "auto",
-    devices: training.Devices = 1,
+    devices: training.Devices = None,
     show_recipe: training.ShowRecipe = False,
 ) -> None:
     """Train AlexNet on labels and on the answers of teachers, who see the same augmented faces.
 
     `--set teach=0.7` weighs the teachers against the labels. A student may be smaller than its teachers, or as large.
     """
+    resume = training.resumes(out, asked=resume)
     chosen = training.choose(
         recipe,
         default="distill",

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data.dataset import FaceDataset, Protocol
+    from mien.data.packed_faces import Faces
     from mien.evaluation.metrics import Metrics
 
     Truths = dict[Protocol, tuple[NDArray[np.int64], NDArray[np.bool_]]]
-    Predict = Callable[[NDArray[np.uint8], Callable[[int], None]], NDArray[np.float32]]
+    Predict = Callable[[Faces, Callable[[int], None]], NDArray[np.float32]]
 
 SplitChoice = Literal["training", "validation", "test"]
 ProtocolChoice = Literal["fer2013", "ferplus", "ferplus-strict", "all"]
@@ -129,7 +130,7 @@ def _open_model(model: str | None, threads: int | None) -> tuple[str, tuple[str,
 
     classifier = Classifier(find_model(model), threads=threads)
 
-    def predict(faces: NDArray[np.uint8], done: Callable[[int], None]) -> NDArray[np.float32]:
+    def predict(faces: Faces, done: Callable[[int], None]) -> NDArray[np.float32]:
         parts = []
         for start in range(0, len(faces), _BATCH):
             parts.append(classifier.probabilities(faces[start : start + _BATCH]))
@@ -183,8 +184,10 @@ def _truths(dataset: FaceDataset, split: SplitChoice, protocol: ProtocolChoice |
     return truths
 
 
-def _predict(predict: Predict, faces: NDArray[np.uint8], *, flip: bool) -> NDArray[np.float32]:
+def _predict(predict: Predict, faces: Faces, *, flip: bool) -> NDArray[np.float32]:
     import numpy as np
+
+    from mien.data.packed_faces import chunks
 
     with console.progress() as bar:
         task = bar.add_task("faces", total=len(faces) * (2 if flip else 1))
@@ -194,7 +197,7 @@ def _predict(predict: Predict, faces: NDArray[np.uint8], *, flip: bool) -> NDArr
 
         answers = predict(faces, done)
         if flip:
-            mirrored = predict(np.ascontiguousarray(faces[:, :, ::-1]), done)
+            mirrored = np.concatenate([predict(np.ascontiguousarray(part[:, :, ::-1]), done) for part in chunks(faces)])
             answers = np.mean([answers, mirrored], axis=0, dtype=np.float32)
         return answers
 

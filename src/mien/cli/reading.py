@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.cli import console
 
 if TYPE_CHECKING:
-    from mien.data.dataset import FaceDataset
+    from mien.data.dataset import BadRow, FaceDataset
 
 
 def read_dataset(path: Path, *, skip_bad: bool = False, own_classes: bool = False) -> FaceDataset:
     """`read_faces`, told to the user on standard error."""
     from mien.data.readers import read_faces
 
-    with console.progress() as bar:
-        task = bar.add_task("reading", total=100)
-        dataset = read_faces(
-            path,
-            skip_bad=skip_bad,
-            own_classes=own_classes,
-            progress=lambda done, total: bar.update(task, completed=100 * done // max(total, 1)),
-        )
-    for row in dataset.bad:
-        console.err().print(f"[yellow]skipped:[/] {console.escape(str(row))}", soft_wrap=True, highlight=False)
+    with reading() as progress:
+        dataset = read_faces(path, skip_bad=skip_bad, own_classes=own_classes, progress=progress)
+    tell_skipped(dataset.bad)
     return dataset
+
+
+@contextmanager
+def reading(what: str = "reading") -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, moved by calling with how much is done and how much there is."""
+    with console.progress() as bar:
+        task = bar.add_task(what, total=100)
+        yield lambda done, total: bar.update(task, completed=100 * done // max(total, 1))
+
+
+def tell_skipped(bad: Sequence[BadRow]) -> None:
+    """A line for each row that was skipped."""
+    for row in bad:
+        console.err().print(f"[yellow]skipped:[/] {console.escape(str(row))}", soft_wrap=True, highlight=False)

@@ -12,6 +12,7 @@ from mien.cli.reading import read_dataset
 from mien.errors import ConfigError
 
 
+@training.one_voice()
 def train(
     data: training.Data = None,
     out: training.Out = Path("runs/scratch"),
@@ -33,7 +34,7 @@ def train(
     own_classes: training.OwnClasses = False,
     skip_bad: training.SkipBad = False,
     accelerator: training.TrainOn = "auto",
-    devices: training.Devices = 1,
+    devices: training.Devices = None,
     show_recipe: training.ShowRecipe = False,
     preview_augment: Annotated[
         Path | None,
@@ -44,6 +45,7 @@ def train(
 
     A run that was killed goes on with `--resume` and ends exactly where it would have ended.
     """
+    resume = training.resumes(out, asked=resume)
     chosen = training.choose(
         recipe,
         default="scratch" if init is None else "finetune",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from mien.cli import console
+from mien.errors import MienError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 
 Data = Annotated[
-    Path | None, typer.Option(help="Labelled faces: fer2013.csv, FER+ folder, class folders, manifest or Parquet.")
+    Path | None,
+    typer.Option(help="Labelled faces: fer2013.csv, FER+ folder, class folders, manifest, Parquet or a pack."),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: checkpoints, metrics, curves.")]
 Network = Annotated[
@@ -52,7 +56,12 @@ OwnClasses = Annotated[
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Go on after malformed rows.")]
 TrainOn = Annotated[Accelerator, typer.Option("--accelerator", help="What to train on; auto takes a GPU if any.")]
-Devices = Annotated[int, typer.Option(min=1, help="Devices, or processes on a CPU.")]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Devices of this machine, or processes on its CPU.", show_default="1; under torchrun, its processes"
+    ),
+]
 ShowRecipe = Annotated[bool, typer.Option("--show-recipe", help="Print the whole recipe and exit.")]
 Init = Annotated[
     str | None,
@@ -63,6 +72,38 @@ Init = Annotated[
         show_default="random",
     ),
 ]
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Of the processes of a training on one machine let the first one speak, and the others only where they fail.
+
+    Once they are joined they fail together, and the first one tells why: the others leave it the time to, as torchrun
+    ends them all when one has ended.
+    """
+    from mien.training.ranks import joined, local_rank
+
+    other = local_rank() > 0
+    console.err().quiet = other
+    try:
+        yield
+    except MienError:
+        if other and joined():
+            time.sleep(1)
+            raise typer.Exit(2) from None
+        raise
+    finally:
+        console.err().quiet = False
+
+
+def resumes(out: Path, *, asked: bool) -> bool:
+    """Whether to resume the run in `out`: where it is asked for, and where torchrun started its processes anew."""
+    from mien.training.ranks import continues
+
+    if asked or not continues(out):
+        return asked
+    console.err().print(f"started anew: goes on in {console.escape(str(out))}", soft_wrap=True)
+    return True
 
 
 def choose(

@@ -7,21 +7,26 @@ label. A model that is judged on faces it was trained on looks better than it is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import SPLITS, BadRow, FaceDataset, judged
+from mien.data.pack import description, verify
+from mien.data.packed_faces import PackedFaces, chunks, keys_of
+from mien.errors import DataError
 
 UNLABELLED = "unlabelled"
 """Counts the rows without a label of their own."""
 
 DROPPED = "dropped"
 """Counts the rows that protocol `ferplus` does not judge: tied, or won by contempt, unknown or not-a-face."""
+
+_CHUNK: Final = 4096
 
 Counts = Mapping[str, Mapping[str, int]]
 """Rows by split, then by class."""
@@ -69,9 +74,18 @@ class Audit:
         }
 
 
-def audit(dataset: FaceDataset) -> Audit:
-    """Count, and look for exact duplicates (by pixels) and conflicting labels."""
-    group = _groups(dataset)
+def audit(dataset: FaceDataset, progress: Callable[[int, int], None] | None = None) -> Audit:
+    """Count, and look for exact duplicates (by pixels) and conflicting labels.
+
+    A pack is held to its SHA-256 and fingerprint first: progress is called with the bytes read and those in all.
+    Raises DataError where it is damaged.
+    """
+    print_of = fingerprint(dataset)
+    if isinstance(dataset.faces, PackedFaces):
+        verify(dataset.faces.folder, progress)
+        if dataset.faces.whole and print_of != description(dataset.faces.folder)["fingerprint"]:
+            raise DataError(f"{dataset.source}: the pack is damaged: its fingerprint differs; pack its source anew")
+    group = keys_of(dataset.faces)
     splits = [split for split in SPLITS if (dataset.split == split).any()]
     members = {split: group[dataset.split == split] for split in splits}
     own, majority = dataset.labels, None
@@ -93,13 +107,13 @@ def audit(dataset: FaceDataset) -> Audit:
         conflicts=_conflicts(group, own, dataset.row),
         leaks=int(leaks(dataset).sum()),
         bad=dataset.bad,
-        fingerprint=fingerprint(dataset),
+        fingerprint=print_of,
     )
 
 
 def leaks(dataset: FaceDataset) -> NDArray[np.bool_]:
     """A mask (N,) of the training rows whose pixels also stand in validation or test."""
-    group = _groups(dataset)
+    group = keys_of(dataset.faces)
     training: NDArray[np.bool_] = dataset.split == "training"
     mask: NDArray[np.bool_] = training & np.isin(group, group[~training])
     return mask
@@ -115,27 +129,28 @@ def fingerprint(dataset: FaceDataset) -> str:
 
     Where the dataset was read from, the ids of its rows and the rows that were skipped do not count.
     """
-    votes = b"none" if dataset.votes is None else dataset.votes.astype("<f4").tobytes()
-    parts = (
-        "\n".join(dataset.classes).encode(),
-        np.ascontiguousarray(dataset.faces).data,
-        dataset.labels.astype("<i8").tobytes(),
-        votes,
-        "\n".join(dataset.split.tolist()).encode(),
+    parts: tuple[Iterable[bytes], ...] = (
+        ["\n".join(dataset.classes).encode()],
+        (faces.tobytes() for faces in chunks(dataset.faces)),
+        [dataset.labels.astype("<i8").tobytes()],
+        [b"none" if dataset.votes is None else dataset.votes.astype("<f4").tobytes()],
+        _lines(dataset.split),
     )
-    digests = (
-        hashlib.sha256(part).digest() for part in parts
-    )  # of fixed length, so that no two parts can run together
+    digests = map(_sha256, parts)  # of fixed length, so that no two parts can run together
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def _groups(dataset: FaceDataset) -> NDArray[np.intp]:
-    """A number (N,) for each row, the same for rows of the same pixels."""
-    if not len(dataset):
-        return np.empty(0, np.intp)
-    pixels = np.ascontiguousarray(dataset.faces).reshape(len(dataset), -1)
-    whole = pixels.view(np.dtype((np.void, pixels.shape[1]))).ravel()  # a face as one value
-    return np.unique(whole, return_inverse=True)[1]
+def _lines(names: NDArray[np.str_]) -> Iterator[bytes]:
+    """The names with line feeds between them, some thousands at a time: as Python's own strings they are large."""
+    for start in range(0, len(names), _CHUNK):
+        yield ("\n" if start else "").encode() + "\n".join(names[start : start + _CHUNK].tolist()).encode()
+
+
+def _sha256(pieces: Iterable[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
 
 
 def _counts(dataset: FaceDataset, labels: NDArray[np.int64], rest: str) -> Counts:
@@ -149,7 +164,7 @@ def _counts(dataset: FaceDataset, labels: NDArray[np.int64], rest: str) -> Count
 
 
 def _conflicts(
-    group: NDArray[np.intp], labels: NDArray[np.int64], row: NDArray[np.str_]
+    group: NDArray[np.uint64], labels: NDArray[np.int64], row: NDArray[np.str_]
 ) -> tuple[tuple[str, ...], ...]:
     labelled = np.flatnonzero(labels >= 0)
     pairs = np.unique(np.stack([group[labelled], labels[labelled]], 1), axis=0)

@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.packed_faces import Faces, pick
 from mien.emotions import EMOTIONS, FERPLUS_COLUMNS
 from mien.errors import ConfigError, DataError
 
@@ -38,7 +39,7 @@ class FaceDataset:
 
     source   the path that it was read from
     classes  C names; Mien's seven in their order, or the user's own
-    faces    (N, 48, 48) uint8
+    faces    (N, 48, 48) uint8; those of a pack stay on disk, and are read as they are indexed
     labels   (N,) int64: index into classes of the dataset's own single label, -1 where a row has none
     votes    (N, 10) float32: FER+ votes in the order of FERPLUS_COLUMNS, or None where there are none at all;
              a row of zeros is a row without votes
@@ -49,7 +50,7 @@ class FaceDataset:
 
     source: str
     classes: tuple[str, ...]
-    faces: NDArray[np.uint8]
+    faces: Faces
     labels: NDArray[np.int64]
     votes: NDArray[np.float32] | None
     split: NDArray[np.str_]
@@ -73,7 +74,7 @@ class FaceDataset:
         """The rows that a mask or an index array names, in that order."""
         return replace(
             self,
-            faces=self.faces[rows],
+            faces=pick(self.faces, rows),
             labels=self.labels[rows],
             votes=None if self.votes is None else self.votes[rows],
             split=self.split[rows],

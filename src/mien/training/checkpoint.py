@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mien.data.packed_faces import Faces
 from mien.errors import ConfigError, ModelError
 from mien.media.sinks import written_aside
 from mien.training.network import Network, NetworkConfig, build, config_from_dict, prepare
@@ -44,6 +45,7 @@ class Description:
     history      a record an epoch, as metrics.jsonl holds them
     temperature  of the last finished epoch, fitted on the held-back faces; the logits are to be divided by it
     commit       git commit of the code, or None
+    launch       the name of the `torchrun` that it is trained under, or None: that one resumes it by itself
     """
 
     classes: tuple[str, ...]
@@ -53,6 +55,7 @@ class Description:
     history: tuple[Mapping[str, Any], ...]
     temperature: float = 1.0
     commit: str | None = None
+    launch: str | None = None
 
     @property
     def network(self) -> NetworkConfig:
@@ -164,7 +167,7 @@ def fill(network: Network, tensors: Mapping[str, Tensor], path: Path) -> None:
 @torch.no_grad()
 def logits_of(
     network: Network,
-    faces: NDArray[np.uint8],
+    faces: Faces,
     *,
     batch: int = 256,
     config: NetworkConfig | None = None,
@@ -187,7 +190,7 @@ def logits_of(
 
 
 def predict_faces(
-    path: Path, faces: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None
+    path: Path, faces: Faces, *, progress: Callable[[int], None] | None = None
 ) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     """Classes and calibrated probabilities (N, C) float32 of a checkpoint for grey faces (N, 48, 48) uint8."""
     description, network = load_network(path)

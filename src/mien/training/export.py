@@ -24,6 +24,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from torch import Tensor, nn
 
 from mien.data.dataset import PROTOCOLS, FaceDataset, judged
+from mien.data.packed_faces import chunks
 from mien.errors import ConfigError, ModelError
 from mien.evaluation.metrics import Metrics, evaluate
 from mien.media.sinks import written_aside
@@ -210,7 +211,8 @@ def _figures(graph: Path, dataset: FaceDataset | None) -> dict[str, Metrics]:
     protocols: Sequence[Any] = PROTOCOLS if dataset.votes is not None else ("fer2013",)
     if not len(validation):
         return {}
-    probabilities = Classifier(graph).probabilities(validation.faces)
+    classifier = Classifier(graph)
+    probabilities = np.concatenate([classifier.probabilities(part) for part in chunks(validation.faces)])
     found = {}
     for protocol in protocols:
         truth, mask = judged(validation, protocol)

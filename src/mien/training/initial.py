@@ -22,10 +22,10 @@ from typing import Any, Final, Literal
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
+from mien.data.packed_faces import Faces
 from mien.errors import ConfigError, ModelError
 from mien.runtime.classifier import Classifier
 from mien.runtime.weights import find_model, shipped_models, user_cache
@@ -87,7 +87,7 @@ def network_of(source: str) -> NetworkConfig:
     return network
 
 
-def initialise(network: Network, source: str, faces: NDArray[np.uint8]) -> dict[str, Any]:
+def initialise(network: Network, source: str, faces: Faces) -> dict[str, Any]:
     """Fill a freshly made network with the weights of a source, as far as they fit; returns what was done.
 
     source  "mien", the newest model that ships, or another's version; an ONNX file of Mien, float32 or int8; a
@@ -147,7 +147,7 @@ def _misfit(network: AlexNet, weights: _Weights) -> str:
 
 
 @torch.no_grad()
-def _unfold(network: AlexNet, layers: set[str], faces: NDArray[np.uint8]) -> None:
+def _unfold(network: AlexNet, layers: set[str], faces: Faces) -> None:
     """Give each batch normalisation of these layers the statistics of these faces, and the weight that undoes them."""
     if not len(faces):
         raise ModelError("expected faces to learn from, for the statistics of batch normalisation, got none")

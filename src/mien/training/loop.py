@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -32,10 +32,23 @@ from mien.evaluation.plots import plot_training
 from mien.media.sinks import make_folder, written_aside
 from mien.training.augment import Augmenter
 from mien.training.checkpoint import BEST, LAST, Description, logits_of
+from mien.training.feeding import Feed
 from mien.training.initial import initialise
 from mien.training.material import Examples, Material, gather
-from mien.training.network import Network, NetworkConfig
+from mien.training.network import NetworkConfig
 from mien.training.objectives import BarlowTwins, Objective, Supervised
+from mien.training.ranks import (
+    Precision,
+    answers,
+    as_first,
+    first,
+    launch,
+    launch_id,
+    lost_ranks_told,
+    mean_loss,
+    settle,
+    synchronised,
+)
 from mien.training.recipes import Recipe
 from mien.training.state import TrainingState
 from mien.training.teachers import Teacher, load_teachers, taught
@@ -56,6 +69,7 @@ class Step:
     faces_per_s: float
 
 
+@lost_ranks_told()
 def train(
     dataset: FaceDataset,
     recipe: Recipe,
@@ -65,7 +79,7 @@ def train(
     init: str | None = None,
     teachers: Sequence[Path] = (),
     accelerator: str = "auto",
-    devices: int = 1,
+    devices: int | None = None,
     commit: str | None = None,
     on_begin: Callable[[Description], None] = lambda _: None,
     on_step: Callable[[Step], None] = lambda _: None,
@@ -75,12 +89,13 @@ def train(
 
     The folder `out` receives last.safetensors, best.safetensors, metrics.jsonl and curves.png. With resume the run in
     `out` goes on; its recipe, data and teachers must be the same. init names weights to begin with (see `initial`);
-    teachers are checkpoints to distil from. Raises ConfigError, DataError or ModelError before any work begins.
+    teachers are checkpoints to distil from. devices counts those of this machine, one by default; under `torchrun` they
+    are as many as it started processes. Raises ConfigError, DataError or ModelError before any work begins.
     """
     material = gather(dataset, recipe)
     recipe = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, classes=len(material.classes)))
     taught_by = load_teachers(teachers, material.classes)
-    fabric = _fabric(recipe, accelerator, devices)
+    fabric = launch(recipe, accelerator, devices, precision_of(recipe, accelerator))
     described = Description(
         classes=material.classes,
         recipe=recipe.to_dict(),
@@ -88,17 +103,20 @@ def train(
         progress={},
         history=(),
         commit=commit,
+        launch=launch_id(),
     )
     state, described = _begin(fabric, recipe, described, out, material, init=init, resume=resume)
     if fabric.is_global_zero:
         on_begin(described)
+    synchronised(fabric, state.network)
     model, optimizer = fabric.setup(state.network, state.optimizer)
+    settle(fabric, model, recipe.network)
     for teacher in taught_by:
         fabric.to_device(teacher.network)
-    held = taught(material.held.targets, material.held.faces, taught_by, recipe.teach)
-    material = dataclasses.replace(material, held=Examples(material.held.faces, held))
-    faces, targets = _on_device(fabric, material.learned)
-    steps = len(faces) // recipe.batch
+    targets = taught(material.held.targets, material.held.faces, taught_by, recipe.teach)
+    material = dataclasses.replace(material, held=Examples(material.held.faces, targets))
+    feed = Feed(fabric, material.learned)
+    steps = len(material.learned) // recipe.batch
     progress = state.progress
     saved_at = time.monotonic()
 
@@ -113,21 +131,19 @@ def train(
         model.train()
         state.freeze(recipe.freeze if not recipe.thaw or epoch < recipe.thaw else 0)
         speed = _Speed(recipe.batch)
-        for step in range(progress.step, steps):
+        batches = feed.batches(order, recipe.batch, start=progress.step)
+        for step, (faces, wanted) in enumerate(batches, progress.step):
             torch.manual_seed(_seed(recipe.seed, epoch, step, fabric.global_rank))
-            rows = order[step * recipe.batch : (step + 1) * recipe.batch]
-            rows = rows[fabric.global_rank :: fabric.world_size].to(faces.device)
-            loss = objective(model, faces[rows].float() / 255, targets[rows])
-            if not math.isfinite(loss.item()):
-                raise ConfigError(
-                    f"the loss is {loss.item()} at epoch {epoch + 1}, step {step + 1}: lower learning_rate"
-                )
+            loss = objective(model, faces, wanted)
+            value = mean_loss(fabric, loss)
+            if not math.isfinite(value):
+                raise ConfigError(f"the loss is {value} at epoch {epoch + 1}, step {step + 1}: lower learning_rate")
             _update(fabric, model, optimizer, loss, rate=learning_rate(recipe, epoch + step / steps), clip=recipe.clip)
             state.average(recipe.ema)
 
             progress.step = step + 1
             progress.updates += 1
-            progress.loss_sum += loss.item()
+            progress.loss_sum += value
             told = Step(epoch + 1, recipe.epochs, step + 1, steps, progress.loss_sum / (step + 1), speed.after_step())
             if fabric.is_global_zero:
                 on_step(told)
@@ -135,6 +151,9 @@ def train(
                 state.save_whole(out / LAST, described)
                 saved_at = time.monotonic()
 
+        as_first(fabric, state.averaged)
+        ask = partial(logits_of, state.averaged, config=network)
+        held, validation = (answers(fabric, part.faces, ask) for part in (material.held, material.validation))
         record = {
             "epoch": epoch + 1,
             "train_loss": progress.loss_sum / steps,
@@ -142,15 +161,10 @@ def train(
             "faces_per_s": round(speed.value, 1),
             "input_size": network.input_size,
             "protocol": material.protocol,
-            **judge(state.averaged, material, network),
+            **first(fabric, partial(judge, held, validation, material)),
         }
-        record = fabric.broadcast(record)  # one rank's figures decide for all
-        better = state.close_epoch(record)
+        first(fabric, partial(_keep, state, out, described, best=state.close_epoch(record)))
         if fabric.is_global_zero:
-            if better:
-                state.save_averaged(out / BEST, described)
-            _write_history(out, state.history)
-            state.save_whole(out / LAST, described)
             on_epoch(record)
         saved_at = time.monotonic()
     return out / BEST
@@ -181,20 +195,38 @@ def _begin(
 ) -> tuple[TrainingState, Description]:
     """A fresh state, or the one that the run in `out` was left in; on the device, and kept in `out` from the start."""
     state = TrainingState.begin(recipe.network, recipe)
-    if not resume and (out / LAST).exists():
+    if resume != first(fabric, lambda: resume):
+        raise ConfigError(f"{out}: one rank finds a run to resume there, another none: every machine must see it")
+    if not resume:
+        described = first(fabric, partial(_begin_fresh, state, described, out, material, init=init))
+    fabric.to_device(state.network)
+    fabric.to_device(state.averaged)
+    return state, state.restore(out / LAST, described) if resume else described
+
+
+def _begin_fresh(
+    state: TrainingState, described: Description, out: Path, material: Material, *, init: str | None
+) -> Description:
+    """The first rank's part: it fills the network, whose weights then go to the others, and begins the folder."""
+    if (out / LAST).exists():
         raise ConfigError(f"{out} holds a run already: resume it, or choose another folder")
-    if init is not None and not resume:
+    if init is not None:
         begun_with = initialise(state.network, init, material.learned.faces)
         state.averaged.load_state_dict(state.network.state_dict())
         described = dataclasses.replace(described, data={**described.data, "init": begun_with})
-    fabric.to_device(state.network)
-    fabric.to_device(state.averaged)
-    if resume:
-        return state, state.restore(out / LAST, described)
     make_folder(out)
-    if fabric.is_global_zero:
-        state.save_whole(out / LAST, described)
-    return state, described
+    state.save_whole(out / LAST, described)
+    return described
+
+
+def _keep(state: TrainingState, out: Path, described: Description, *, best: bool) -> None:
+    """Write what there is after an epoch."""
+    if best:
+        state.save_averaged(out / BEST, described)
+    with written_aside(out / "metrics.jsonl") as part:
+        part.write_text("".join(json.dumps(record) + "\n" for record in state.history), encoding="utf-8")
+    plot_training(state.history, out / "curves.png")
+    state.save_whole(out / LAST, described)
 
 
 def _objective(recipe: Recipe, network: NetworkConfig, teachers: Sequence[Teacher], fabric: Fabric) -> Objective:
@@ -213,25 +245,25 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(passed, 1.0)))
 
 
-def judge(network: Network, material: Material, config: NetworkConfig) -> dict[str, Any]:
-    """How the averaged network does on held-back and validation faces (those that there are), and its temperature.
+def judge(held: NDArray[np.float32], validation: NDArray[np.float32], material: Material) -> dict[str, Any]:
+    """How the averaged network does by its logits (N, C) on held-back and on validation faces, and its temperature.
 
-    config says at which input size. held_loss is against targets as the run learns from, teachers' answers included.
+    Either may be none. held_loss is against targets as the run learns from, teachers' answers included.
     The temperature is fitted on the held-back faces that the protocol judges, if they are LEAST_FITTED or more; losses
     are taken before it.
     """
     found: dict[str, Any] = {"temperature": 1.0}
     if len(material.held):
-        logits, truth = logits_of(network, material.held.faces, config=config), material.held_truth
-        found["held_loss"] = _loss(logits, material.held.targets)
-        logits, truth = logits[truth >= 0], truth[truth >= 0]
+        truth = material.held_truth
+        found["held_loss"] = _loss(held, material.held.targets)
+        held, truth = held[truth >= 0], truth[truth >= 0]
         if len(truth):
-            found["temperature"] = fit_temperature(logits, truth) if len(truth) >= LEAST_FITTED else 1.0
-            found |= _figures("held", logits, truth, found["temperature"], material.classes)
+            found["temperature"] = fit_temperature(held, truth) if len(truth) >= LEAST_FITTED else 1.0
+            found |= _figures("held", held, truth, found["temperature"], material.classes)
     if len(material.validation):
-        logits, truth = logits_of(network, material.validation.faces, config=config), material.validation.truth
-        found["validation_loss"] = _loss(logits, np.eye(len(material.classes))[truth])
-        found |= _figures("validation", logits, truth, found["temperature"], material.classes)
+        truth = material.validation.truth
+        found["validation_loss"] = _loss(validation, np.eye(len(material.classes))[truth])
+        found |= _figures("validation", validation, truth, found["temperature"], material.classes)
     return found
 
 
@@ -249,21 +281,7 @@ def _figures(
     return {f"{name}_accuracy": metrics.accuracy, f"{name}_macro_f1": metrics.macro_f1, f"{name}_ece": metrics.ece}
 
 
-def _fabric(recipe: Recipe, accelerator: str, devices: int) -> Fabric:
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces each choice of precision
-    try:
-        fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision_of(recipe, accelerator))
-    except (RuntimeError, ValueError, TypeError, ImportError) as error:
-        raise ConfigError(f"cannot train on {devices} of {accelerator}: {str(error).splitlines()[0]}") from error
-    fabric.launch()
-    if recipe.batch % fabric.world_size:
-        raise ConfigError(f"batch {recipe.batch} does not divide among {fabric.world_size} ranks")
-    if fabric.world_size > 1 and (recipe.freeze or recipe.labels == "none"):
-        raise ConfigError("frozen convolutions and training without labels work on one device only: --devices 1")
-    return fabric
-
-
-def precision_of(recipe: Recipe, accelerator: str) -> Literal["bf16-mixed", "16-mixed", "32-true"]:
+def precision_of(recipe: Recipe, accelerator: str) -> Precision:
     """The precision that a run trains in: the recipe's, or what the device is good at."""
     if recipe.precision != "auto":
         return recipe.precision
@@ -271,14 +289,6 @@ def precision_of(recipe: Recipe, accelerator: str) -> Literal["bf16-mixed", "16-
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
     capabilities = torch.cpu.get_capabilities()
     return "bf16-mixed" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "32-true"
-
-
-def _on_device(fabric: Fabric, examples: Examples) -> tuple[Tensor, Tensor]:
-    """All faces (N, 1, 48, 48) uint8 and targets (N, C) float32, held on the device for the whole run."""
-    return (
-        fabric.to_device(torch.from_numpy(examples.faces)[:, None]),
-        fabric.to_device(torch.from_numpy(examples.targets)),
-    )
 
 
 def _seed(*parts: int) -> int:
@@ -320,9 +330,3 @@ def _provenance(
         "min_share": recipe.min_share,
         "teachers": [teacher.record for teacher in teachers],
     }
-
-
-def _write_history(out: Path, history: list[Mapping[str, Any]]) -> None:
-    with written_aside(out / "metrics.jsonl") as part:
-        part.write_text("".join(json.dumps(record) + "\n" for record in history), encoding="utf-8")
-    plot_training(history, out / "curves.png")

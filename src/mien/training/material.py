@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import FaceDataset, Protocol, judged
+from mien.data.packed_faces import Faces, keys_of, pick
 from mien.errors import DataError
 from mien.training.recipes import Recipe
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Faces (N, 48, 48) uint8 with soft targets (N, C) float32.
+    """Faces (N, 48, 48) uint8, in memory or on disk, with soft targets (N, C) float32.
 
     draws is None where every face is met once an epoch, else how often each is drawn (N,) float64, relatively.
     """
 
-    faces: NDArray[np.uint8]
+    faces: Faces
     targets: NDArray[np.float32]
     draws: NDArray[np.float64] | None = None
 
@@ -31,9 +32,9 @@ class Examples:
 
 @dataclass(frozen=True)
 class Judged:
-    """Faces (N, 48, 48) uint8 with the class (N,) int64 that a protocol calls the true one."""
+    """Faces (N, 48, 48) uint8, in memory or on disk, with the class (N,) int64 that a protocol calls the true one."""
 
-    faces: NDArray[np.uint8]
+    faces: Faces
     truth: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -63,6 +64,8 @@ def gather(dataset: FaceDataset, recipe: Recipe) -> Material:
     """Cut a dataset as a recipe says. Raises DataError where too few faces are left to learn from."""
     votes = recipe.labels == "votes" and dataset.votes is not None
     protocol: Protocol = "ferplus" if votes else "fer2013"
+    # Of what is not a face ids take the most memory, and nobody asks for them here.
+    dataset = dataclasses.replace(dataset, row=np.broadcast_to(np.array(""), len(dataset)))
     training = dataset.of_split("training")
     if recipe.labels == "none":
         return _unlabelled(training, recipe, protocol)
@@ -71,15 +74,16 @@ def gather(dataset: FaceDataset, recipe: Recipe) -> Material:
     if recipe.balance:
         learned = dataclasses.replace(learned, draws=_balanced(learned.targets, recipe.balance))
     _enough(learned, recipe, dataset.source)
-    held_examples, usable = _examples(training.take(held), recipe, votes=votes)
+    kept_back = training.take(held)
+    held_examples, usable = _examples(kept_back, recipe, votes=votes)
     validation = dataset.of_split("validation")
     truth, mask = judged(validation, protocol)
     return Material(
         classes=dataset.classes,
         learned=learned,
         held=held_examples,
-        held_truth=judged(usable, protocol)[0],
-        validation=Judged(validation.faces[mask], truth[mask]),
+        held_truth=judged(kept_back, protocol)[0][usable],
+        validation=Judged(pick(validation.faces, mask), truth[mask]),
         protocol=protocol,
     )
 
@@ -115,14 +119,14 @@ def _balanced(targets: NDArray[np.float32], balance: float) -> NDArray[np.float6
     return draws
 
 
-def _held_back(faces: NDArray[np.uint8], share: float) -> NDArray[np.bool_]:
+def _held_back(faces: Faces, share: float) -> NDArray[np.bool_]:
     """Rows that a hash of their pixels picks: copies of a face stay together, whatever the order of the rows."""
-    digests = (hashlib.blake2b(face.tobytes(), digest_size=8).digest() for face in faces)
-    return np.fromiter((int.from_bytes(digest, "big") < share * 2**64 for digest in digests), np.bool_, len(faces))
+    picked: NDArray[np.bool_] = keys_of(faces) < np.uint64(math.ceil(share * 2**64))
+    return picked
 
 
-def _examples(dataset: FaceDataset, recipe: Recipe, *, votes: bool) -> tuple[Examples, FaceDataset]:
-    """The rows that can be learned from, with their targets; and the same rows as a dataset."""
+def _examples(dataset: FaceDataset, recipe: Recipe, *, votes: bool) -> tuple[Examples, NDArray[np.bool_]]:
+    """The rows that can be learned from, with their targets; and a mask (N,) of these rows."""
     if votes:
         targets, usable = dataset.soft_labels(
             min_share=recipe.min_share,
@@ -137,4 +141,4 @@ def _examples(dataset: FaceDataset, recipe: Recipe, *, votes: bool) -> tuple[Exa
     else:
         usable = dataset.labels >= 0
         targets = np.eye(len(dataset.classes), dtype=np.float32)[np.where(usable, dataset.labels, 0)]
-    return Examples(dataset.faces[usable], targets[usable]), dataset.take(usable)
+    return Examples(pick(dataset.faces, usable), targets[usable]), usable

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mien.data.packed_faces import Faces
 from mien.errors import ConfigError
 from mien.evaluation.calibration import apply_temperature
 from mien.training.checkpoint import identity, load_network, logits_of
@@ -40,7 +41,7 @@ def load_teachers(paths: Sequence[Path], classes: Sequence[str]) -> list[Teacher
 
 
 def taught(
-    targets: NDArray[np.float32], faces: NDArray[np.uint8], teachers: Sequence[Teacher], teach: float
+    targets: NDArray[np.float32], faces: Faces, teachers: Sequence[Teacher], teach: float
 ) -> NDArray[np.float32]:
     """Targets (N, C) with the share `teach` of them from the teachers' mean answer to faces (N, 48, 48) uint8."""
     if not teachers or not len(faces):

@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Final
 
 from mien.data.dataset import SPLITS, BadRow, FaceDataset, Split
+from mien.data.pack import is_pack, open_pack
 from mien.data.readers import fer2013_parquet, ferplus, folders, kaggle, manifest
 from mien.data.readers.csv_file import CsvFile
 from mien.data.readers.parquet import read_columns
 from mien.data.readers.rows import Options, Progress, Row, collect
 from mien.errors import ConfigError, DataError
 
-__all__ = ["Progress", "read_faces"]
+__all__ = ["Progress", "read_faces", "rows_of"]
 
 _PARQUET: Final = b"PAR1"
 _FORMS: Final = (
     "Kaggle's FER2013 csv (emotion, pixels, Usage), a manifest csv (path, label, optionally split), "
     "FER2013's Parquet (usage, emotion, image), a manifest Parquet (path or image, label, optionally split), "
-    "FER+'s folders (FER2013Train/label.csv), or class folders (train/happy/*.png, or happy/*.png)"
+    "FER+'s folders (FER2013Train/label.csv), class folders (train/happy/*.png, or happy/*.png), or a pack that "
+    "`mien data pack` wrote"
 )
 
 
@@ -34,7 +36,8 @@ def read_faces(
 ) -> FaceDataset:
     """Read a dataset in any form that Mien knows; the form is told by columns and folder names.
 
-    path           a file (.csv, .csv.gz, .zip, .parquet; the suffix does not matter) or a folder
+    path           a file (.csv, .csv.gz, .zip, .parquet; the suffix does not matter) or a folder. A pack is opened
+                   with its own classes and splits, and its faces stay on disk
     skip_bad       go on after a malformed row, and keep it in the result's `bad`
     own_classes    take the names of folders or labels as they are; the classes are these names, sorted. Otherwise
                    the classes are Mien's seven, and any usual name of one of them is understood
@@ -49,9 +52,16 @@ def read_faces(
     path = Path(path)
     if default_split not in SPLITS:
         raise ConfigError(f"unknown split {default_split!r}; known are {', '.join(SPLITS)}")
+    if is_pack(path):
+        return open_pack(path)
     options = Options(own_classes, default_split, progress)
+    return collect(path, rows_of(path, options), options, skip_bad=skip_bad)
+
+
+def rows_of(path: Path, options: Options) -> Iterator[Row | BadRow]:
+    """Yield the rows of a dataset in any form but a pack, bad ones among them. Raises as `read_faces` does."""
     try:
-        return collect(path, _rows(path, options), options, skip_bad=skip_bad)
+        yield from _rows(path, options)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
 

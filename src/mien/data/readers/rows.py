@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -108,7 +108,23 @@ def parse_votes(cells: list[str]) -> NDArray[np.float32]:
     return votes
 
 
-def collect(source: Path, rows: Iterator[Row | BadRow], options: Options, *, skip_bad: bool) -> FaceDataset:
+def good_rows(rows: Iterable[Row | BadRow], bad: list[BadRow], *, skip_bad: bool) -> Iterator[Row]:
+    """The good rows; bad ones go to the list, or, unless they are to be skipped, the first of them raises DataError."""
+    for row in rows:
+        if not isinstance(row, BadRow):
+            yield row
+        elif skip_bad:
+            bad.append(row)
+        else:
+            raise DataError(f"{row} (--skip-bad, or skip_bad=True, goes on without such rows)")
+
+
+def none_good(source: Path, bad: Sequence[BadRow]) -> DataError:
+    """What is wrong with a source that has no good row."""
+    return DataError(f"{source}: no rows could be read" + (f"; row {bad[0].row}: {bad[0].reason}" if bad else ""))
+
+
+def collect(source: Path, rows: Iterable[Row | BadRow], options: Options, *, skip_bad: bool) -> FaceDataset:
     """Gather rows into arrays. Raises DataError on the first bad row unless such are skipped, and if none is good."""
     pixels = bytearray()  # grows in place: no second copy of all faces at the end
     labels: list[str | None] = []
@@ -116,19 +132,14 @@ def collect(source: Path, rows: Iterator[Row | BadRow], options: Options, *, ski
     splits: list[str] = []
     ids: list[str] = []
     bad: list[BadRow] = []
-    for row in rows:
-        if isinstance(row, BadRow):
-            if not skip_bad:
-                raise DataError(f"{row} (--skip-bad, or skip_bad=True, goes on without such rows)")
-            bad.append(row)
-            continue
+    for row in good_rows(rows, bad, skip_bad=skip_bad):
         pixels += row.face.tobytes()
         labels.append(row.label)
         votes.append(row.votes)
         splits.append(row.split)
         ids.append(row.row)
     if not ids:
-        raise DataError(f"{source}: no rows could be read" + (f"; row {bad[0].row}: {bad[0].reason}" if bad else ""))
+        raise none_good(source, bad)
     classes = tuple(sorted({name for name in labels if name is not None})) if options.own_classes else EMOTIONS
     index = {name: i for i, name in enumerate(classes)}
     no_votes = np.zeros(len(FERPLUS_COLUMNS), np.float32)
