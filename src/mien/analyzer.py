@@ -36,7 +36,6 @@ for it."""
 _BATCH_FACES: Final = 64
 _BATCH_PICTURES: Final = 16
 _BATCH_PIXELS: Final = 50_000_000
-_AHEAD: Final = 4
 
 
 def load(
@@ -179,17 +178,19 @@ class Analyzer:
     ) -> Iterator[Analysis | ImageError]:
         """As `analyze_many`, but a picture that cannot be read gives its error in its place.
 
-        With overlap a thread of its own reads pictures, at most 4 ahead, and finds their faces, while those before them
-        are judged. The results are the same.
+        With overlap a thread of its own reads the next batch of pictures and finds their faces, while one is judged.
+        The results are the same.
         """
-        looked = (self._try_look(image, color) for image in images)
+        batches = _batched(self._try_look(image, color) for image in images)
         if not overlap:
-            yield from self._judge_all(looked)
+            for batch in batches:
+                yield from self._judge(batch)
             return
         from mien.media.threads import ahead  # a photo needs none of it
 
-        with ahead(looked, _AHEAD) as made:
-            yield from self._judge_all(made)
+        with ahead(batches, 1) as made:
+            for batch in made:
+                yield from self._judge(batch)
 
     def stream(
         self,
@@ -289,20 +290,6 @@ class Analyzer:
         certain = detection.score is None or detection.score >= self.min_face_score
         return shorter > 0 and shorter >= self.min_face and certain
 
-    def _judge_all(self, looked: Iterable[_Looked | ImageError]) -> Iterator[Analysis | ImageError]:
-        """Judge pictures in batches, which depend on nothing but the pictures."""
-        batch: list[_Looked | ImageError] = []
-        pixels = faces = 0
-        for one in looked:
-            batch.append(one)
-            if isinstance(one, _Looked):
-                pixels += one.picture.image.shape[0] * one.picture.image.shape[1]
-                faces += len(one.crops)
-            if len(batch) >= _BATCH_PICTURES or faces >= _BATCH_FACES or pixels >= _BATCH_PIXELS:
-                yield from self._judge(batch)
-                batch, pixels, faces = [], 0, 0
-        yield from self._judge(batch)
-
     def _judge(self, batch: Sequence[_Looked | ImageError]) -> Iterator[Analysis | ImageError]:
         """Judge the faces of several pictures together, and give each picture its own."""
         crops = [crop for looked in batch if isinstance(looked, _Looked) for crop in looked.crops]
@@ -347,6 +334,22 @@ class _Looked:
     found: Sequence[Detection]
     crops: Sequence[NDArray[np.uint8]]
     stages: dict[str, float]
+
+
+def _batched(looked: Iterable[_Looked | ImageError]) -> Iterator[list[_Looked | ImageError]]:
+    """Batches that are judged together. They depend on nothing but the pictures."""
+    batch: list[_Looked | ImageError] = []
+    pixels = faces = 0
+    for one in looked:
+        batch.append(one)
+        if isinstance(one, _Looked):
+            pixels += one.picture.image.shape[0] * one.picture.image.shape[1]
+            faces += len(one.crops)
+        if len(batch) >= _BATCH_PICTURES or faces >= _BATCH_FACES or pixels >= _BATCH_PIXELS:
+            yield batch
+            batch, pixels, faces = [], 0, 0
+    if batch:
+        yield batch
 
 
 def _can_be_read_again(source: ImageSource) -> bool:
