@@ -86,7 +86,7 @@ class _Actor:
         import cv2
 
         cv2.setNumThreads(1)  # there is an actor for each CPU
-        self._worker = Worker(url, providers, run)
+        self._worker = Worker(url, providers, run, overlap=providers is not None)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         reports = [self._worker.work(int(shard)) for shard in batch["shard"]]

@@ -62,8 +62,10 @@ def work_in_processes(
     running: dict[Future[Report], tuple[int, int]] = {}
     stillborn = 0
 
+    overlap = providers is not None or workers < usable_cpus()
+
     def begin(slot: int) -> ProcessPoolExecutor:
-        arguments = (url, providers, run, looked, slot)
+        arguments = (url, providers, run, overlap, looked, slot)
         return ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=arguments)
 
     def give(slot: int) -> None:
@@ -101,6 +103,11 @@ def work_in_processes(
         _stop(slots, looked)
 
 
+def usable_cpus() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _stop(slots: Sequence[ProcessPoolExecutor], looked: Any) -> None:
     """End the workers: each at its next picture."""
     looked[_STOP] = 1
@@ -111,14 +118,14 @@ def _stop(slots: Sequence[ProcessPoolExecutor], looked: Any) -> None:
 _mine: dict[str, Any] = {}
 
 
-def _begin(url: str, providers: Sequence[str] | None, run: str, looked: Any, slot: int) -> None:
+def _begin(url: str, providers: Sequence[str] | None, run: str, overlap: bool, looked: Any, slot: int) -> None:
     """What a worker process does first."""
     import cv2
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; the driver tells it to stop
     threading.Thread(target=_end_with_driver, daemon=True).start()
     cv2.setNumThreads(1)  # there is a process for each core
-    _mine.update(worker=Worker(url, providers, run), looked=looked, slot=slot)
+    _mine.update(worker=Worker(url, providers, run, overlap=overlap), looked=looked, slot=slot)
 
 
 def _end_with_driver() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from typing import Any, Final, Literal
 from mien.annotate.equipment import Equipment
 from mien.annotate.fetching import STORAGE, fetch
 from mien.annotate.listing import Listing, look_up
-from mien.annotate.local import work_here, work_in_processes
+from mien.annotate.local import usable_cpus, work_here, work_in_processes
 from mien.annotate.manifest import Run, Totals, write_manifest
 from mien.annotate.parts import DONE, ERRORS, FACES, Done, kept_part
 from mien.annotate.plan import Options, Plan, Shard, complete, draft, kept_plan
@@ -181,11 +180,6 @@ def dry_run(
         pass
     spent = (time.monotonic() - clock) / len(some)
     return Estimate(plan, 0 if kept is None else _found(folder, kept)[0].items, len(some), spent)
-
-
-def usable_cpus() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _plan(source: str, out: Folder, options: Options, equipment: Equipment, *, planned: bool) -> Plan:

@@ -41,10 +41,12 @@ class Worker:
     """Works off the shards of the plan that a folder keeps.
 
     url is the folder's, providers are onnxruntime's (None: the CPU), run tells one run's attempts from another's.
+    With overlap it finds faces in one thread and judges them in another, which takes a few per cent more of a processor
+    and is worth it where there is a second one, or a GPU.
     """
 
-    def __init__(self, url: str, providers: Sequence[str] | None, run: str) -> None:
-        self._url, self._providers, self._run = url, providers, run
+    def __init__(self, url: str, providers: Sequence[str] | None, run: str, *, overlap: bool = True) -> None:
+        self._url, self._providers, self._run, self._overlap = url, providers, run, overlap
 
     def work(self, shard: int, look: Callable[[int], object] = lambda _: None) -> Report:
         """Work off a shard, unless it is done already. `look` is told each picture's number in it, as it comes."""
@@ -99,7 +101,7 @@ class Worker:
             if one_by_one:
                 results = map(self._judged, pictures)
             else:
-                results = self._analyzer.try_many(pictures, overlap=not attempts.careful)
+                results = self._analyzer.try_many(pictures, overlap=self._overlap and not attempts.careful)
             for result in results:
                 item = handed.popleft()
                 if isinstance(result, ImageError):

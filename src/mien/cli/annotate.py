@@ -275,7 +275,7 @@ def _tell(manifest: Mapping[str, Any], out: str, *, nothing_left: bool) -> None:
 
 
 def _tell_estimate(found: Estimate, workers: int | None) -> None:
-    from mien.annotate.run import usable_cpus
+    from mien.annotate.local import usable_cpus
 
     plan, cpus = found.plan, workers or usable_cpus()
     for lost in plan.lost:
