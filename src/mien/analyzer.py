@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,7 +175,7 @@ class Analyzer:
 
     def try_many(
         self, images: Iterable[ImageSource], *, color: Literal["bgr", "rgb"] = "bgr", overlap: bool = False
-    ) -> Iterator[Analysis | ImageError]:
+    ) -> Generator[Analysis | ImageError]:
         """As `analyze_many`, but a picture that cannot be read gives its error in its place.
 
         With overlap a thread of its own reads the next batch of pictures and finds their faces, while one is judged.

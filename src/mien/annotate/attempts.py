@@ -18,6 +18,7 @@ from mien.errors import StorageError
 _HASTY: Final = 2
 _DEATHS: Final = 2
 _GIVEN_UP: Final = 8
+_MOST: Final = 32
 
 KILLED: Final = Failure("killed", f"the process was killed at this picture, {_DEATHS} times")
 
@@ -34,6 +35,8 @@ class Attempts:
         self._deaths = Counter(deaths)
         if at is not None:
             self._deaths[at] += 1
+        if len(self.passed_over) > _MOST:
+            raise StorageError(f"shard {shard}: more than {_MOST} pictures of it killed the process")
         if self._count >= _GIVEN_UP + _DEATHS * len(self.passed_over):
             raise StorageError(f"shard {shard}: {self._count} workers died of it, and no picture was at fault")
         self._count += 1
@@ -49,8 +52,8 @@ class Attempts:
         """The pictures, by their number in the shard, at which attempts ended too often."""
         return frozenset(number for number, deaths in self._deaths.items() if deaths >= _DEATHS)
 
-    def at(self, number: int) -> None:
-        """Note that a picture is about to be looked at. Raises StorageError."""
+    def at(self, number: int | None) -> None:
+        """Note that a picture is about to be looked at, or that none is. Raises StorageError."""
         self._note(number)
 
     def over(self) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from mien.annotate.parts import Done
-from mien.annotate.storage import one_line
+from mien.annotate.storage import one_line, reason
 from mien.annotate.work import Report, Worker
 from mien.errors import ConfigError, MissingExtraError, StorageError
 
@@ -32,12 +33,14 @@ def work_on_ray(
     """Work off shards on a Ray cluster; the reports come in any order. Close it to stop early.
 
     address is the cluster's (None: the one that Ray finds by itself, else a new one on this machine), workers the most
-    actors, None for one a CPU of the cluster, gpus what each takes of a GPU. The pool is elastic: one of a fixed size
-    that holds every CPU would wait for ever after a node is lost. Raises MissingExtraError without Ray, ConfigError
-    where the cluster cannot be reached.
+    actors, None for as many as the cluster has CPUs, now and later, gpus what each takes of a GPU. The pool is elastic:
+    one of a fixed size that holds every CPU would wait for ever after a node is lost. Raises MissingExtraError without
+    Ray, ConfigError where the cluster cannot be reached.
     """
     ray, is_ours = _connected(address)
     try:
+        if gpus and not ray.cluster_resources().get("GPU"):
+            raise ConfigError(f"each worker is to take {gpus:g} of a GPU, and the cluster has none")
         yield from _reports(ray, url, providers, run, shards, workers=workers, gpus=gpus)
     finally:
         if is_ours:
@@ -55,14 +58,13 @@ def _reports(
     gpus: float,
 ) -> Iterator[Report]:
     context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    before = context.enable_progress_bars, context.print_on_execution_start
+    context.enable_progress_bars = context.print_on_execution_start = False
     dataset = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
     reports = dataset.map_batches(
         _Actor,
         batch_size=1,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
         fn_constructor_args=(url, providers, run),
         num_cpus=1,
         num_gpus=gpus or None,
@@ -77,6 +79,8 @@ def _reports(
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]  # what is before it is a traceback
         raise StorageError(f"Ray gave up: {reason}") from error
+    finally:
+        context.enable_progress_bars, context.print_on_execution_start = before
 
 
 class _Actor:
@@ -109,8 +113,23 @@ def _connected(address: str | None) -> tuple[Any, bool]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if ray.is_initialized():
         return ray, False
+    if address is not None:
+        _check_answers(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # it raises nearly anything
         raise ConfigError(f"{address or 'Ray'}: cannot be connected to: {one_line(error)}") from error
     return ray, True
+
+
+def _check_answers(address: str) -> None:
+    """Raise ConfigError where nobody answers at an address; Ray itself would try for minutes."""
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConfigError(f"{address}: expected HOST:PORT of a Ray cluster's head")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"{address}: no Ray cluster answers there: {reason(error)}") from error

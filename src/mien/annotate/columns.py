@@ -44,6 +44,8 @@ def find_columns(path: str, origin: str, image: str | None, name: str | None) ->
     """
     with _opened(path, origin) as file:
         schema = file.schema_arrow
+    if len(set(schema.names)) < len(schema.names):
+        raise ConfigError(f"{path}: several columns have the same name; its columns are {', '.join(schema.names)}")
     fitting = {field.name: inner for field in schema for inner in [_bytes_field(field.type)] if inner is not None}
     for wanted in (image, name):
         if wanted is not None and wanted not in schema.names:
@@ -116,7 +118,9 @@ def _bytes_field(kind: Any) -> str | None:
     """The field that holds bytes: "" where the column itself does, None where it does not."""
     import pyarrow.types as of
 
-    if of.is_binary(kind) or of.is_large_binary(kind) or of.is_fixed_size_binary(kind):
+    if of.is_dictionary(kind):
+        kind = kind.value_type
+    if of.is_binary(kind) or of.is_large_binary(kind) or of.is_fixed_size_binary(kind) or of.is_binary_view(kind):
         return ""
     if of.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         return None if _bytes_field(kind.field("bytes").type) is None else "bytes"

@@ -31,9 +31,16 @@ class Equipment:
     detector_record: dict[str, Any]
 
     @classmethod
-    def gather(cls, model: str | None, *, detector: str, detector_model: Path | None) -> Equipment:
+    def gather(
+        cls,
+        model: str | None,
+        *,
+        detector: str,
+        detector_model: Path | None,
+        providers: Sequence[str] | None = None,
+    ) -> Equipment:
         """Find the model and the detector as `mien.load` does, and read them. Raises as it does."""
-        analyzer = load(model, detector=detector, detector_model=detector_model, threads=1)
+        analyzer = load(model, detector=detector, detector_model=detector_model, providers=providers, threads=1)
         try:
             weights = analyzer.model_path.read_bytes()
         except OSError as error:
@@ -51,10 +58,10 @@ class Equipment:
         )
 
     def keep(self, out: Folder) -> None:
-        """Keep both with the plan. Raises StorageError."""
-        out.write(_MODEL, self.model)
-        if self.detector is not None:
-            out.write(_DETECTOR, self.detector)
+        """Keep both with the plan, unless they are there. Raises StorageError."""
+        for name, content in ((_MODEL, self.model), (_DETECTOR, self.detector)):
+            if content is not None and out.read(name) != content:
+                out.write(name, content)
 
     @classmethod
     def kept(cls, out: Folder, plan: Plan) -> Equipment:
@@ -63,7 +70,7 @@ class Equipment:
         for name, digest in ((_MODEL, plan.model["sha256"]), (_DETECTOR, plan.detector["sha256"])):
             content = None if digest is None else out.read(name)
             if digest is not None and (content is None or _sha256(content) != digest):
-                raise StorageError(f"{out.url}: {name} is missing or damaged: delete the folder, or name another")
+                raise StorageError(f"{out.url}: {name} is missing or damaged: the same command puts it there again")
             contents.append(content)
         return cls(contents[0] or b"", contents[1], plan.model, plan.detector)
 

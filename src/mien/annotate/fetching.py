@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 
 from mien.annotate.columns import rows
 from mien.annotate.plan import Plan, Shard, is_sampled, row_name
-from mien.annotate.storage import Origin, is_local, may_pass, read_at_most, reason
-from mien.errors import DataError, MienError, StorageError
+from mien.annotate.storage import Origin, is_local, may_pass, one_line, persistently, read_at_most, reason
+from mien.errors import ConfigError, DataError, MienError, StorageError
 from mien.media.threads import ahead
 
 S = TypeVar("S")
@@ -21,7 +21,9 @@ MAX_BYTES: Final = 200_000_000
 """Files with more are not read: such a picture would be refused by its pixels anyway, or be no picture."""
 
 STORAGE: Final = "storage"
-"""The kind of failure that a later run tries again."""
+FAILED: Final = "failed"
+REDONE: Final = frozenset({STORAGE, FAILED})
+"""The kinds of failure that may lie with the machine and not with the picture, so that a later run tries again."""
 
 _LOCAL_THREADS, _REMOTE_THREADS = 2, 16
 _BUFFERED: Final = 64_000_000
@@ -31,8 +33,8 @@ _WAITS_S: Final = (0.25, 0.5, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a picture was not read: the reason, and its kind: missing, denied, storage, format, large, damaged or
-    killed."""
+    """Why a picture was not read: the reason, and its kind: missing, denied, storage, format, large, damaged,
+    failed or killed."""
 
     kind: str
     reason: str
@@ -48,9 +50,15 @@ class Fetched:
     seconds: float = 0.0
 
 
-def fetch(plan: Plan, shard: Shard) -> Generator[Fetched]:
-    """The pictures of a shard in their order, each exactly once, some ahead. Close it to stop early."""
+def fetch(plan: Plan, shard: Shard, *, in_advance: bool = True) -> Generator[Fetched]:
+    """The pictures of a shard in their order, each exactly once, by threads that run ahead unless told not to.
+
+    Close it to stop early. Raises ConfigError where a driver is not installed.
+    """
     if shard.file is not None:
+        if not in_advance:
+            yield from _rows(plan, shard)
+            return
         with ahead(_rows(plan, shard), _ROWS_AHEAD) as fetched:
             yield from fetched
         return
@@ -61,6 +69,9 @@ def fetch(plan: Plan, shard: Shard) -> Generator[Fetched]:
         content = _content(origin, item[1])
         return Fetched(item[0], plan.naming.source(item[1]), content, perf_counter() - began)
 
+    if not in_advance:
+        yield from map(one, enumerate(shard.paths))
+        return
     threads = _LOCAL_THREADS if is_local(origin.system) else _REMOTE_THREADS
     yield from _in_order(one, enumerate(shard.paths), threads)
 
@@ -91,8 +102,10 @@ def _buffered(waiting: Iterable[Future[Fetched]]) -> int:
 
 def _content(origin: Origin, path: str) -> bytes | Failure:
     try:
-        system, place = origin.place(path)
+        system, place = persistently(lambda: origin.place(path))
         content = read_at_most(system, place, MAX_BYTES + 1)
+    except ImportError as error:
+        raise ConfigError(f"{path}: cannot be reached: {one_line(error)}") from error
     except Exception as error:  # drivers raise errors of their own
         return _failure(error)
     if len(content) > MAX_BYTES:
@@ -135,7 +148,8 @@ def _failure(error: Exception) -> Failure:
     if isinstance(cause, DataError):
         return Failure("damaged", str(cause))
     if isinstance(cause, FileNotFoundError):
-        return Failure("missing", "no such file")
+        passes = may_pass(cause)
+        return Failure(STORAGE, f"cannot be read: {reason(cause)}") if passes else Failure("missing", "no such file")
     if isinstance(cause, IsADirectoryError):
         return Failure("missing", "is a folder, expected a picture")
     kind = "denied" if isinstance(cause, PermissionError) else "missing"

@@ -6,13 +6,15 @@ import glob
 import os
 import re
 import sys
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from errno import EINVAL
 from itertools import takewhile
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Final, Literal
 
-from mien.annotate.storage import FileSystem, is_local, locate, persistently, reason, walk
+from mien.annotate.storage import FileSystem, is_local, locate, may_pass, persistently, reason, walk
 from mien.errors import ConfigError, StorageError
 from mien.media.sources import IMAGE_SUFFIXES
 
@@ -87,8 +89,12 @@ def look_up(name: str, *, skip: tuple[FileSystem, str] | None = None) -> Listing
     what is not there or is nothing of that, StorageError where it cannot be read; and, as `paths` is gone through,
     ConfigError where there are pictures and Parquet files at once.
     """
+    if not name.strip():
+        raise ConfigError(f"INPUT is empty: {_EXPECTED}")
     if name == STDIN:
         here = Path.cwd().as_posix()
+        if sys.stdin is None:
+            raise ConfigError("there is no standard input to read a list from")
         return Listing(STDIN, "pictures", Naming(here, ""), _lines(sys.stdin.buffer, here))
     system, path = locate(name)
     head, _, tail = name.partition("::")
@@ -126,8 +132,14 @@ def _information(system: FileSystem, path: str, name: str) -> dict[str, Any] | N
     """What the file system says of a path, or None where there is nothing."""
     try:
         return dict(persistently(lambda: system.info(path))) if path else None
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if may_pass(error):
+            raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
         return None
+    except OSError as error:
+        if error.errno == EINVAL:  # Windows, of a pattern: no such name can be
+            return None
+        raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
     except Exception as error:  # drivers raise errors of their own
         raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
 
@@ -166,9 +178,11 @@ def _fill(
 
 def _below(root: str, folder: str, system: FileSystem) -> str | None:
     """Where a folder lies below a root, as paths below that begin; None where it does not, or is the root itself."""
-    real = os.path.realpath if is_local(system) else str
-    start = f"{real(root).rstrip('/')}/"
-    below = f"{real(folder).rstrip('/')}/"
+
+    def real(path: str) -> str:
+        return f"{(PurePath(os.path.realpath(path)).as_posix() if is_local(system) else path).rstrip('/')}/"
+
+    start, below = real(root), real(folder)
     if below == start or not below.startswith(start):
         return None
     return f"{root.rstrip('/')}/{below.removeprefix(start)}"
@@ -208,6 +222,8 @@ def _lines_of(system: FileSystem, path: str, folder: str, name: str) -> Iterator
     try:
         with system.open(path, "rb") as file:
             yield from _lines(file, folder)
+    except ConfigError:
+        raise
     except Exception as error:  # drivers raise errors of their own
         raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
 
@@ -215,6 +231,8 @@ def _lines_of(system: FileSystem, path: str, folder: str, name: str) -> Iterator
 def _lines(file: Iterator[bytes], folder: str) -> Iterator[str]:
     """The paths in a list; what is no UTF-8 in them is kept, as os.fsdecode does."""
     for number, line in enumerate(file):
+        if number == 0 and line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            raise ConfigError("the list is in UTF-16, expected UTF-8")
         text = line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
         path = text.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
         if path:

@@ -10,10 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from ctypes import c_int64
 from multiprocessing.sharedctypes import RawArray
+from pathlib import Path
 from typing import Any, Final
 
+from mien.annotate.storage import reason
 from mien.annotate.work import Report, Worker
 from mien.errors import ConfigError
 
@@ -69,20 +72,27 @@ def work_in_processes(
         return ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=arguments)
 
     def give(slot: int) -> None:
+        looked[slot] = 0
         if not waiting:
             return
         shard = waiting.popleft()
-        looked[slot] = 0
-        try:
-            running[slots[slot].submit(_work, shard)] = slot, shard
-        except BrokenProcessPool:  # it died while it had nothing to do
-            slots[slot] = begin(slot)
-            running[slots[slot].submit(_work, shard)] = slot, shard
+        with _deaf():
+            try:
+                running[slots[slot].submit(_work, shard)] = slot, shard
+            except BrokenProcessPool:  # it died while it had nothing to do
+                slots[slot] = begin(slot)
+                running[slots[slot].submit(_work, shard)] = slot, shard
 
-    slots = [begin(slot) for slot in range(workers)]
+    slots: list[ProcessPoolExecutor] = []
     try:
-        for slot in range(workers):
-            give(slot)
+        try:
+            for slot in range(workers):
+                slots.append(begin(slot))
+                give(slot)
+        except OSError as error:
+            raise ConfigError(
+                f"worker {len(slots)} of {workers} cannot begin: {reason(error)}: lower workers"
+            ) from error
         while running:
             done, _ = wait(running, timeout=_TELL_S, return_when=FIRST_COMPLETED)
             for future in done:
@@ -104,8 +114,25 @@ def work_in_processes(
 
 
 def usable_cpus() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The processors that this process may use, by its affinity and, in a container, its quota."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cpus = min(cpus, max(1, round(int(quota) / int(period))))
+    return cpus
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C, not even while they import: the driver tells them to stop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _stop(slots: Sequence[ProcessPoolExecutor], looked: Any) -> None:
@@ -122,7 +149,7 @@ def _begin(url: str, providers: Sequence[str] | None, run: str, overlap: bool, l
     """What a worker process does first."""
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; the driver tells it to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it was started deaf, but Python may have heard
     threading.Thread(target=_end_with_driver, daemon=True).start()
     cv2.setNumThreads(1)  # there is a process for each core
     _mine.update(worker=Worker(url, providers, run, overlap=overlap), looked=looked, slot=slot)

@@ -57,11 +57,11 @@ class Run:
     seconds: float
 
 
-def manifest(plan: Plan, totals: Totals, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The manifest of what is done so far."""
+def manifest(plan: Plan, totals: Totals, runs: list[dict[str, Any]], *, complete: bool) -> dict[str, Any]:
+    """The manifest of what is done so far; complete where that is all of it."""
     return {
         "schema": _SCHEMA,
-        "complete": totals.shards == plan.shards and not plan.lost,
+        "complete": complete,
         "mien": plan.version,
         "input": {"url": plan.input, "kind": plan.kind, "sha256": plan.digest, "unreadable": list(plan.lost)},
         "model": plan.model,
@@ -85,9 +85,9 @@ def manifest(plan: Plan, totals: Totals, runs: list[dict[str, Any]]) -> dict[str
     }
 
 
-def write_manifest(out: Folder, plan: Plan, totals: Totals, run: Run) -> dict[str, Any]:
+def write_manifest(out: Folder, plan: Plan, totals: Totals, run: Run, *, complete: bool) -> dict[str, Any]:
     """Write the manifest, with this run after the earlier ones. Raises StorageError."""
-    written = manifest(plan, totals, [*_runs(out), asdict(run)])
+    written = manifest(plan, totals, [*_runs(out), asdict(run)], complete=complete)
     out.write(MANIFEST, (json.dumps(written, indent=1) + "\n").encode())
     return written
 

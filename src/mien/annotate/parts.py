@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any, Final
 
-from mien.annotate.fetching import Failure
+from mien.annotate.fetching import REDONE, Failure
 from mien.annotate.storage import Folder
 
 FACES: Final = "faces"
@@ -46,6 +46,11 @@ class Done:
     def items(self) -> int:
         """The pictures of the shard, read or not."""
         return self.pictures + sum(self.errors.values())
+
+    @property
+    def to_be_redone(self) -> bool:
+        """Whether some picture has no answer for a reason that may pass: a later run tries the shard again."""
+        return not REDONE.isdisjoint(self.errors)
 
     def to_json(self) -> str:
         """The note as it is kept."""
@@ -92,13 +97,14 @@ class Part:
         return self._pictures + len(self._errors)
 
     @property
-    def last_failure(self) -> str:
-        """Why the last of those that were not read was not."""
+    def last_reason(self) -> str:
+        """Why the last of those that have no answer has none."""
         return self._errors[-1][2].reason if self._errors else ""
 
-    def failed_by(self, kind: str) -> int:
-        """How many pictures were not read for this kind of reason."""
-        return sum(failure.kind == kind for _, _, failure in self._errors)
+    @property
+    def to_be_redone(self) -> int:
+        """How many pictures have no answer for a reason that may pass."""
+        return sum(failure.kind in REDONE for _, _, failure in self._errors)
 
     def keep(self, out: Folder) -> Done:
         """Write the parts, then the note. Raises StorageError."""

@@ -56,6 +56,13 @@ class Options:
     shard: int | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.min_face < math.inf:
+            raise ConfigError(f"min_face must be 0 pixels or more, got {self.min_face}")
+        for name in ("min_face_score", "uncertain_below"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be within 0..1, got {getattr(self, name)}")
+        if self.max_pixels < 1:
+            raise ConfigError(f"max_pixels must be 1 or more, got {self.max_pixels}")
         if not 0 < self.sample <= 1:
             raise ConfigError(f"sample must be above 0 and at most 1, got {self.sample}")
         if self.limit is not None and self.limit < 1:
@@ -109,8 +116,9 @@ class Plan:
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def to_json(self) -> str:
-        """The plan as it is kept."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1)
+        """The plan as it is kept, with a hash of itself."""
+        values = asdict(self)
+        return json.dumps({"schema": SCHEMA, "sha256": _hash(values), **values}, indent=1)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Plan:
@@ -120,6 +128,8 @@ class Plan:
             schema = values.pop("schema")
             if schema != SCHEMA:
                 raise ConfigError(f"the plan has schema {schema}, this Mien reads {SCHEMA}")
+            if values.pop("sha256") != _hash(values):
+                raise ConfigError("the plan is damaged: its hash differs")
             columns = values["columns"]
             return cls(
                 **{
@@ -136,7 +146,7 @@ class Plan:
     def differences(self, other: Plan) -> list[str]:
         """What of another plan would give other rows than this one, in words."""
         told = [
-            f"{name} {mine!r}, not {its!r}"
+            f"{name} {_shown(mine)}, not {_shown(its)}"
             for name, mine, its in (
                 ("Mien", self.version, other.version),
                 ("input", self.input, other.input),
@@ -173,6 +183,14 @@ def draft(listing: Listing, options: Options, equipment: Equipment) -> Plan:
         model=equipment.model_record,
         detector=equipment.detector_record,
     )
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+def _hash(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _columns(listing: Listing, options: Options) -> Columns:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, Literal
 
 from mien.annotate.equipment import Equipment
-from mien.annotate.fetching import STORAGE, fetch
+from mien.annotate.fetching import fetch
 from mien.annotate.listing import Listing, look_up
 from mien.annotate.local import usable_cpus, work_here, work_in_processes
 from mien.annotate.manifest import Run, Totals, write_manifest
-from mien.annotate.parts import DONE, ERRORS, FACES, Done, kept_part
+from mien.annotate.parts import DONE, ERRORS, FACES, Done, kept_part, note_name, part_name
 from mien.annotate.plan import Options, Plan, Shard, complete, draft, kept_plan
 from mien.annotate.storage import Folder
 from mien.annotate.work import Report
@@ -80,7 +79,7 @@ def annotate(
     gpus        what each of Ray's actors takes of a GPU
     planned     go on with the plan that out keeps, without looking at the source again
     on_plan     is given the plan, when it is made or found
-    on_progress is called now and then
+    on_progress is called now and then, with workers=0 from another thread
 
     A shard whose parts are whole is not done again, unless storage failed in it. Pictures that cannot be read do not
     stop it. Raises ConfigError on options or a source that make no sense, or where out holds results of something else;
@@ -92,8 +91,10 @@ def annotate(
         raise ConfigError(f"workers must be {0 if engine == 'local' else 1} or more, got {workers}")
     if engine == "local" and (address or gpus):
         raise ConfigError("an address and shares of GPUs go with the engine ray")
-    equipment = Equipment.gather(model, detector=detector, detector_model=detector_model)
     folder = Folder(out)
+    folder.check()
+    here = providers if engine == "local" else None  # a cluster's nodes have others than this machine
+    equipment = Equipment.gather(model, detector=detector, detector_model=detector_model, providers=here)
     plan = _plan(source, folder, options, equipment, planned=planned)
     on_plan(plan)
     began, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
@@ -109,14 +110,8 @@ def annotate(
     tell()
     reports = _reports(folder.everywhere, providers, left, tell, engine, workers=workers, address=address, gpus=gpus)
     counted = totals.shards
-    try:
-        with closing(reports):
-            for report in reports:
-                if report.done is None:
-                    raise StorageError(report.problem or f"shard {report.shard} failed")
-                totals.add(report.done)
-                tell()
-    finally:
+
+    def write(*, complete: bool) -> dict[str, Any]:
         run = Run(
             began,
             engine,
@@ -125,14 +120,24 @@ def annotate(
             pictures=totals.items - before,
             seconds=round(time.monotonic() - clock, 1),
         )
-        written = write_manifest(folder, plan, totals, run)
-    if totals.shards != plan.shards or totals.items != plan.pictures:
-        raise StorageError(
-            f"{out}: {totals.items:,} of {plan.pictures:,} pictures are accounted for: run the same command again"
-        )
-    for table in (FACES, ERRORS, DONE):
-        folder.clean(table)
-    return Outcome(written, run.shards)
+        return write_manifest(folder, plan, totals, run, complete=complete)
+
+    try:
+        with closing(reports):
+            for report in reports:
+                if report.done is None:
+                    raise StorageError(report.problem or f"shard {report.shard} failed")
+                totals.add(report.done)
+                tell()
+        _check_all_there(folder, plan, totals)
+    except BaseException:
+        with suppress(StorageError):  # what went wrong says more than that this does too
+            write(complete=False)
+        raise
+    written = write(complete=not plan.lost)
+    for place in ("", "plan", DONE, "plan/attempts", FACES, ERRORS):
+        folder.clean(place)
+    return Outcome(written, totals.shards - counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,29 +162,46 @@ def dry_run(
     tried: int = 32,
 ) -> Estimate:
     """Plan as `annotate` does and try some pictures, but write nothing. Raises as it does."""
-    equipment = Equipment.gather(model, detector=detector, detector_model=detector_model)
     folder = Folder(out)
+    folder.check()
+    equipment = Equipment.gather(model, detector=detector, detector_model=detector_model)
     listing = look_up(source, skip=folder.place())
-    shards: list[Shard] = []
-    plan = complete(
-        draft(listing, options, equipment),
-        listing,
-        None,
-        on_shard=lambda shard: shards.append(shard) if not shards else None,
-    )
+    some = _Some(tried)
+    plan = complete(draft(listing, options, equipment), listing, None, on_shard=some.add)
     kept = kept_plan(folder)
     if kept is None:
         _check_free(folder)
     else:
         _check_same(folder, kept, plan)
     analyzer = equipment.analyzer(plan, None)
-    clock = time.monotonic()
-    with closing(fetch(plan, shards[0])) as fetched:
-        some = list(islice(fetched, tried))
-    for _ in analyzer.try_many(item.content for item in some if isinstance(item.content, bytes)):
-        pass
-    spent = (time.monotonic() - clock) / len(some)
-    return Estimate(plan, 0 if kept is None else _found(folder, kept)[0].items, len(some), spent)
+    clock, met = time.monotonic(), 0
+    for shard in some.shards:
+        with closing(fetch(plan, shard)) as fetched:
+            contents = [item.content for item in fetched]
+        met += len(contents)
+        for _ in analyzer.try_many(content for content in contents if isinstance(content, bytes)):
+            pass
+    spent = (time.monotonic() - clock) / met
+    return Estimate(plan, 0 if kept is None else _found(folder, kept)[0].items, met, spent)
+
+
+class _Some:
+    """Some pictures from all over a plan, as small shards, whatever their number will be."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._stride, self._seen = most, 1, 0
+        self.shards: list[Shard] = []
+
+    def add(self, shard: Shard) -> None:
+        """The next shard of the plan."""
+        if self._seen % self._stride == 0:
+            paths = shard.paths[:: max(1, len(shard.paths) // 4)][:4]
+            self.shards.append(
+                replace(shard, paths=paths, start=max(shard.start, shard.stop - 4))
+            )  # the last is wanted
+        self._seen += 1
+        if len(self.shards) * 4 > self._most:
+            self.shards, self._stride = self.shards[::2], 2 * self._stride
 
 
 def _plan(source: str, out: Folder, options: Options, equipment: Equipment, *, planned: bool) -> Plan:
@@ -202,6 +224,7 @@ def _plan(source: str, out: Folder, options: Options, equipment: Equipment, *, p
         asked = draft(listing, options, equipment)
         _check_same(out, kept, asked)
         _check_same(out, kept, complete(asked, listing, None))
+    equipment.keep(out)
     return kept
 
 
@@ -215,23 +238,37 @@ def _check_same(out: Folder, kept: Plan, asked: Plan) -> None:
     differences = kept.differences(asked)
     if differences:
         raise ConfigError(
-            f"{out.url}: was planned with {'; '.join(differences)}: name another folder"
+            f"{out.url}: was planned with {'; '.join(differences)}: ask as then, or name another folder"
             + (", or --planned goes on with the plan as it was" if kept.digest != asked.digest and asked.digest else "")
         )
+
+
+def _check_all_there(out: Folder, plan: Plan, totals: Totals) -> None:
+    """Raise StorageError where pictures are unaccounted for, or where somebody removed files meanwhile."""
+    names = {place: set(out.names(place)) for place in (FACES, DONE)}
+    gone = [
+        name
+        for shard in range(plan.shards)
+        for place, name in (part_name(FACES, shard).split("/"), note_name(shard).rsplit("/", 1))
+        if name not in names[place]
+    ]
+    if gone or totals.shards != plan.shards or totals.items != plan.pictures:
+        what = f"files have gone ({gone[0]})" if gone else f"{totals.items:,} of {plan.pictures:,} pictures are done"
+        raise StorageError(f"{out.url}: {what}: run the same command again")
 
 
 def _found(out: Folder, plan: Plan) -> tuple[Totals, list[int]]:
     """What is done and whole, and the shards that are left; one in which storage failed is left as well."""
     totals = Totals()
-    noted = {int(name[:-5]) for name in out.names(DONE) if name[:-5].isdigit()}
+    noted = set(out.names(DONE))
 
     def look(shard: int) -> Done | None:
-        return kept_part(out, shard) if shard in noted else None
+        return kept_part(out, shard) if note_name(shard).rsplit("/", 1)[1] in noted else None
 
     left = []
     with ThreadPoolExecutor(_CHECKERS) as pool:
         for shard, done in enumerate(pool.map(look, range(plan.shards))):
-            if done is None or STORAGE in done.errors:
+            if done is None or done.to_be_redone:
                 left.append(shard)
             else:
                 totals.add(done)

@@ -7,6 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from errno import EDQUOT, EFBIG, EINVAL, ELOOP, ENAMETOOLONG, ENOSPC, EROFS
 from pathlib import Path
 from secrets import token_hex
@@ -21,6 +22,7 @@ FileSystem: TypeAlias = Any
 
 _TRIES: Final = 4
 _WAIT_S: Final = 0.25
+_OLD: Final = timedelta(hours=1)
 _FINAL: Final = frozenset({EDQUOT, EFBIG, EINVAL, ELOOP, ENAMETOOLONG, ENOSPC, EROFS})
 _LASTING: Final = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError),
@@ -37,13 +39,20 @@ def locate(url: str) -> tuple[FileSystem, str]:
     Raises MissingExtraError without fsspec, ConfigError where its driver is missing or the URL makes no sense.
     """
     try:
+        return _located(url)
+    except MissingExtraError:
+        raise
+    except Exception as error:  # drivers raise errors of their own
+        raise ConfigError(f"{url}: cannot be reached: {one_line(error)}") from error
+
+
+def _located(url: str) -> tuple[FileSystem, str]:
+    """As `locate`, with the driver's own errors."""
+    try:
         from fsspec.core import url_to_fs
     except ImportError:
         raise MissingExtraError("annotating many pictures", "annotate") from None
-    try:
-        system, path = url_to_fs(url)
-    except (ImportError, ValueError, OSError, KeyError, TypeError) as error:
-        raise ConfigError(f"{url}: cannot be reached: {one_line(error)}") from error
+    system, path = url_to_fs(url)
     return system, Path(os.path.abspath(path)).as_posix() if is_local(system) else str(path)  # noqa: PTH100 - keeps links
 
 
@@ -54,8 +63,8 @@ class Origin:
         self.system = locate(url)[0]
 
     def place(self, path: str) -> tuple[FileSystem, str]:
-        """The file system of a path, and the path in it. Raises as `locate` does."""
-        return locate(path) if "://" in path else (self.system, path)
+        """The file system of a path, and the path in it. Raises what the driver raises."""
+        return _located(path) if "://" in path else (self.system, path)
 
 
 def is_local(system: FileSystem) -> bool:
@@ -83,6 +92,9 @@ def persistently(action: Callable[[], T], *, tries: int = _TRIES, wait_s: float 
 
 def may_pass(error: Exception) -> bool:
     """Whether the same attempt may do better later."""
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and isinstance(cause, OSError) and not isinstance(cause, _LASTING):
+        return True  # fsspec's http says so of a server that is down
     return not isinstance(error, _LASTING) and getattr(error, "errno", None) not in _FINAL
 
 
@@ -109,6 +121,8 @@ class Folder:
     """
 
     def __init__(self, url: str) -> None:
+        if not url.strip():
+            raise ConfigError("expected a folder or URL to write to, got an empty text")
         self.url = url
         self._system, self._path = locate(url)
 
@@ -124,6 +138,11 @@ class Folder:
     def path(self, name: str) -> str:
         """The path of a file in it, as its file system has it."""
         return f"{self._path.rstrip('/')}/{name}"
+
+    def check(self) -> None:
+        """Raise ConfigError where a file stands in its place."""
+        if self._trying("looked at", "", lambda: self._system.isfile(self._path)):
+            raise ConfigError(f"{self.url}: is a file, expected a folder or URL to write to")
 
     def names(self, below: str = "") -> list[str]:
         """The names of the files and folders right below one in it; none where that is not there."""
@@ -166,11 +185,19 @@ class Folder:
 
         self._trying("removed", name, once)
 
-    def clean(self, below: str) -> None:
-        """Remove what writers that were killed left beside the files of a folder."""
+    def clean(self, below: str = "") -> None:
+        """Remove what writers that were killed an hour ago or longer left beside the files of a folder."""
         for name in self.names(below):
-            if name.startswith(".") and name.endswith(".part"):
-                self.remove(f"{below}/{name}")
+            place = f"{below}/{name}" if below else name
+            if name.startswith(".") and name.endswith(".part") and self._is_old(place):
+                self.remove(place)
+
+    def _is_old(self, name: str) -> bool:
+        with suppress(Exception):  # it has gone, or this driver knows no times
+            changed: datetime = self._system.modified(self.path(name))
+            zone = changed.tzinfo or UTC
+            return datetime.now(UTC) - changed.replace(tzinfo=zone) > _OLD
+        return False
 
     def _write(self, path: str, content: bytes) -> None:
         parent, _, name = path.rpartition("/")

@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import mien
 from mien.annotate.attempts import KILLED, Attempts
 from mien.annotate.equipment import Equipment
-from mien.annotate.fetching import STORAGE, Failure, Fetched, fetch
+from mien.annotate.fetching import FAILED, Failure, Fetched, fetch
 from mien.annotate.parts import Done, Part, kept_part
 from mien.annotate.plan import Plan, Shard, Shards, kept_plan
-from mien.annotate.storage import Folder, one_line
+from mien.annotate.storage import Folder, one_line, reason
 from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError, MienError, StorageError
 from mien.media.records import to_rows
 
@@ -54,7 +55,7 @@ class Worker:
             out = Folder(self._url)
             attempts = Attempts(out, shard, self._run)
             done = kept_part(out, shard)  # another worker may have died after it was done
-            if done is None or STORAGE in done.errors:
+            if done is None or done.to_be_redone:
                 done = self._annotate(out, shard, attempts, look)
             attempts.over()
             return Report(shard, done)
@@ -63,63 +64,60 @@ class Worker:
 
     def _annotate(self, out: Folder, number: int, attempts: Attempts, look: Callable[[int], object]) -> Done:
         began = perf_counter()
-        shard = self._shards[number]
+        shard, analyzer = self._shards[number], self._analyzer
         try:
-            part = self._gather(shard, attempts, look, one_by_one=False)
+            part = (self._carefully if attempts.careful else self._quickly)(shard, analyzer, attempts, look)
         except MienError:
             raise
-        except Exception:  # a picture on which a library fails as none should: it is among these, and is found
-            part = self._gather(shard, attempts, look, one_by_one=True)
-        if part.failed_by(STORAGE) >= max(_FEW, part.items):
-            raise StorageError(f"none of the {part.items} pictures of shard {number} can be read: {part.last_failure}")
+        except Exception:  # a library failed as none should: the picture, or whatever it was, is found
+            part = self._carefully(shard, analyzer, attempts, look)
+        if part.items >= _FEW and part.to_be_redone == part.items:  # no picture's fault
+            raise StorageError(f"none of the {part.items} pictures of shard {number} had an answer: {part.last_reason}")
         part.seconds["all"] = perf_counter() - began
         return part.keep(out)
 
-    def _gather(self, shard: Shard, attempts: Attempts, look: Callable[[int], object], *, one_by_one: bool) -> Part:
-        """The rows of a shard. Its batches depend on its pictures alone, unless they are judged one by one."""
+    def _quickly(self, shard: Shard, analyzer: Analyzer, attempts: Attempts, look: Callable[[int], object]) -> Part:
+        """The rows of a shard, in batches that depend on its pictures alone."""
         part = Part(shard.number, self._plan.model["classes"])
         handed: deque[Fetched] = deque()
 
         def contents(fetched: Iterator[Fetched]) -> Iterator[bytes]:
             for item in fetched:
                 look(item.number)
-                if item.number in attempts.passed_over:
-                    part.fail(item.number, item.source, KILLED)
-                    continue
                 part.seconds["fetch"] += item.seconds
                 if isinstance(item.content, Failure):
                     part.fail(item.number, item.source, item.content)
                     continue
-                if attempts.careful:
-                    attempts.at(item.number)
                 handed.append(replace(item, content=b""))
                 yield item.content
 
-        with closing(fetch(self._plan, shard)) as fetched:
-            pictures = contents(fetched)
-            results: Iterator[Analysis | ImageError]
-            if one_by_one:
-                results = map(self._judged, pictures)
-            else:
-                results = self._analyzer.try_many(pictures, overlap=self._overlap and not attempts.careful)
+        with (
+            closing(fetch(self._plan, shard)) as fetched,
+            closing(analyzer.try_many(contents(fetched), overlap=self._overlap)) as results,
+        ):
             for result in results:
-                item = handed.popleft()
-                if isinstance(result, ImageError):
-                    part.fail(item.number, item.source, _failure(result))
-                    continue
-                part.add(item.source, to_rows(result.to_dict()), result.model)
-                for stage, milliseconds in result.stages.items():
-                    part.seconds[stage] += milliseconds / 1000
+                _add(part, handed.popleft(), result)
         return part
 
-    def _judged(self, content: bytes) -> Analysis | ImageError:
-        """The answer for one picture; whatever goes wrong is its own error."""
-        try:
-            return next(self._analyzer.try_many([content]))
-        except MienError:
-            raise
-        except Exception as error:  # libraries raise nearly anything
-            return ImageError(f"cannot be judged: {one_line(error)}")
+    def _carefully(self, shard: Shard, analyzer: Analyzer, attempts: Attempts, look: Callable[[int], object]) -> Part:
+        """The rows of a shard, one picture at a time, each noted before anything is done with it."""
+        part = Part(shard.number, self._plan.model["classes"])
+        with closing(fetch(self._plan, shard, in_advance=False)) as fetched:
+            for number in count():
+                look(number)
+                passed_over = number in attempts.passed_over
+                attempts.at(None if passed_over else number)
+                item = next(fetched, None)
+                if item is None:
+                    break
+                if passed_over:
+                    part.fail(number, item.source, KILLED)
+                elif isinstance(item.content, Failure):
+                    part.fail(number, item.source, item.content)
+                else:
+                    _add(part, item, _judged(analyzer, item.content))
+        attempts.at(None)
+        return part
 
     @cached_property
     def _plan(self) -> Plan:
@@ -135,9 +133,29 @@ class Worker:
 
     @cached_property
     def _analyzer(self) -> Analyzer:
-        return Equipment.kept(Folder(self._url), self._plan).analyzer(self._plan, self._providers)
+        try:
+            return Equipment.kept(Folder(self._url), self._plan).analyzer(self._plan, self._providers)
+        except OSError as error:
+            raise StorageError(f"the model cannot be loaded: {reason(error)}") from error
 
 
-def _failure(error: ImageError) -> Failure:
-    kind = {ImageFormatError: "format", ImageTooLargeError: "large"}.get(type(error), "damaged")
-    return Failure(kind, str(error).removeprefix(_NAMELESS))
+def _judged(analyzer: Analyzer, content: bytes) -> Analysis | ImageError | Failure:
+    """The answer for one picture; whatever goes wrong is its own failure."""
+    try:
+        return next(iter(analyzer.try_many([content])))
+    except MienError:
+        raise
+    except Exception as error:  # libraries raise nearly anything
+        return Failure(FAILED, f"cannot be judged: {one_line(error)}")
+
+
+def _add(part: Part, item: Fetched, result: Analysis | ImageError | Failure) -> None:
+    if isinstance(result, ImageError):
+        kind = {ImageFormatError: "format", ImageTooLargeError: "large"}.get(type(result), "damaged")
+        result = Failure(kind, str(result).removeprefix(_NAMELESS))
+    if isinstance(result, Failure):
+        part.fail(item.number, item.source, result)
+        return
+    part.add(item.source, to_rows(result.to_dict()), result.model)
+    for stage, milliseconds in result.stages.items():
+        part.seconds[stage] += milliseconds / 1000

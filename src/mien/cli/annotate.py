@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +23,8 @@ _LINE_S = 30.0
 
 
 def annotate(
-    source: Annotated[
-        str,
+    sources: Annotated[
+        list[str],
         typer.Argument(
             metavar="INPUT",
             help="A folder (with its subfolders), a glob pattern in quotes, a list of paths (.txt, one a line; - is "
@@ -70,7 +71,9 @@ def annotate(
         bool,
         typer.Option("--dry-run", help="Say what would be done and about how long it takes, and write nothing."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest to standard output.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the manifest, or the estimate, to standard output.")
+    ] = False,
     engine: Annotated[
         Literal["local", "ray"], typer.Option(rich_help_panel=_HOW, help="Processes on this machine, or a Ray cluster.")
     ] = "local",
@@ -82,13 +85,17 @@ def annotate(
             min=0,
             metavar="N",
             rich_help_panel=_HOW,
-            help="Processes, or at most so many of Ray's actors.",
+            help="Processes (0: this one alone), or at most so many of Ray's actors.",
             show_default="one a CPU",
         ),
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", rich_help_panel=_HOW, help="The Ray cluster; default: a new one here."),
+        typer.Option(
+            metavar="HOST:PORT",
+            rich_help_panel=_HOW,
+            help="The Ray cluster; default: the one that Ray finds, else a new one here.",
+        ),
     ] = None,
     gpus: Annotated[
         float,
@@ -158,7 +165,14 @@ def annotate(
     from mien.annotate import Options
     from mien.annotate import annotate as run
     from mien.annotate.run import dry_run as estimate
+    from mien.errors import ConfigError
 
+    if len(sources) > 1:
+        raise ConfigError(
+            f"expected one INPUT, got {len(sources):,} ({sources[0]}, {sources[1]}, ...): put a pattern in quotes, or "
+            "pipe a list into `mien annotate -`"
+        )
+    source = sources[0]
     judging = {
         "min_face": min_face,
         "min_face_score": min_face_score,
@@ -177,10 +191,15 @@ def annotate(
     if dry_run:
         with console.err().status("looking at the input"):
             found = estimate(source, out, options=options, **equipment)
-        _tell_estimate(found, workers)
+        _tell_estimate(found, workers, as_json=as_json)
         return
-    with _watched() as (on_plan, on_progress):
-        try:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's word, heard as Ctrl-C
+    if engine == "ray":
+        console.err().print(
+            f"Ray: {console.escape(address or 'on this machine')}, which takes a while", highlight=False
+        )
+    try:
+        with _watched() as (on_plan, on_progress):
             outcome = run(
                 source,
                 out,
@@ -195,11 +214,11 @@ def annotate(
                 on_progress=on_progress,
                 **equipment,
             )
-        except KeyboardInterrupt:
-            console.err().print(
-                f"stopped; the same command goes on in {console.escape(out)}", soft_wrap=True, highlight=False
-            )
-            raise
+    except KeyboardInterrupt:
+        console.err().print(
+            f"stopped; the same command goes on in {console.escape(out)}", soft_wrap=True, highlight=False
+        )
+        raise
     _tell(outcome.manifest, out, nothing_left=not outcome.worked)
     if as_json:
         typer.echo(json.dumps(outcome.manifest))
@@ -271,23 +290,36 @@ def _tell(manifest: Mapping[str, Any], out: str, *, nothing_left: bool) -> None:
     )
     if counts["errors"]:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in manifest["errors"].items())
-        console.report(f"{_count(counts['errors'], 'picture')} not read ({kinds}): the table errors says which and why")
+        console.report(f"{_count(counts['errors'], 'picture')} not read ({kinds}): {out}/errors says which and why")
 
 
-def _tell_estimate(found: Estimate, workers: int | None) -> None:
+def _tell_estimate(found: Estimate, workers: int | None, *, as_json: bool) -> None:
     from mien.annotate.local import usable_cpus
 
-    plan, cpus = found.plan, workers or usable_cpus()
+    plan, cpus = found.plan, usable_cpus() if workers is None else max(1, workers)
     for lost in plan.lost:
         console.report(lost)
-    left = plan.pictures - found.done
-    lines = [f"{_count(plan.pictures, 'picture')} in {_count(plan.shards, 'part')}, {found.done:,} done already"]
-    lines.append(f"model {plan.model['id']}, detector {plan.detector['name']}")
-    lines.append(
-        f"{1000 * found.seconds:.1f} ms a picture on one CPU, by the first {found.tried}: about "
-        f"{_duration(left * found.seconds / cpus)} on {_count(cpus, 'CPU')}"
+    seconds = (plan.pictures - found.done) * found.seconds / cpus
+    if as_json:
+        values = {
+            "pictures": plan.pictures,
+            "parts": plan.shards,
+            "done": found.done,
+            "model": plan.model["id"],
+            "detector": plan.detector["name"],
+            "tried": found.tried,
+            "seconds_a_picture": found.seconds,
+            "cpus": cpus,
+            "seconds": seconds,
+        }
+        typer.echo(json.dumps(values))
+        return
+    typer.echo(f"{_count(plan.pictures, 'picture')} in {_count(plan.shards, 'part')}, {found.done:,} done already")
+    typer.echo(f"model {plan.model['id']}, detector {plan.detector['name']}")
+    typer.echo(
+        f"{1000 * found.seconds:.1f} ms a picture on one CPU, by {found.tried} of them: about {_duration(seconds)} on "
+        f"{_count(cpus, 'CPU')}"
     )
-    typer.echo("\n".join(lines))
 
 
 def _count(number: int, what: str) -> str:

@@ -86,12 +86,17 @@ def _folder_aside(out: Path) -> Iterator[Path]:
         yield part
         if target.exists():
             target.rename(old)
-        part.rename(target)
+        try:
+            part.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written: {error.strerror or error}") from error
     finally:
-        for folder in (part, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _write_arrays(folder: Path, rows: Iterator[Row], *, own_classes: bool) -> tuple[str, ...] | None:

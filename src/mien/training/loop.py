@@ -53,6 +53,8 @@ from mien.training.recipes import Recipe
 from mien.training.state import TrainingState
 from mien.training.teachers import Teacher, load_teachers, taught
 
+_MULTINOMIAL: Final = 1 << 24  # torch.multinomial takes no more rows
+
 LEAST_FITTED: Final = 100
 """Held-back faces that it takes to fit a temperature; with fewer it stays 1."""
 
@@ -301,7 +303,12 @@ def _order(learned: Examples, seed: int, epoch: int) -> Tensor:
     generator = torch.Generator().manual_seed(_seed(seed, epoch))
     if learned.draws is None:
         return torch.randperm(len(learned), generator=generator)
-    return torch.multinomial(torch.from_numpy(learned.draws), len(learned), replacement=True, generator=generator)
+    draws = torch.from_numpy(learned.draws)
+    if len(draws) <= _MULTINOMIAL:
+        return torch.multinomial(draws, len(draws), replacement=True, generator=generator)
+    sums = draws.cumsum(0)
+    picked = torch.rand(len(draws), generator=generator, dtype=sums.dtype) * sums[-1]
+    return torch.searchsorted(sums, picked, right=True).clamp_(max=len(draws) - 1)
 
 
 class _Speed:
