@@ -78,8 +78,8 @@ Init = Annotated[
 def one_voice() -> Iterator[None]:
     """Of the processes of a training on one machine let the first one speak, and the others only where they fail.
 
-    Once they are joined they fail together, and the first one tells why: the others leave it the time to, as torchrun
-    ends them all when one has ended.
+    The first one tells why they fail: the others leave it the time to, as torchrun ends them all when one has ended.
+    One that is still there then speaks for itself, unless they had joined, as then they fail together.
     """
     from mien.training.ranks import joined, local_rank
 
@@ -88,9 +88,10 @@ def one_voice() -> Iterator[None]:
     try:
         yield
     except MienError:
-        if other and joined():
-            time.sleep(1)
-            raise typer.Exit(2) from None
+        if other:
+            time.sleep(1 if joined() else 3)
+            if joined():
+                raise typer.Exit(2) from None
         raise
     finally:
         console.err().quiet = False
@@ -208,6 +209,9 @@ class _Watch:
         self.bar, self.task, self.judged = bar, task, ""
 
     def begin(self, described: Description) -> None:
+        ranks = described.data.get("ranks", [1])
+        if len(ranks) > 1:
+            console.note(f"trained by {', then '.join(map(str, ranks))} ranks: not bit for bit what either would give")
         begun = described.data.get("init")
         if begun is None:
             return

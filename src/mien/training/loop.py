@@ -101,7 +101,7 @@ def train(
     described = Description(
         classes=material.classes,
         recipe=recipe.to_dict(),
-        data=_provenance(dataset, material, recipe, taught_by),
+        data=_provenance(dataset, material, recipe, taught_by, fabric.world_size),
         progress={},
         history=(),
         commit=commit,
@@ -324,9 +324,10 @@ class _Speed:
 
 
 def _provenance(
-    dataset: FaceDataset, material: Material, recipe: Recipe, teachers: Sequence[Teacher]
+    dataset: FaceDataset, material: Material, recipe: Recipe, teachers: Sequence[Teacher], ranks: int
 ) -> dict[str, Any]:
     return {
+        **({"ranks": [ranks]} if ranks > 1 else {}),
         "source": Path(dataset.source).name,
         "fingerprint": fingerprint(dataset),
         "learned": len(material.learned),

@@ -142,7 +142,11 @@ class TrainingState:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self._count_steps()
-        return dataclasses.replace(described, data={**kept.data, **described.data})
+        data = {**kept.data, **described.data}
+        before, now = kept.data.get("ranks", [1]), described.data.get("ranks", [1])
+        if before != now:
+            data["ranks"] = before if before[-1] == now[0] else [*before, *now]
+        return dataclasses.replace(described, data=data)
 
     def _stamped(self, described: Description) -> Description:
         return dataclasses.replace(
