@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -228,6 +229,68 @@ def test_a_bad_picture_raises_in_its_place_or_is_handed_out(squares: Analyzer) -
     first, second, third = squares.try_many(sources)
     assert isinstance(second, ImageError)
     assert (len(first.faces), len(third.faces)) == (1, 2)
+
+
+def mixed(count: int) -> list[np.ndarray | bytes]:
+    """Pictures of 0 to 9 faces, of which every seventh is none."""
+    rng = np.random.default_rng(3)
+    return [b"none" if n % 7 == 5 else picture(*rng.choice(EMOTIONS, rng.integers(0, 10))) for n in range(count)]
+
+
+def test_overlap_changes_nothing(squares: Analyzer) -> None:
+    sources = mixed(60)
+    plain, overlapped = (list(squares.try_many(sources, overlap=overlap)) for overlap in (False, True))
+    assert len(overlapped) == 60
+    for number, (one, other) in enumerate(zip(plain, overlapped, strict=True)):
+        if number % 7 == 5:
+            assert isinstance(other, ImageError)
+            assert str(one) == str(other)
+        else:
+            assert one.faces == other.faces
+            np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_what_is_no_error_of_a_picture_gets_out_of_an_overlap(squares: Analyzer) -> None:
+    def sources() -> Iterator[np.ndarray]:
+        yield from (picture("fear"),) * 16
+        raise RuntimeError("torn")
+
+    results = squares.try_many(sources(), overlap=True)
+    assert [emotions(next(results)) for _ in range(16)] == [["fear"]] * 16
+    with pytest.raises(RuntimeError, match="torn"):
+        next(results)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 20])
+def test_an_overlap_that_is_closed_early_leaves_no_thread(squares: Analyzer, taken: int) -> None:
+    before, closed = threading.active_count(), []
+
+    def sources() -> Iterator[np.ndarray]:
+        try:
+            while True:
+                yield picture("fear")
+        finally:
+            closed.append(True)
+
+    given = sources()
+    results = squares.try_many(given, overlap=True)
+    for _ in range(taken):
+        next(results)
+    results.close()
+    given.close()
+    assert threading.active_count() <= before
+    assert closed or not taken
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_each_analysis_says_where_the_time_went(squares: Analyzer, overlap: bool) -> None:
+    empty, faces = squares.try_many([encoded(picture(), "PNG"), encoded(picture("fear"), "PNG")], overlap=overlap)
+    for result in (empty, faces):
+        assert not isinstance(result, ImageError)
+        assert list(result.stages) == ["read", "detect", "classify"]
+        assert result.stages["read"] > 0
+        assert result.stages["detect"] > 0
+        assert (result.stages["classify"] > 0) == bool(result.faces)
 
 
 def test_a_picture_without_faces_has_none(squares: Analyzer) -> None:

@@ -86,13 +86,14 @@ def rows(out: Path) -> Any:
     return pq.read_table(out / "faces").to_pandas().sort_values("source").reset_index(drop=True)
 
 
-def actors() -> list[int]:
-    """The processes of Ray's actors that work for us."""
+def actors(of: int | None = None) -> list[int]:
+    """The processes below this one that are Ray's actors and work for us."""
     found = []
-    for place in Path("/proc").glob("[0-9]*"):
+    for threads in Path(f"/proc/{of or os.getpid()}/task").glob("*/children"):
         try:
-            if b"_Actor" in (place / "cmdline").read_bytes():
-                found.append(int(place.name))
+            for pid in map(int, threads.read_text().split()):
+                found += [pid] if b"(_Actor)" in Path(f"/proc/{pid}/cmdline").read_bytes() else []
+                found += actors(pid)
         except OSError:  # it has just ended
             continue
     return found
@@ -171,9 +172,14 @@ def test_a_picture_that_kills_is_found_and_told(
 def test_an_error_of_an_actor_is_one_line(
     cluster: Cluster, photos: Path, tmp_path: Path, brightness_model: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="cannot be connected to") as error:
-        annotate(str(photos), str(tmp_path / "a"), detector="none", engine="ray", address="nonsense:1:2")
-    assert "\n" not in str(error.value)
+    ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "engine": "ray"}
+    for address, told in (
+        ("localhost:1", "no Ray cluster answers there: "),
+        ("nonsense", "expected HOST:PORT of a Ray"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{address}: {told}") as error:
+            annotate(str(photos), str(tmp_path / "a"), address=address, **ask)
+        assert "\n" not in str(error.value)
     with pytest.raises(Exception, match=r"expected onnxruntime providers of .*, got Nonsense"):
         annotate(
             *(str(photos), str(tmp_path / "b")),

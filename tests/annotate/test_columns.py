@@ -48,6 +48,8 @@ STRUCT = pa.array([{"bytes": b"x", "path": "a"}], pa.struct([("bytes", pa.binary
         ({"image": pa.array([b"x"], pa.large_binary())}, Columns("image")),
         ({"image": pa.array([b"x"], pa.binary(1))}, Columns("image")),
         ({"hash": [b"x"], "image": STRUCT}, Columns("image", "bytes")),
+        ({"image": pa.array([b"x"]).dictionary_encode()}, Columns("image")),
+        ({"image": pa.array([b"x"], pa.binary_view())}, Columns("image")),
     ],
 )
 def test_the_column_of_pictures_is_found(columns: dict[str, Any], expected: Columns, keep: Callable[..., str]) -> None:
@@ -71,6 +73,7 @@ def test_named_columns_are_taken(keep: Callable[..., str]) -> None:
         ({"image": pa.array([{"path": "a"}])}, None, None, "no column of bytes"),
         ({"image": pa.array([{"bytes": "text"}])}, None, None, "no column of bytes"),
         ({"image": pa.array([[b"x"]])}, None, None, "no column of bytes"),
+        ({"image": pa.array(["x"]).dictionary_encode()}, None, None, "no column of bytes"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(
@@ -81,6 +84,26 @@ def test_columns_that_do_not_fit_are_refused(
         found(path, image, name)
     assert words in str(caught.value)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [pa.array([b"x", None, b"y", b"x"]).dictionary_encode(), pa.array([b"x", None, b"y", b"x"], pa.binary_view())],
+    ids=["dictionary", "view"],
+)
+def test_bytes_in_other_layouts_are_read(values: Any, keep: Callable[..., str]) -> None:
+    path = keep({"image": values})
+    assert [content for _, content, _ in rows(path, path, found(path), 0, 4)] == [b"x", None, b"y", b"x"]
+    assert [content for _, content, _ in rows(path, path, found(path), 1, 3)] == [None, b"y"]
+
+
+@pytest.mark.parametrize("image", [None, "image"])
+def test_columns_of_one_name_are_refused(image: str | None, tmp_path: Path) -> None:
+    path = str(tmp_path / "in.parquet")
+    table = pa.Table.from_arrays([pa.array([b"x"]), pa.array([1]), pa.array([2])], ["image", "n", "n"])
+    pytest.importorskip("pyarrow.parquet").write_table(table, path)
+    with pytest.raises(ConfigError, match="several columns have the same name; its columns are image, n, n"):
+        found(path, image)
 
 
 @pytest.fixture

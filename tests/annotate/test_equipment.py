@@ -106,5 +106,7 @@ def test_what_is_not_as_planned_is_refused(how: str, gathered: Equipment, made: 
     else:
         content[7] ^= how == "flipped"
         out.write("plan/model.onnx", {"cut": bytes(content[:-1]), "another": b"x"}.get(how, bytes(content)))
-    with pytest.raises(StorageError, match=r"plan/model\.onnx is missing or damaged: delete the folder, or name"):
+    with pytest.raises(
+        StorageError, match=r"plan/model\.onnx is missing or damaged: the same command puts it there again"
+    ):
         Equipment.kept(out, made)

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from mien.annotate.fetching import STORAGE, Failure, Fetched, fetch
 from mien.annotate.listing import Naming
 from mien.annotate.plan import Options, Plan, Shard, is_sampled, row_name
 from mien.annotate.storage import locate
-from mien.errors import DataError, StorageError
+from mien.errors import ConfigError, DataError, StorageError
 
 pytest.importorskip("fsspec")
 
@@ -88,17 +89,28 @@ def test_no_more_than_twice_the_threads_are_under_way() -> None:
 
 def test_large_pictures_are_not_piled_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "_BUFFERED", 100)
-    begun = []
+
+    class Prompt(ThreadPoolExecutor):
+        """One whose results are there at once, so that their sizes are known."""
+
+        def submit(self, *arguments: Any, **options: Any) -> Any:
+            future = super().submit(*arguments, **options)
+            wait([future])
+            return future
+
+    monkeypatch.setattr(fetching, "ThreadPoolExecutor", Prompt)
+    begun: list[int] = []
 
     def make(number: int) -> Fetched:
         begun.append(number)
-        return Fetched(number, "", bytes(200))
+        return Fetched(number, "", bytes(size))
 
-    with closing(fetching._in_order(make, iter(range(100)), 8)) as items:
-        for _ in range(20):
-            next(items)
-            time.sleep(0.002)
-        assert len(begun) < 20 + 16
+    for size, most in ((200, 1), (40, 3), (0, 16)):  # noqa: B007 - `make` looks at it
+        begun.clear()
+        with closing(fetching._in_order(make, range(100), 8)) as items:
+            for taken in range(1, 21):
+                next(items)
+                assert len(begun) == taken - 1 + most
 
 
 def test_closing_early_ends_the_threads_and_begins_no_more(plan: Callable[..., Plan], tmp_path: Path) -> None:
@@ -151,7 +163,7 @@ def test_each_failure_has_its_kind(
         elif name.startswith("nonsense"):
             assert isinstance(item.content, Failure)
             assert item.content.kind == "missing"
-            assert "cannot be reached" in item.content.reason
+            assert "Protocol not known: nonsense" in item.content.reason
         else:
             assert isinstance(item.content, Failure)
 
@@ -187,6 +199,94 @@ def test_storage_that_does_not_recover_is_one(
     assert item.content.kind == kind
     assert "\n" not in item.content.reason
     assert flaky.calls == tries
+
+
+def because(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "tries"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), STORAGE, 4),
+        (OSError("Cannot connect to host"), STORAGE, 4),
+        (FileNotFoundError("x"), "missing", 1),
+        (RuntimeError("404, message='Not Found'"), "missing", 1),
+    ],
+    ids=repr,
+)
+def test_a_server_that_is_down_is_not_one_that_has_no_such_file(
+    cause: Exception, kind: str, tries: int, flaky: Any, waits: list[float], plan: Callable[..., Plan]
+) -> None:
+    """fsspec's http says of both that there is no such file."""
+    flaky.always = because(FileNotFoundError("http://host/a.jpg"), cause)
+    (item,) = fetch(flaky_plan(plan), Shard(0, ("/in/a.jpg",)))
+    assert isinstance(item.content, Failure)
+    assert item.content.kind == kind
+    assert (item.content.reason == "no such file") == (kind == "missing")
+    assert flaky.calls == tries
+
+
+def test_a_server_that_comes_back_is_no_failure(flaky: Any, waits: list[float], plan: Callable[..., Plan]) -> None:
+    locate("flaky://in")[0].pipe_file("/in/a.jpg", b"a")
+    down = because(FileNotFoundError("x"), ConnectionRefusedError(111, "Connection refused"))
+    flaky.errors = [down, down]
+    (item,) = fetch(flaky_plan(plan), Shard(0, ("/in/a.jpg",)))
+    assert item.content == b"a"
+
+
+@pytest.mark.parametrize(("failures", "is_read"), [(2, True), (99, False)])
+def test_a_driver_that_cannot_begin_is_tried_again(
+    failures: int, is_read: bool, memory: Any, waits: list[float], plan: Callable[..., Plan]
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    left = [failures]
+
+    class Slow(type(memory)):  # type: ignore[misc]
+        protocol = "slow"
+        cachable = False
+
+        def __init__(self, **options: Any) -> None:
+            if left[0]:
+                left[0] -= 1
+                raise TimeoutError("no token yet")
+            super().__init__(**options)
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            stripped: str = super()._strip_protocol(path.removeprefix("slow://"))
+            return stripped
+
+    fsspec.register_implementation("slow", Slow, clobber=True)
+    memory.pipe("/in/a.jpg", b"a")
+    (item,) = fetch(plan(), Shard(0, ("slow://in/a.jpg",)))
+    assert item.content == (b"a" if is_read else Failure(STORAGE, "cannot be read: no token yet"))
+
+
+@pytest.mark.parametrize("in_advance", [True, False])
+def test_a_driver_that_is_not_installed_stops_it(
+    in_advance: bool, plan: Callable[..., Plan], waits: list[float]
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.register_implementation("absent", "no_such_module.Driver", clobber=True, errtxt="install\nabsent")
+    with pytest.raises(ConfigError, match=r"^absent://in/a\.jpg: cannot be reached: install absent$"):
+        list(fetch(plan(), Shard(0, ("absent://in/a.jpg",) * 5), in_advance=in_advance))
+    assert not waits
+
+
+@pytest.mark.parametrize("in_advance", [True, False])
+def test_pictures_that_are_to_be_left_out_are_not_read(
+    in_advance: bool, plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard, read, met = shard_of(tmp_path, 5), fetching.read_at_most, []
+    monkeypatch.setattr(
+        fetching, "read_at_most", lambda system, path, limit: met.append(path) or read(system, path, limit)
+    )
+    fetched = list(fetch(plan(), shard, in_advance=in_advance, without={1, 4}))
+    assert [item.number for item in fetched] == list(range(5))
+    assert [item.content for item in fetched] == [b"picture 0", b"", b"picture 2", b"picture 3", b""]
+    assert sorted(met) == [shard.paths[number] for number in (0, 2, 3)]
 
 
 # -- Parquet

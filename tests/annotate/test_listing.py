@@ -259,6 +259,28 @@ def test_a_list_on_standard_input_counts_from_the_working_folder(here: Path, mon
     assert [listing.naming.source(path) for path in paths] == ["a.jpg", "sub/b.jpg", "/c.jpg"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le"])
+def test_a_list_in_utf_16_is_refused(encoding: str, here: Path) -> None:
+    text = "one.jpg\r\ntwo.jpg\r\n"
+    (here / "a.txt").write_bytes((text if encoding == "utf-16" else f"\ufeff{text}").encode(encoding))
+    with pytest.raises(ConfigError, match="the list is in UTF-16, expected UTF-8"):
+        list(look_up("a.txt").paths)
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t\n"])
+def test_an_empty_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^INPUT is empty: expected a folder"):
+        look_up(name)
+    with pytest.raises(ConfigError, match=r"^expected a folder or URL to write to, got an empty text"):
+        Folder(name)
+
+
+def test_without_standard_input_there_is_no_list_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ConfigError, match=r"^there is no standard input to read a list from$"):
+        look_up("-")
+
+
 @pytest.mark.parametrize("error", [OSError("torn"), RuntimeError("torn")])
 def test_a_list_that_cannot_be_read_is_an_error_of_storage(
     error: Exception, memory: Any, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from mien.annotate import Options, annotate
 from mien.annotate.run import Progress
-from mien.errors import ConfigError
+from mien.errors import ConfigError, StorageError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills by signals")
 
@@ -36,6 +36,22 @@ if any("spawn_main" in word for word in sys.orig_argv):
     if os.environ.get("MIEN_TEST_STILLBORN"):
         os._exit(1)
     import mien.analyzer as analyzer
+    from mien.annotate import attempts, fetching, parts
+    attempts._GIVEN_UP = 4
+    def die_at(module, name, is_deadly):
+        function = getattr(module, name)
+        def deadly(*arguments):
+            if is_deadly(*arguments):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments)
+        setattr(module, name, deadly)
+    where = os.environ.get("MIEN_TEST_DEADLY")
+    if where == "judging":
+        die_at(analyzer.Analyzer, "_judge", lambda _, batch: any(one.picture.width == 51 for one in batch))
+    if where == "fetching":
+        die_at(fetching, "read_at_most", lambda system, path, limit: path.endswith(("007.png", "031.png")))
+    if where == "writing":
+        die_at(parts.Part, "_tables", lambda part: part.shard == 1)
     look = analyzer.Analyzer._look
     def slower(self, source, color):
         time.sleep(float(os.environ.get("MIEN_TEST_SLEEP", "0")))
@@ -72,11 +88,11 @@ def parts(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("part-*.parquet")}
 
 
-def check_complete(out: Path, photos: Path) -> None:
+def check_complete(out: Path, photos: Path, *, cleaned: bool = True) -> None:
     sources = pq.read_table(out / "faces")["source"].to_pylist()
     told = pq.read_table(out / "errors")["source"].to_pylist()
     assert sorted(sources + told) == [str(path) for path in sorted(photos.iterdir())]
-    assert not [path for path in out.rglob("*.part") if path.is_file()]
+    assert not cleaned or not [path for path in out.rglob("*.part") if path.is_file()]
     assert not list((out / "plan" / "attempts").iterdir())
 
 
@@ -103,7 +119,7 @@ def test_a_worker_that_is_killed_takes_nothing_along(
     manifest = run(on_progress=kill)
     assert len(killed) == 3
     assert manifest["counts"]["read"] == PICTURES
-    check_complete(tmp_path / "out", photos)
+    check_complete(tmp_path / "out", photos, cleaned=False)
     run("quiet", workers=0)
     assert parts(tmp_path / "out") == parts(tmp_path / "quiet")
 
@@ -117,7 +133,42 @@ def test_pictures_that_kill_are_found_and_told(run: Any, tmp_path: Path, photos:
     errors = pq.read_table(tmp_path / "out" / "errors").to_pylist()
     assert sorted(error["source"] for error in errors) == [str(path) for path in deadly]
     assert all(error["reason"] == "the process was killed at this picture, 2 times" for error in errors)
-    check_complete(tmp_path / "out", photos)
+    check_complete(tmp_path / "out", photos, cleaned=False)
+
+
+@pytest.mark.parametrize("where", ["judging", "fetching"])
+def test_wherever_a_picture_kills_only_it_is_passed_over(
+    run: Any, tmp_path: Path, photos: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_TEST_DEADLY", where)
+    deadly = [photos / "007.png", photos / "031.png"]
+    for path in deadly:
+        Image.new("L", (51, 50), 9).save(path)
+    progress: list[Progress] = []
+    assert run(on_progress=progress.append)["errors"] == {"killed": 2}
+    assert pq.read_table(tmp_path / "out" / "errors")["source"].to_pylist() == [str(path) for path in deadly]
+    assert max(one.done for one in progress) == PICTURES
+    check_complete(tmp_path / "out", photos, cleaned=False)
+
+
+def test_workers_that_die_of_no_picture_end_the_run(
+    run: Any, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_TEST_DEADLY", "writing")
+    with pytest.raises(StorageError, match="shard 1: 4 workers died of it, and no picture was at fault"):
+        run()
+    assert not multiprocessing.active_children()
+    monkeypatch.delenv("MIEN_TEST_DEADLY")
+    assert run(workers=0)["errors"] == {}
+    check_complete(tmp_path / "out", photos, cleaned=False)
+
+
+def test_progress_is_never_more_than_there_is(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_TEST_SLEEP", "0.01")
+    progress: list[Progress] = []
+    run(on_progress=progress.append)
+    assert (progress[0].done, progress[-1].done) == (0, PICTURES)
+    assert all(0 <= one.done <= one.pictures == PICTURES for one in progress)
 
 
 def test_workers_that_cannot_begin_end_the_run(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +238,7 @@ def test_a_driver_that_is_killed_or_interrupted_goes_on(
     assert again.returncode == 0, again.stderr
     assert f"{len(done) * 5} of them are done already" in again.stderr
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    check_complete(out, photos)
+    check_complete(out, photos, cleaned=how != signal.SIGKILL)  # what a killed writer left is removed an hour later
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["complete"]
     assert manifest["runs"][-1]["shards"] == PICTURES // 5 - len(done)

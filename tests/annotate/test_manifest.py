@@ -37,7 +37,7 @@ def test_shards_are_summed() -> None:
 
 def test_the_manifest_of_all_that_was_planned(plan: Callable[..., Plan]) -> None:
     made = plan(Options(limit=19), pictures=19, shards=2, digest="0f")
-    told = manifest(made, totals(FIRST, SECOND), [])
+    told = manifest(made, totals(FIRST, SECOND), [], complete=True)
     assert told["complete"] is True
     assert told["counts"] == {
         "input": 19,
@@ -60,11 +60,11 @@ def test_the_manifest_of_all_that_was_planned(plan: Callable[..., Plan]) -> None
     assert json.loads(json.dumps(told)) == told
 
 
-def test_what_is_left_or_was_not_found_makes_it_incomplete(plan: Callable[..., Plan]) -> None:
-    half = manifest(plan(pictures=19, shards=2), totals(FIRST), [])
+def test_what_is_left_or_was_not_found_is_told(plan: Callable[..., Plan]) -> None:
+    half = manifest(plan(pictures=19, shards=2), totals(FIRST), [], complete=False)
     assert half["complete"] is False
     assert half["counts"]["left"] == 6
-    lost = manifest(plan(pictures=19, shards=2, lost=("in/x: denied",)), totals(FIRST, SECOND), [])
+    lost = manifest(plan(pictures=19, shards=2, lost=("in/x: denied",)), totals(FIRST, SECOND), [], complete=False)
     assert lost["complete"] is False
     assert lost["input"]["unreadable"] == ["in/x: denied"]
 
@@ -73,10 +73,11 @@ def test_what_is_left_or_was_not_found_makes_it_incomplete(plan: Callable[..., P
 def test_runs_are_kept_one_after_another(place: str, plan: Callable[..., Plan], tmp_path: Path, memory: object) -> None:
     out = Folder(str(tmp_path) if place == "local" else "memory://out")
     made = plan(pictures=19, shards=2)
-    first = write_manifest(out, made, totals(FIRST), RUN)
+    first = write_manifest(out, made, totals(FIRST), RUN, complete=False)
     assert json.loads(out.read("manifest.json") or b"") == first
-    second = write_manifest(out, made, totals(FIRST, SECOND), replace(RUN, shards=1))
+    second = write_manifest(out, made, totals(FIRST, SECOND), replace(RUN, shards=1), complete=True)
     assert json.loads(out.read("manifest.json") or b"") == second
+    assert (first["complete"], second["complete"]) == (False, True)
     assert [run["shards"] for run in second["runs"]] == [2, 1]
     assert second["runs"][0] == first["runs"][0]
 
@@ -86,4 +87,5 @@ def test_a_damaged_manifest_is_written_anew(text: bytes, plan: Callable[..., Pla
     pytest.importorskip("fsspec")
     out = Folder(str(tmp_path))
     out.write("manifest.json", text)
-    assert len(write_manifest(out, plan(pictures=19, shards=2), totals(FIRST), RUN)["runs"]) == 1
+    written = write_manifest(out, plan(pictures=19, shards=2), totals(FIRST), RUN, complete=False)
+    assert len(written["runs"]) == 1

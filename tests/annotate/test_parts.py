@@ -64,8 +64,8 @@ def test_what_is_kept_is_found(place: str, tmp_path: Path, memory: Any) -> None:
     assert kept_part(out, 7) is None
     part = filled(7)
     assert part.items == 6
-    assert part.failed_by("missing") == 2
-    assert part.last_failure == "no such file"
+    assert part.to_be_redone == 0
+    assert part.last_reason == "no such file"
     done = part.keep(out)
     assert kept_part(out, 7) == done
     assert (done.shard, done.pictures, done.without_faces, done.faces, done.items) == (7, 3, 1, 3, 6)
@@ -99,6 +99,21 @@ def test_the_table_of_faces(tmp_path: Path) -> None:
     assert set(faces.column("model").to_pylist()) == {MODEL}
 
 
+@pytest.mark.parametrize(
+    ("kind", "redone"),
+    [
+        *[("storage", True), ("failed", True), ("missing", False), ("denied", False), ("format", False)],
+        *[("large", False), ("damaged", False), ("killed", False)],
+    ],
+)
+def test_what_may_lie_with_the_machine_is_to_be_redone(kind: str, redone: bool, tmp_path: Path) -> None:
+    part = filled()
+    part.fail(6, "in/g.jpg", Failure(kind, "why"))
+    assert part.to_be_redone == redone
+    assert part.last_reason == "why"
+    assert part.keep(Folder(str(tmp_path))).to_be_redone == redone
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_errors_are_in_the_order_of_their_numbers_however_they_come(order: Sequence[int], tmp_path: Path) -> None:
     out, part = Folder(str(tmp_path)), Part(1, EMOTIONS)
@@ -120,7 +135,7 @@ def test_shard_0_alone_keeps_empty_tables_of_errors(tmp_path: Path) -> None:
         done = part.keep(out)
         assert kept_part(out, shard) == done
         assert done.errors == {}
-        assert part.last_failure == ""
+        assert part.last_reason == ""
     assert out.names("errors") == ["part-000000.parquet"]
     assert out.names("faces") == ["part-000000.parquet", "part-000001.parquet"]
     errors = table(out, "errors", 0)

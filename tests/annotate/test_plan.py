@@ -225,6 +225,18 @@ def test_a_damaged_plan_is_refused(change: Any, words: str, plan: Callable[..., 
         kept_plan(out)
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [lambda v: v["options"].update(min_face=30.0), lambda v: v.update(pictures=7), lambda v: v.update(lost=["x"])],
+)
+def test_a_plan_edited_by_hand_is_refused(edit: Any, plan: Callable[..., Plan]) -> None:
+    values = json.loads(plan(pictures=5).to_json())
+    assert Plan.from_json(json.dumps(values)).pictures == 5
+    edit(values)
+    with pytest.raises(ConfigError, match="the plan is damaged: its hash differs"):
+        Plan.from_json(json.dumps(values))
+
+
 @given(st.data())
 def test_a_cut_plan_is_refused(data: st.DataObject) -> None:
     text = bare(Options()).to_json()
@@ -269,11 +281,11 @@ def test_missing_shards_are_told(tmp_path: Path) -> None:
 
 
 CHANGES: list[tuple[dict[str, Any], list[str]]] = [
-    ({"version": "2.0"}, ["Mien '1.0', not '2.0'"]),
-    ({"input": "/x"}, ["input '/in', not '/x'"]),
-    ({"model": {"id": "n 2", "sha256": "1", "classes": ["a"]}}, ["model 'm 1', not 'n 2'"]),
+    ({"version": "2.0"}, ["Mien 1.0, not 2.0"]),
+    ({"input": "/x"}, ["input /in, not /x"]),
+    ({"model": {"id": "n 2", "sha256": "1", "classes": ["a"]}}, ["model m 1, not n 2"]),
     ({"model": {"id": "m 1", "sha256": "1", "classes": ["a"]}}, ["another file of the model"]),
-    ({"detector": {"name": "yunet", "sha256": "1"}}, ["detector 'whole', not 'yunet'"]),
+    ({"detector": {"name": "yunet", "sha256": "1"}}, ["detector whole, not yunet"]),
     ({"detector": {"name": "whole", "sha256": "1"}}, ["another file of the detector"]),
     ({"digest": "y", "pictures": 1234}, ["5 pictures, and the input now holds 1,234, or others"]),
     ({"digest": ""}, []),
@@ -305,7 +317,8 @@ def test_what_would_give_other_rows_is_told(changes: dict[str, Any], told: list[
 def test_each_option_makes_a_difference(name: str, value: Any) -> None:
     kept = bare(Options())
     other = replace(kept, options=replace(kept.options, **{name: value}), digest="y")
-    assert kept.differences(other) == [f"{name} {getattr(kept.options, name)!r}, not {value!r}"]
+    before = getattr(kept.options, name)
+    assert kept.differences(other) == [f"{name} {'none' if before is None else before}, not {value}"]
     assert name in {field.name for field in planning.fields(Options)}
 
 
@@ -319,6 +332,10 @@ def test_each_option_makes_a_difference(name: str, value: Any) -> None:
         {"limit": 0},
         {"shard": 0},
         {"shard": -1},
+        {"shard": 1_000_001},
+        {"max_pixels": 0},
+        *({name: value} for name in ("min_face_score", "uncertain_below") for value in (-0.1, 1.1, float("nan"))),
+        *({"min_face": value} for value in (-1.0, float("nan"), float("inf"))),
     ],
 )
 def test_options_outside_their_ranges_are_refused(wrong: dict[str, Any]) -> None:

@@ -140,7 +140,7 @@ def test_a_picture_on_which_a_library_fails_is_one_error(
     monkeypatch.setattr(mien.runtime.detectors.WholeImageDetector, "detect", failing)
     manifest = run(photos)
     assert errors(tmp_path / "out").values.tolist() == [
-        [str(photos / "0" / "000.png"), "damaged", "cannot be judged: a bug of a library"]
+        [str(photos / "0" / "000.png"), "failed", "cannot be judged: a bug of a library"]
     ]
     assert manifest["counts"]["read"] == PICTURES - 1 == len(faces(tmp_path / "out"))
 
@@ -221,8 +221,8 @@ def test_another_question_of_the_same_folder_is_refused(photos: Path, run: Any, 
     before = times(tmp_path / "out")
     for more, told in (
         ({"options": Options(min_face=30)}, "min_face 20.0, not 30"),
-        ({"detector": "haar"}, "detector 'none', not 'haar'"),
-        ({"model": None}, "model 'brightness"),
+        ({"detector": "haar"}, "detector none, not haar"),
+        ({"model": None}, "model brightness"),
     ):
         with pytest.raises(ConfigError, match=told):
             run(photos, **more)
@@ -391,7 +391,7 @@ def test_pictures_that_may_not_be_read_are_told(run: Any, flaky: Any) -> None:
 
 def test_storage_that_gives_nothing_stops_the_run(run: Any, flaky: Any) -> None:
     flaky(99, only=".png")
-    with pytest.raises(StorageError, match=r"none of the 16 pictures of shard 0 can be read: .*Input/output error"):
+    with pytest.raises(StorageError, match=r"none of the 16 pictures of shard 0 had an answer: .*Input/output error"):
         run("flaky://in", "flaky://out")
     flaky(0)
     assert run("flaky://in", "flaky://out")["counts"]["read"] == PICTURES
@@ -502,3 +502,164 @@ def test_pipes_and_impossible_names_do_not_hang(photos: Path, run: Any, tmp_path
     assert run(tmp_path / "list.txt")["errors"] == {"missing": 2}
     with pytest.raises(ConfigError, match=r"pipe\.png: expected a folder"):
         run(tmp_path / "pipe.png", tmp_path / "other")
+
+
+def failing_on(patch: pytest.MonkeyPatch, is_bad: Any) -> None:
+    """Make the network fail on batches of faces of which one is bad."""
+    judge = mien.analyzer.Analyzer._probabilities
+
+    def failing(self: Any, crops: Any) -> Any:
+        if any(is_bad(crop) for crop in crops):
+            raise RuntimeError("CUDA failure 2:\nout of memory")
+        return judge(self, crops)
+
+    patch.setattr(mien.analyzer.Analyzer, "_probabilities", failing)
+
+
+def test_a_machine_that_fails_at_everything_stops_the_run_and_another_goes_on(
+    photos: Path, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        failing_on(patch, lambda _: True)
+        told = "none of the 16 pictures of shard 0 had an answer: cannot be judged: CUDA failure 2: out of memory"
+        with pytest.raises(StorageError, match=f"^{told}$"):
+            run(photos)
+    assert not json.loads((tmp_path / "out" / "manifest.json").read_text())["complete"]
+    manifest = run(photos)
+    assert manifest["complete"]
+    assert manifest["counts"]["read"] == PICTURES == len(faces(tmp_path / "out"))
+    assert errors(tmp_path / "out").empty
+
+
+def test_what_a_machine_fails_at_is_done_again_by_the_next_run(
+    photos: Path, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress: list[Progress] = []
+    with monkeypatch.context() as patch:
+        failing_on(patch, lambda crop: abs(crop.mean() - 248) < 1)
+        manifest = run(photos, on_progress=progress.append)
+    assert manifest["errors"] == {"failed": 1}
+    assert errors(tmp_path / "out").source.tolist() == [str(photos / "2" / "038.png")]  # the last of all
+    assert max(one.done for one in progress) == PICTURES
+    manifest = run(photos)
+    assert manifest["errors"] == {}
+    assert manifest["runs"][-1]["shards"] == 1
+    assert len(faces(tmp_path / "out")) == PICTURES
+    assert errors(tmp_path / "out").empty
+
+
+@pytest.mark.parametrize("at", [0, 1, 20, PICTURES])
+def test_an_out_that_goes_meanwhile_is_never_called_complete(at: int, photos: Path, run: Any, tmp_path: Path) -> None:
+    gone: list[int] = []
+
+    def remove(progress: Progress) -> None:
+        if progress.done >= at and not gone:
+            gone.append(progress.done)
+            shutil.rmtree(tmp_path / "out")
+
+    with pytest.raises(StorageError, match=r"plan|gone"):
+        run(photos, on_progress=remove)
+    assert gone
+    kept = tmp_path / "out" / "manifest.json"
+    assert not kept.exists() or not json.loads(kept.read_text())["complete"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_kept_model_that_is_damaged_is_put_there_again(damage: str, photos: Path, run: Any, tmp_path: Path) -> None:
+    run(photos)
+    model = tmp_path / "out" / "plan" / "model.onnx"
+    content = model.read_bytes()
+    if damage == "missing":
+        model.unlink()
+    else:
+        model.write_bytes(content[:-1])
+    (tmp_path / "out" / "faces" / "part-000001.parquet").unlink()
+    manifest = run(photos)
+    assert model.read_bytes() == content
+    assert manifest["complete"]
+    assert manifest["runs"][-1]["shards"] == 1
+
+
+@pytest.mark.parametrize("name", ["faces/part-000001.parquet", "plan/done/000001.json"])
+def test_a_file_that_goes_meanwhile_is_told_and_made_again(name: str, photos: Path, run: Any, tmp_path: Path) -> None:
+    def remove(progress: Progress) -> None:
+        if progress.done == PICTURES:
+            (tmp_path / "out" / name).unlink(missing_ok=True)
+
+    with pytest.raises(StorageError, match=f"files have gone .{name}.: run the same command again"):
+        run(photos, on_progress=remove)
+    assert not json.loads((tmp_path / "out" / "manifest.json").read_text())["complete"]
+    assert run(photos)["runs"][-1]["shards"] == 1
+
+
+def test_a_manifest_that_cannot_be_written_hides_no_error(
+    photos: Path, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, full = storage.Folder.write, ["faces/part-000001.parquet", "manifest.json"]
+
+    def failing(self: Any, name: str, content: bytes) -> None:
+        if name in full:
+            raise StorageError(f"{name} cannot be written: No space left on device")
+        write(self, name, content)
+
+    monkeypatch.setattr(storage.Folder, "write", failing)
+    with pytest.raises(StorageError, match=r"^faces/part-000001\.parquet cannot be written"):
+        run(photos)
+    full.pop(0)
+    with pytest.raises(StorageError, match=r"^manifest\.json cannot be written"):
+        run(photos)
+    full.pop(0)
+    assert run(photos)["runs"][-1]["shards"] == 0
+
+
+def tried(patch: pytest.MonkeyPatch) -> list[str]:
+    """The pictures that a dry run is to fetch from now on."""
+    from mien.annotate import run as module
+
+    fetch, names = module.fetch, []
+
+    def noting(*arguments: Any) -> Any:
+        for item in fetch(*arguments):
+            names.append(Path(item.source).name)
+            yield item
+
+    patch.setattr(module, "fetch", noting)
+    return names
+
+
+@pytest.mark.parametrize(("shard", "least"), [(None, 9), (1, 5), (3, 9)])
+def test_an_estimate_is_made_of_pictures_from_all_over(
+    shard: int | None, least: int, photos: Path, tmp_path: Path, brightness_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted(photos.rglob("*.png"))
+    for path in paths[:20]:
+        path.write_bytes(b"no picture")
+    names, judged = tried(monkeypatch), []
+    look = mien.analyzer.Analyzer._look
+    monkeypatch.setattr(
+        mien.analyzer.Analyzer, "_look", lambda *arguments: judged.append(look(*arguments)) or judged[-1]
+    )
+    ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "options": Options(shard=shard)}
+    found = dry_run(str(photos), str(tmp_path / "out"), **ask)
+    places = [[path.name for path in paths].index(name) for name in names]
+    assert found.tried == len(names) == len(set(names)) >= least
+    assert found.tried <= 32
+    assert min(places) < 10
+    assert max(places) >= 30
+    assert judged
+    assert found.seconds > 0
+
+
+@pytest.mark.parametrize("sample", [1.0, 0.3, 0.1])
+def test_an_estimate_of_rows(
+    sample: float, photos: Path, tmp_path: Path, brightness_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [path.read_bytes() for path in sorted(photos.rglob("*.png"))] * 5
+    pq.write_table(pa.table({"image": contents}), tmp_path / "in.parquet", row_group_size=30)
+    names = tried(monkeypatch)
+    ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "options": Options(sample=sample)}
+    found = dry_run(str(tmp_path / "in.parquet"), str(tmp_path / "out"), **ask)
+    assert 0 < found.tried == len(set(names)) <= 32
+    rows = [int(name.rpartition("#")[2]) for name in names]
+    assert min(rows) < 100 <= max(rows)
+    assert found.seconds > 0

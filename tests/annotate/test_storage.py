@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -247,11 +249,29 @@ def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
 def test_cleaning_removes_what_killed_writers_left_and_nothing_else(tmp_path: Path) -> None:
     folder = Folder(str(tmp_path))
     folder.write("faces/part-000000.parquet", b"x")
-    for name in (".part-000000.parquet.0123abcd.part", ".hidden", "a.part"):
+    young = ".part-000001.parquet.0123abcd.part"  # somebody may be at it
+    for name in (".part-000000.parquet.0123abcd.part", young, ".hidden", "a.part"):
         (tmp_path / "faces" / name).write_bytes(b"half")
+        age = 3500 if name == young else 3700
+        os.utime(tmp_path / "faces" / name, (time.time() - age,) * 2)
     folder.clean("faces")
     folder.clean("errors")
-    assert folder.names("faces") == [".hidden", "a.part", "part-000000.parquet"]
+    assert folder.names("faces") == [".hidden", young, "a.part", "part-000000.parquet"]
+
+
+def test_cleaning_goes_by_the_times_that_a_driver_knows(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some give them in UTC without saying so, some not at all."""
+    folder, name = Folder("memory://out"), ".f.0123abcd.part"
+    for changed, is_left in (
+        (datetime.now(UTC) - timedelta(hours=2), False),
+        (datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=2), False),
+        (datetime.now(UTC).replace(tzinfo=None) - timedelta(minutes=50), True),
+        (None, True),
+    ):
+        folder.write(name, b"half")
+        monkeypatch.setattr(type(memory), "modified", lambda _, __, changed=changed: changed)
+        folder.clean()
+        assert folder.names() == ([name] if is_left else [])
 
 
 def tell(told: list[str]) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +62,7 @@ def test_bad_pictures_make_it_end_with_1(annotate: Any, photos: Path) -> None:
     result = annotate("photos", "-o", "out", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["errors"] == {"format": 1}
-    assert result.stderr.splitlines()[-1] == (
-        "error: 1 picture not read (1 format): the table errors says which and why"
-    )
+    assert result.stderr.splitlines()[-1] == ("error: 1 picture not read (1 format): out/errors says which and why")
 
 
 def test_a_list_on_standard_input(annotate: Any, photos: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_dry_run_writes_nothing(annotate: Any, photos: Path) -> None:
     count, model, estimate = result.stdout.splitlines()
     assert count == "1 picture in 1 part, 0 done already"
     assert model == "model brightness-1.0-float32, detector none"
-    assert "ms a picture on one CPU, by the first 1: about 0 s on" in estimate
+    assert "ms a picture on one CPU, by 1 of them: about 0 s on" in estimate
     assert not Path("out").exists()
 
 
@@ -92,7 +92,14 @@ def test_a_dry_run_writes_nothing(annotate: Any, photos: Path) -> None:
         (["notes.md", "-o", "out"], "notes.md: expected a folder, a glob pattern"),
         (["photos/*.webp", "-o", "out"], "holds no pictures"),
         (["photos", "-o", "taken"], r"taken: holds other files \(thesis.tex\): name a new folder"),
-        (["photos", "-o", "photos/fear.png"], "photos/fear.png"),
+        (["photos", "-o", "photos/fear.png"], "^photos/fear.png: is a file, expected a folder or URL to write to$"),
+        (["photos", "-o", ""], "expected a folder or URL to write to, got an empty text"),
+        (["", "-o", "out"], "^INPUT is empty: expected a folder"),
+        (["wide.txt", "-o", "out"], "the list is in UTF-16, expected UTF-8"),
+        (
+            ["photos/fear.png", "photos/surprise.jpg", "-o", "out"],
+            "^expected one INPUT, got 2 .photos/fear.png, .*quotes",
+        ),
         (["photos", "-o", "out", "--sample", "0"], "sample must be above 0"),
         (["photos", "-o", "out", "--image-column", "x"], "columns are those of Parquet input"),
         (["photos", "-o", "out", "--planned"], "keeps no plan to go on with"),
@@ -103,6 +110,7 @@ def test_a_dry_run_writes_nothing(annotate: Any, photos: Path) -> None:
 def test_what_makes_no_sense_is_one_line(annotate: Any, photos: Path, arguments: list[str], told: str) -> None:
     (photos.parent / "empty").mkdir()
     (photos.parent / "notes.md").write_text("# notes")
+    (photos.parent / "wide.txt").write_text("photos/fear.png", encoding="utf-16")
     (photos.parent / "taken").mkdir()
     (photos.parent / "taken" / "thesis.tex").write_text("mine")
     with pytest.raises(MienError, match=told) as error:
@@ -111,11 +119,31 @@ def test_what_makes_no_sense_is_one_line(annotate: Any, photos: Path, arguments:
     assert not Path("out", "faces").exists()
 
 
-def test_a_pictures_table_of_the_shell(annotate: Any, photos: Path) -> None:
-    """A glob that the shell has expanded is several words: typer says so, with code 2."""
-    result = annotate("photos/fear.png", "photos/surprise.jpg", "-o", "out")
-    assert result.exit_code == 2
-    assert "unexpected extra argument" in result.stderr
+def test_an_estimate_can_be_read_by_a_program(annotate: Any, photos: Path) -> None:
+    result = annotate("photos", "-o", "out", "--dry-run", "--json")
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)
+    assert told.pop("seconds_a_picture") > 0
+    assert told.pop("seconds") > 0
+    assert told == {
+        "pictures": 3,
+        "parts": 1,
+        "done": 0,
+        "model": "brightness-1.0-float32",
+        "detector": "none",
+        "tried": 3,
+        "cpus": 1,
+    }
+    assert not Path("out").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX closes it")
+def test_a_closed_standard_input_is_told(photos: Path, brightness_model: Path) -> None:
+    command = [sys.executable, "-m", "mien", "annotate", "-", "-o", "out", "--detector", "none", "--model"]
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *command, str(brightness_model)]
+    done = subprocess.run(closed, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: there is no standard input to read a list from"
 
 
 def test_help_reads_well() -> None:

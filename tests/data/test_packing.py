@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +96,30 @@ def test_what_is_there_is_kept_unless_it_is_a_pack_that_may_be_replaced(forms, t
         with pytest.raises(ConfigError, match="is there, and is no pack"):
             write_pack(sources[1], taken, force=True)
     assert names(tmp_path) == ["0", "1", "other", "pack"]
+
+
+def test_a_pack_that_cannot_be_replaced_stays(forms, tmp_path, monkeypatch):
+    sources = [forms.kaggle(tmp_path / str(seed), forms.random(seed, 3)) for seed in (0, 1)]
+    pack = tmp_path / "pack"
+    write_pack(sources[0], pack)
+    rename, failed = Path.rename, []
+
+    def failing(path, target):
+        if path.suffix == ".part" and not failed:
+            failed.append(path)
+            raise OSError(errno.EACCES, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ConfigError, match="pack: cannot be written: Permission denied"):
+        write_pack(sources[1], pack, force=True)
+    assert failed
+    verify(pack)
+    np.testing.assert_array_equal(read_faces(pack).faces[:], forms.random(0, 3).faces)
+    assert names(tmp_path) == ["0", "1", "pack"]
+    replaced = write_pack(sources[1], pack, force=True)
+    np.testing.assert_array_equal(replaced.faces[:], forms.random(1, 3).faces)
+    assert names(tmp_path) == ["0", "1", "pack"]
 
 
 def test_a_pack_is_not_packed_and_none_lies_within_its_source(forms, made, tmp_path):

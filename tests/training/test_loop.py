@@ -19,7 +19,7 @@ from mien.errors import ConfigError, DataError, ModelError
 from mien.training import checkpoint, loop
 from mien.training.checkpoint import BEST, LAST
 from mien.training.loop import learning_rate, train
-from mien.training.material import gather
+from mien.training.material import Examples, gather
 from mien.training.recipes import Recipe, scratch, with_settings
 from mien.training.state import TrainingState
 
@@ -255,6 +255,24 @@ def test_the_average_is_the_moving_average_of_weights_and_statistics(tiny: Recip
     state.average(0.9)  # in the first steps the decay is lower
     moved = before["features.0.weight"] + 0.1 + 0.9 * 0.9
     assert state.averaged.state_dict()["features.0.weight"].numpy() == pytest.approx(moved.numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("most", [10, 1 << 24])
+def test_faces_are_drawn_by_their_weights_however_many_there_are(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_MULTINOMIAL", most)
+    draws = np.tile([0.0, 1.0, 2.0, 5.0, 0.0], 4000)
+    faces, targets = np.zeros((len(draws), 1, 1), np.uint8), np.zeros((len(draws), 1), np.float32)
+    examples = Examples(faces, targets, draws)
+    order = loop._order(examples, 7, 0)
+    assert order.dtype == torch.int64
+    assert len(order) == len(draws)
+    shares = np.bincount(order.numpy() % 5, minlength=5) / len(order)
+    assert shares == pytest.approx([0, 1 / 8, 2 / 8, 5 / 8, 0], abs=0.015)
+    assert (shares == 0).tolist() == [True, False, False, False, True]
+    assert 0.4 < (order.numpy() < len(draws) // 2).mean() < 0.6
+    assert torch.equal(order, loop._order(examples, 7, 0))
+    assert not torch.equal(order, loop._order(examples, 7, 1))
+    assert not torch.equal(order, loop._order(examples, 8, 0))
 
 
 def test_few_held_back_faces_fit_no_temperature(trained: Path) -> None:

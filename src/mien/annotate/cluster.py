@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ def work_on_ray(
     providers: Sequence[str] | None,
     run: str,
     shards: Sequence[int],
+    tell: Callable[[int], object],
     *,
     workers: int | None,
     address: str | None,
@@ -32,16 +33,19 @@ def work_on_ray(
 ) -> Iterator[Report]:
     """Work off shards on a Ray cluster; the reports come in any order. Close it to stop early.
 
-    address is the cluster's (None: the one that Ray finds by itself, else a new one on this machine), workers the most
-    actors, None for as many as the cluster has CPUs, now and later, gpus what each takes of a GPU. The pool is elastic:
-    one of a fixed size that holds every CPU would wait for ever after a node is lost. Raises MissingExtraError without
-    Ray, ConfigError where the cluster cannot be reached.
+    tell is called with 0 after each report, as it is not known how far the other shards are. address is the cluster's
+    (None: the one that Ray finds by itself, else a new one on this machine), workers the most actors, None for as many
+    as the cluster has CPUs, now and later, gpus what each takes of a GPU. The pool is elastic: one of a fixed size that
+    holds every CPU would wait for ever after a node is lost. Raises MissingExtraError without Ray, ConfigError where
+    the cluster cannot be reached.
     """
     ray, is_ours = _connected(address)
     try:
         if gpus and not ray.cluster_resources().get("GPU"):
             raise ConfigError(f"each worker is to take {gpus:g} of a GPU, and the cluster has none")
-        yield from _reports(ray, url, providers, run, shards, workers=workers, gpus=gpus)
+        for report in _reports(ray, url, providers, run, shards, workers=workers, gpus=gpus):
+            yield report
+            tell(0)
     finally:
         if is_ours:
             ray.shutdown()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter, sleep
@@ -50,10 +50,13 @@ class Fetched:
     seconds: float = 0.0
 
 
-def fetch(plan: Plan, shard: Shard, *, in_advance: bool = True) -> Generator[Fetched]:
+def fetch(
+    plan: Plan, shard: Shard, *, in_advance: bool = True, without: Collection[int] = frozenset()
+) -> Generator[Fetched]:
     """The pictures of a shard in their order, each exactly once, by threads that run ahead unless told not to.
 
-    Close it to stop early. Raises ConfigError where a driver is not installed.
+    Those in `without`, by number, are not read where they lie in files of their own. Close it to stop early.
+    Raises ConfigError where a driver is not installed.
     """
     if shard.file is not None:
         if not in_advance:
@@ -66,7 +69,7 @@ def fetch(plan: Plan, shard: Shard, *, in_advance: bool = True) -> Generator[Fet
 
     def one(item: tuple[int, str]) -> Fetched:
         began = perf_counter()
-        content = _content(origin, item[1])
+        content = b"" if item[0] in without else _content(origin, item[1])
         return Fetched(item[0], plan.naming.source(item[1]), content, perf_counter() - began)
 
     if not in_advance:

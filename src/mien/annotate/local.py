@@ -22,8 +22,6 @@ from mien.errors import ConfigError
 
 _TELL_S: Final = 0.25
 _STOP: Final = -1
-
-
 _STILLBORN: Final = 5
 _NO_WORKERS: Final = (
     "worker processes end before they look at a picture: memory may be short; and a script that calls annotate must do "

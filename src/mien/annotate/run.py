@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, Literal
@@ -18,7 +19,7 @@ from mien.annotate.listing import Listing, look_up
 from mien.annotate.local import usable_cpus, work_here, work_in_processes
 from mien.annotate.manifest import Run, Totals, write_manifest
 from mien.annotate.parts import DONE, ERRORS, FACES, Done, kept_part, note_name, part_name
-from mien.annotate.plan import Options, Plan, Shard, complete, draft, kept_plan
+from mien.annotate.plan import PLAN, Options, Plan, Shard, complete, draft, kept_plan
 from mien.annotate.storage import Folder
 from mien.annotate.work import Report
 from mien.errors import ConfigError, StorageError
@@ -104,7 +105,7 @@ def annotate(
         workers = usable_cpus()
 
     def tell(looked: int = 0) -> None:
-        done = totals.items + looked
+        done = min(totals.items + looked, plan.pictures)  # whoever looks carefully tells one too many at the end
         on_progress(Progress(done, plan.pictures, before, totals.errors.total(), totals.faces))
 
     tell()
@@ -128,7 +129,7 @@ def annotate(
                 if report.done is None:
                     raise StorageError(report.problem or f"shard {report.shard} failed")
                 totals.add(report.done)
-                tell()
+        tell()
         _check_all_there(folder, plan, totals)
     except BaseException:
         with suppress(StorageError):  # what went wrong says more than that this does too
@@ -245,16 +246,13 @@ def _check_same(out: Folder, kept: Plan, asked: Plan) -> None:
 
 def _check_all_there(out: Folder, plan: Plan, totals: Totals) -> None:
     """Raise StorageError where pictures are unaccounted for, or where somebody removed files meanwhile."""
-    names = {place: set(out.names(place)) for place in (FACES, DONE)}
-    gone = [
-        name
-        for shard in range(plan.shards)
-        for place, name in (part_name(FACES, shard).split("/"), note_name(shard).rsplit("/", 1))
-        if name not in names[place]
-    ]
+    there = {f"{place}/{name}" for place in ("plan", FACES, DONE) for name in out.names(place)}
+    wanted = chain([PLAN], *((part_name(FACES, shard), note_name(shard)) for shard in range(plan.shards)))
+    gone = [name for name in wanted if name not in there]
     if gone or totals.shards != plan.shards or totals.items != plan.pictures:
         what = f"files have gone ({gone[0]})" if gone else f"{totals.items:,} of {plan.pictures:,} pictures are done"
-        raise StorageError(f"{out.url}: {what}: run the same command again")
+        advice = "delete the folder, or name another" if PLAN in gone else "run the same command again"
+        raise StorageError(f"{out.url}: {what}: {advice}")
 
 
 def _found(out: Folder, plan: Plan) -> tuple[Totals, list[int]]:
@@ -292,7 +290,7 @@ def _reports(
     if engine == "ray":
         from mien.annotate.cluster import work_on_ray
 
-        yield from work_on_ray(url, providers, run, shards, workers=workers, address=address, gpus=gpus)
+        yield from work_on_ray(url, providers, run, shards, tell, workers=workers, address=address, gpus=gpus)
     elif workers:
         yield from work_in_processes(url, providers, run, shards, tell, workers=workers)
     else:

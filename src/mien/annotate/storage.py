@@ -28,6 +28,7 @@ _LASTING: Final = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError),
     ValueError,  # of a name that cannot be one
     NotImplementedError,  # of a driver that cannot write
+    ImportError,  # of a driver that is not there
 )
 _WHOLE_BY_NATURE: Final = frozenset({"abfs", "az", "gcs", "gs", "memory", "oss", "r2", "s3", "s3a"})
 """Where an object appears when all of it has arrived, so that writing aside would only copy it once more."""

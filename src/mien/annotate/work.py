@@ -65,6 +65,7 @@ class Worker:
     def _annotate(self, out: Folder, number: int, attempts: Attempts, look: Callable[[int], object]) -> Done:
         began = perf_counter()
         shard, analyzer = self._shards[number], self._analyzer
+        look(0)  # who dies from here on had begun
         try:
             part = (self._carefully if attempts.careful else self._quickly)(shard, analyzer, attempts, look)
         except MienError:
@@ -102,7 +103,7 @@ class Worker:
     def _carefully(self, shard: Shard, analyzer: Analyzer, attempts: Attempts, look: Callable[[int], object]) -> Part:
         """The rows of a shard, one picture at a time, each noted before anything is done with it."""
         part = Part(shard.number, self._plan.model["classes"])
-        with closing(fetch(self._plan, shard, in_advance=False)) as fetched:
+        with closing(fetch(self._plan, shard, in_advance=False, without=attempts.passed_over)) as fetched:
             for number in count():
                 look(number)
                 passed_over = number in attempts.passed_over
