@@ -7,7 +7,7 @@ from mien import errors
 
 def test_every_error_is_a_mien_error() -> None:
     classes = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)]
-    assert len(classes) == 9
+    assert len(classes) == 10
     assert all(issubclass(each, errors.MienError) for each in classes)
     assert issubclass(errors.MissingExtraError, errors.ConfigError)
     assert issubclass(errors.ImageFormatError, errors.ImageError)

@@ -185,12 +185,14 @@ class Analyzer:
         if not overlap:
             for batch in batches:
                 yield from self._judge(batch)
+                del batch  # its pictures are large, and the next ones are being read
             return
         from mien.media.threads import ahead  # a photo needs none of it
 
         with ahead(batches, 1) as made:
             for batch in made:
                 yield from self._judge(batch)
+                del batch
 
     def stream(
         self,
