@@ -1,7 +1,7 @@
 """How fast `mien annotate` is, beside what its stages allow, and the memory it takes.
 
-    python benchmarks/annotate_rates.py FOLDER [--part stages workers overlap storage memory] [--detector-model FILE]
-                                        [--count N] [--rounds N] [--markdown FILE]
+    python benchmarks/annotate_rates.py FOLDER [--part stages workers overlap storage memory around]
+                                        [--detector-model FILE] [--count N] [--rounds N] [--markdown FILE]
 
 FOLDER holds pictures (benchmarks/annotate_pictures.py makes some). Linux only. Rates are pictures a second, the best of
 the rounds, as what else the machine does only takes away.
@@ -12,6 +12,8 @@ workers  The command with one worker on one processor, and with one for each on 
 overlap  One worker on two processors: reading and detecting in one thread, judging in another, beside each alone.
 storage  Storage that answers late: the rate beside that of fetching alone, when that is the slowest stage and when not.
 memory   Of the command and its workers together (PSS), as the pictures go by.
+around   Planning a list of a million paths; handing out shards of one tiny picture, in which there is hardly any work,
+         by either engine, Ray's start included; finding that they are done. FOLDER is not looked at.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,16 +37,19 @@ from typing import Any
 import fsspec
 import numpy as np
 from fsspec.implementations.local import LocalFileSystem
+from PIL import Image
 
 import mien
 from mien.annotate import Options, annotate
+from mien.annotate.equipment import Equipment
 from mien.annotate.fetching import fetch
-from mien.annotate.plan import Plan, Shards, kept_plan
+from mien.annotate.listing import look_up
+from mien.annotate.plan import Plan, Shards, complete, draft, kept_plan
 from mien.annotate.storage import Folder
 from mien.errors import ImageError
 from mien.media.sources import read_picture
 
-PARTS = ("stages", "workers", "overlap", "storage", "memory")
+PARTS = ("stages", "workers", "overlap", "storage", "memory", "around")
 CHUNK = 64
 
 Row = dict[str, object]
@@ -207,6 +213,34 @@ def memory(folder: Path, count: int, detector_model: Path | None, cpus: int) -> 
     return table
 
 
+def around(pictures: int = 3000, paths: int = 1_000_000) -> list[Row]:
+    """Seconds of what is not work on pictures."""
+    table: list[Row] = []
+
+    def timed(what: str, work: Callable[[], object], count: int) -> None:
+        began = time.perf_counter()
+        work()
+        spent = time.perf_counter() - began
+        table.append({"what": what, "seconds": spent, "a second": count / spent})
+
+    with TemporaryDirectory() as folder:
+        listed, tiny = Path(folder, "list.txt"), Path(folder, "tiny")
+        listed.write_text("".join(f"{number // 1000:04d}/{number:07d}.jpg\n" for number in range(paths)))
+        equipment = Equipment.gather(None, detector="none", detector_model=None)
+        out, listing = Folder(f"{folder}/plan"), look_up(str(listed))
+        timed(f"planning {paths:,} paths", lambda: complete(draft(listing, Options(), equipment), listing, out), paths)
+        table[-1]["MB"] = sum(path.stat().st_size for path in Path(folder, "plan", "plan").iterdir()) / 1e6
+        tiny.mkdir()
+        for number in range(pictures):
+            Image.new("L", (48, 48), number % 256).save(tiny / f"{number:05d}.png")
+        for engine in ("local", "ray"):
+            ask: dict[str, Any] = {"detector": "none", "options": Options(shard=1), "engine": engine}
+            work = partial(annotate, str(tiny), f"{folder}/{engine}", **ask)
+            timed(f"{pictures:,} shards, {engine}", work, pictures)
+        timed(f"finding {pictures:,} shards done", partial(annotate, str(tiny), f"{folder}/local", **ask), pictures)
+    return table
+
+
 def pss(pid: int) -> float:
     """Proportional set size of a process and its children, in MB."""
     total = 0.0
@@ -289,6 +323,7 @@ def main() -> None:
     for name, measure in (
         ("overlap", lambda: overlap(paths[:1000], asked.detector_model)),
         ("storage", lambda: storage(asked.folder, min(1000, asked.count), asked.detector_model)),
+        ("around", around),
         ("memory", lambda: memory(asked.folder, 20_000, asked.detector_model, len(os.sched_getaffinity(0)))),
     ):
         if name in parts:

@@ -300,7 +300,7 @@ def shown(file: str, row: int) -> str:
 
 
 def parquet_plan(plan: Callable[..., Plan], **options: Any) -> Plan:
-    columns = Columns("image", None, options.pop("name", None))
+    columns = Columns("image", options.pop("name", None))
     return plan(Options(**options), kind="parquet", input="/in", naming=Naming("/in", "in"), columns=columns)
 
 
@@ -309,7 +309,7 @@ def test_rows_of_a_file(plan: Callable[..., Plan], tmp_path: Path, parquet: Call
     names = [None if row == 7 else f"n{row}" for row in range(30)]
     file = tmp_path / "x.parquet"
     file.write_bytes(parquet({"image": images, "name": names}, [10, 10, 10]))
-    made = plan(kind="parquet", columns=Columns("image", None, "name"))
+    made = plan(kind="parquet", columns=Columns("image", "name"))
     fetched = list(fetch(made, Shard(0, file=file.as_posix(), start=3, stop=25)))
     assert [item.number for item in fetched] == list(range(22))
     assert fetched[1].content == Failure("missing", "holds no bytes of a picture")

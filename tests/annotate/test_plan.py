@@ -171,7 +171,7 @@ def test_a_plan_of_real_parquet_files(tmp_path: Path, parquet: Callable[..., byt
     equipment: Any = type("", (), {"model_record": {"id": "m", "classes": []}, "detector_record": {"name": "whole"}})
     listing = look_up(str(tmp_path / "in"))
     plan = planning.draft(listing, Options(shard=6, id_column="id"), equipment)
-    assert plan.columns == Columns("image", None, "id")
+    assert plan.columns == Columns("image", "id")
     shards: list[Shard] = []
     assert complete(plan, listing, None, on_shard=shards.append).pictures == 19
     names = [(Path(str(shard.file)).name, shard.start, shard.stop) for shard in shards]
@@ -189,7 +189,7 @@ def test_columns_are_refused_for_pictures(tmp_path: Path) -> None:
     "plan_of",
     [
         lambda plan: plan,
-        lambda plan: replace(plan, kind="parquet", columns=Columns("image", "bytes", "id"), lost=("a", "b")),
+        lambda plan: replace(plan, kind="parquet", columns=Columns("image", "id"), lost=("a", "b")),
         lambda plan: replace(plan, naming=Naming("/in/\udcff", "ä\udcff", "::x.zip", "zip://"), digest="0f"),
         lambda plan: replace(plan, options=Options(1.5, 0.5, 0.4, True, 9, "i", "n", 0.25, 3, 4), pictures=5, shards=2),
     ],

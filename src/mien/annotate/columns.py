@@ -29,10 +29,9 @@ _BUFFER: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The column of pictures, the field of it that holds the bytes where it is a struct, and the column of names."""
+    """The column of pictures, and the column of their names, if one was asked for."""
 
     image: str
-    field: str | None = None
     name: str | None = None
 
 
@@ -46,18 +45,18 @@ def find_columns(path: str, origin: str, image: str | None, name: str | None) ->
         schema = file.schema_arrow
     if len(set(schema.names)) < len(schema.names):
         raise ConfigError(f"{path}: several columns have the same name; its columns are {', '.join(schema.names)}")
-    fitting = {field.name: inner for field in schema for inner in [_bytes_field(field.type)] if inner is not None}
+    fitting = [field.name for field in schema if _holds_bytes(field.type)]
     for wanted in (image, name):
         if wanted is not None and wanted not in schema.names:
             raise ConfigError(f"{path}: has no column {wanted!r}; its columns are {', '.join(schema.names)}")
     if image is not None and image not in fitting:
         raise ConfigError(f"{path}: column {image!r} holds {schema.field(image).type}, expected bytes of pictures")
     usual = [column for column in _IMAGE_NAMES if column in fitting]
-    chosen = [image] if image is not None else usual[:1] or list(fitting)
+    chosen = [image] if image is not None else usual[:1] or fitting
     if len(chosen) != 1:
         found = f"{len(chosen)} columns of bytes: {', '.join(chosen)}" if chosen else "no column of bytes"
         raise ConfigError(f"{path}: {found}; --image-column names the one that holds pictures")
-    return Columns(chosen[0], fitting[chosen[0]] or None, name)
+    return Columns(chosen[0], name)
 
 
 def row_groups(path: str, origin: str) -> list[int]:
@@ -95,7 +94,7 @@ def rows(
                 pictures = kept.column(columns.image).to_pylist()
                 labels = _texts(kept.column(columns.name)) if columns.name else [None] * len(kept)
                 for offset, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-                    content = picture.get(columns.field or "bytes") if isinstance(picture, dict) else picture
+                    content = picture.get("bytes") if isinstance(picture, dict) else picture
                     yield max(start, row) + offset, content, label
             row = ends
             if row >= stop:
@@ -114,17 +113,17 @@ def _texts(column: Any) -> list[str | None]:
     ]
 
 
-def _bytes_field(kind: Any) -> str | None:
-    """The field that holds bytes: "" where the column itself does, None where it does not."""
+def _holds_bytes(kind: Any) -> bool:
+    """Whether a column of this type holds bytes, or structs whose field `bytes` does."""
     import pyarrow.types as of
 
     if of.is_dictionary(kind):
         kind = kind.value_type
-    if of.is_binary(kind) or of.is_large_binary(kind) or of.is_fixed_size_binary(kind) or of.is_binary_view(kind):
-        return ""
-    if of.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-        return None if _bytes_field(kind.field("bytes").type) is None else "bytes"
-    return None
+    if of.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and _holds_bytes(kind.field("bytes").type)
+    return bool(
+        of.is_binary(kind) or of.is_large_binary(kind) or of.is_fixed_size_binary(kind) or of.is_binary_view(kind)
+    )
 
 
 @contextmanager

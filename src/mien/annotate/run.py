@@ -197,9 +197,8 @@ class _Some:
         """The next shard of the plan."""
         if self._seen % self._stride == 0:
             paths = shard.paths[:: max(1, len(shard.paths) // 4)][:4]
-            self.shards.append(
-                replace(shard, paths=paths, start=max(shard.start, shard.stop - 4))
-            )  # the last is wanted
+            start = max(shard.start, shard.stop - 4)  # of a sample's rows the last one is sure to be wanted
+            self.shards.append(replace(shard, paths=paths, start=start))
         self._seen += 1
         if len(self.shards) * 4 > self._most:
             self.shards, self._stride = self.shards[::2], 2 * self._stride
@@ -256,7 +255,7 @@ def _check_all_there(out: Folder, plan: Plan, totals: Totals) -> None:
 
 
 def _found(out: Folder, plan: Plan) -> tuple[Totals, list[int]]:
-    """What is done and whole, and the shards that are left; one in which storage failed is left as well."""
+    """What is done and whole, and the shards that are left: those that are to be redone as well."""
     totals = Totals()
     noted = set(out.names(DONE))
 

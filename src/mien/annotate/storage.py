@@ -18,7 +18,7 @@ from mien.errors import ConfigError, MienError, MissingExtraError, StorageError
 T = TypeVar("T")
 
 FileSystem: TypeAlias = Any
-"""fsspec's FileSystem, which has no types."""
+"""fsspec's AbstractFileSystem, which has no types."""
 
 _TRIES: Final = 4
 _WAIT_S: Final = 0.25

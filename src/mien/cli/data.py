@@ -1,4 +1,4 @@
-"""`mien data`: look at a dataset before training on it."""
+"""`mien data`: get, look at and pack datasets before training on them."""
 
 from __future__ import annotations
 
