@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +27,37 @@ TINY = [
 ]
 
 
+COMMAND = """
+import os, sys
+os.chdir(folder)
+os.environ.clear()
+os.environ.update(environment)
+for path, number in ((out, 1), (err, 2)):
+    os.dup2(os.open(path, os.O_WRONLY), number)
+sys.argv = ["mien", *arguments]
+from mien.cli import main
+main()
+"""
+
+
 def mien(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mien", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    """Run a command in a process of its own.
+
+    PyTorch takes seconds to import: where it can be, the process is forked from one that has done so.
+    """
+    if not hasattr(os, "fork"):
+        command = [sys.executable, "-m", "mien", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["mien.cli.app", "mien.training.loop", "mien.training.export"])
+    with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
+        given = {"out": out.name, "err": err.name, "arguments": [*map(str, arguments)]}
+        where = {"folder": str(Path.cwd()), "environment": dict(os.environ)}
+        process = forking.Process(target=exec, args=(COMMAND, given | where))
+        process.start()
+        process.join()
+        said = (Path(file.name).read_text(encoding="utf-8") for file in (out, err))
+        return subprocess.CompletedProcess(given["arguments"], process.exitcode or 0, *said)
 
 
 def assert_one_line_error(result: subprocess.CompletedProcess[str], *parts: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 from fastapi import FastAPI
@@ -25,6 +27,8 @@ from mien.types import Detection
 
 Serving = Callable[..., AbstractContextManager[str]]
 Frames = Callable[..., bytes]
+Figure = Callable[[str, str], float]
+Wait = Callable[[Callable[[], bool]], None]
 
 
 class Gate:
@@ -95,3 +99,27 @@ def frame() -> Frames:
         return cv2.imencode(kind, np.full((height, width, 3), grey, np.uint8))[1].tobytes()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def figure() -> Figure:
+    """Reads a figure of a service's metrics, such as "mien_streams"."""
+
+    def read(url: str, name: str) -> float:
+        lines = httpx.get(f"{url}/metrics", trust_env=False).text.splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Wait:
+    """Waits until something is so, and fails where it does not come to be."""
+
+    def wait(is_so: Callable[[], bool]) -> None:
+        until = time.monotonic() + 20
+        while not is_so():
+            assert time.monotonic() < until, "waited in vain"
+            time.sleep(0.01)
+
+    return wait

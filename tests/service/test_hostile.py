@@ -42,7 +42,7 @@ STATM = Path("/proc/self/statm")
 
 
 @pytest.fixture(scope="module")
-def service(analyzer: Analyzer, settings: Settings) -> Iterator[str]:
+def service(analyzer: Analyzer, settings: Settings, wait_until: Any) -> Iterator[str]:
     """Its tasks are at /tasks. One body fills the room for bodies: a byte that is kept would be missed at once."""
     before = set(threading.enumerate())
     limits = replace(
@@ -63,11 +63,11 @@ def service(analyzer: Analyzer, settings: Settings) -> Iterator[str]:
     app.add_api_route("/tasks", tasks)
     with running(app, limits) as url:
         yield url
-    assert set(threading.enumerate()) <= before
+    wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 @pytest.fixture(autouse=True)
-def goes_on(service: str) -> Iterator[None]:
+def goes_on(service: str, wait_until: Any) -> Iterator[None]:
     """After each test the service answers as before, with no task more, and no byte of a body is held."""
     before = number_of_tasks(service)
     yield
@@ -127,13 +127,6 @@ def chunked(body: bytes, more: bytes = b"") -> bytes:
 
 def number_of_tasks(url: str) -> int:
     return int(talk(url, b"GET /tasks HTTP/1.1\r\n" + LAST + b"\r\n").rpartition(b"\r\n")[2])
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
 
 
 def resident() -> int:

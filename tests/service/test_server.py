@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,13 +33,20 @@ def predict(url: str, content: bytes) -> httpx.Response:
 
 @contextmanager
 def sending(url: str) -> Iterator[socket.socket]:
-    """A client whose body does not come."""
+    """A client whose body does not come, though the service waits for it."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as client:
         client.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n")
-        client.sendall(b"Content-Length: 9\r\n\r\n")
-        time.sleep(0.2)
+        client.sendall(b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 100")
         yield client
+
+
+def is_listening(url: str) -> bool:
+    address = urlsplit(url)
+    with suppress(ConnectionRefusedError), socket.create_connection((address.hostname or "", address.port or 0)):
+        return True
+    return False
 
 
 def test_it_says_where_it_is_and_nothing_of_what_it_is(base_url: str) -> None:
@@ -51,14 +57,11 @@ def test_it_says_where_it_is_and_nothing_of_what_it_is(base_url: str) -> None:
     assert "date" in answer.headers
 
 
-def test_after_its_end_the_port_is_free_and_no_thread_is_left(app: Any, settings: Settings) -> None:
+def test_after_its_end_the_port_is_free_and_no_thread_is_left(app: Any, settings: Settings, wait_until: Any) -> None:
     threads = set(threading.enumerate())
     with running(app, settings) as url:
         httpx.get(f"{url}/healthz", trust_env=False)
-    until = time.monotonic() + 10
-    while not set(threading.enumerate()) <= threads:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_until(lambda: set(threading.enumerate()) <= threads)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/healthz", trust_env=False)
 
@@ -103,13 +106,18 @@ def test_a_stream_is_told_even_while_it_sends(
 
 
 def test_what_is_in_flight_for_too_long_is_given_up_and_told_so(
-    serving: Any, gate: Any, gated: Analyzer, frame: Callable[..., bytes], capfd: pytest.CaptureFixture[str]
+    serving: Any,
+    gate: Any,
+    gated: Analyzer,
+    frame: Callable[..., bytes],
+    figure: Any,
+    wait_until: Any,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     with ThreadPoolExecutor(2) as threads:
         with serving(gated, workers=1, drain_seconds=0.5) as url:
             answers = [threads.submit(predict, url, frame(0)) for _ in range(2)]
-            assert gate.entered.wait(10)
-            time.sleep(0.2)
+            wait_until(lambda: figure(url, "mien_queue") == 1)
         assert not gate.open.is_set()  # a thread is still at it
         for answer in answers:
             assert answer.result(10).status_code == 503
@@ -162,7 +170,6 @@ class Slow:
     name = "none"
 
     def detect(self, image):
-        print("works", flush=True)
         time.sleep(float(sys.argv[2]))
         return load_detector("none").detect(image)
 
@@ -190,26 +197,28 @@ def apart(model: Path, *, work: float, drain: float = 10) -> Iterator[tuple[subp
 
 @unless_windows
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_it_finish(brightness_model: Path, frame: Callable[..., bytes], number: int) -> None:
+def test_a_signal_lets_it_finish(
+    brightness_model: Path, frame: Callable[..., bytes], number: int, figure: Any, wait_until: Any
+) -> None:
     with apart(brightness_model, work=1) as (process, url), ThreadPoolExecutor(2) as threads:
         answers = [threads.submit(predict, url, frame(grey)) for grey in (0, 0)]
-        assert process.stdout is not None
-        assert process.stdout.readline() == "works\n"
+        wait_until(lambda: figure(url, "mien_queue") == 1)
         process.send_signal(number)
         output, errors = process.communicate(timeout=20)
         assert [answer.result(10).status_code for answer in answers] == [200, 200]
-    assert (output, errors, process.returncode) == ("works\nended\n", "", 0)
+    assert (output, errors, process.returncode) == ("ended\n", "", 0)
 
 
 @unless_windows
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_ctrl_c_ends_it_at_once(brightness_model: Path, frame: Callable[..., bytes], first: int) -> None:
+def test_a_second_ctrl_c_ends_it_at_once(
+    brightness_model: Path, frame: Callable[..., bytes], first: int, figure: Any, wait_until: Any
+) -> None:
     with apart(brightness_model, work=60) as (process, url), ThreadPoolExecutor(4) as threads:
         answers = [threads.submit(predict, url, frame(0)) for _ in range(4)]
-        assert process.stdout is not None
-        assert process.stdout.readline() == "works\n"
+        wait_until(lambda: figure(url, "mien_queue") == 3)
         process.send_signal(first)
-        time.sleep(0.3)
+        wait_until(lambda: not is_listening(url))
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=20)
         assert [answer.result(10).status_code for answer in answers] == [503] * 4
@@ -217,21 +226,22 @@ def test_a_second_ctrl_c_ends_it_at_once(brightness_model: Path, frame: Callable
 
 
 @unless_windows
-def test_a_second_ctrl_c_is_told_to_who_runs_it_where_no_work_is_left(brightness_model: Path) -> None:
+def test_a_second_ctrl_c_is_told_to_who_runs_it_where_no_work_is_left(brightness_model: Path, wait_until: Any) -> None:
     with apart(brightness_model, work=0) as (process, url), sending(url):
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        wait_until(lambda: not is_listening(url))
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=20)
     assert (output, errors, process.returncode) == ("interrupted\n", "", 0)
 
 
 @unless_windows
-def test_the_end_does_not_wait_for_a_long_picture(brightness_model: Path, frame: Callable[..., bytes]) -> None:
+def test_the_end_does_not_wait_for_a_long_picture(
+    brightness_model: Path, frame: Callable[..., bytes], figure: Any, wait_until: Any
+) -> None:
     with apart(brightness_model, work=60, drain=0.5) as (process, url), ThreadPoolExecutor(2) as threads:
         answers = [threads.submit(predict, url, frame(0)) for _ in range(2)]
-        assert process.stdout is not None
-        assert process.stdout.readline() == "works\n"
+        wait_until(lambda: figure(url, "mien_queue") == 1)
         process.send_signal(signal.SIGTERM)
         output, errors = process.communicate(timeout=20)
         assert [answer.result(10).status_code for answer in answers] == [503, 503]
