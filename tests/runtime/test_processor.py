@@ -169,7 +169,7 @@ def test_on_an_emulated_cpu_without_vnni(overflowing: Path, tmp_path: Path) -> N
     """Haswell has AVX2 and nothing newer: "fast" must overflow there, else this shows nothing, and "auto" must not."""
     (tmp_path / "proc").mkdir()  # qemu lets the real CPU's /proc/cpuinfo through, unless its prefix holds another
     (tmp_path / "proc" / "cpuinfo").write_text(HASWELL, encoding="utf-8")
-    np.savez(tmp_path / "faces.npz", white=WHITE, drawn=drawn(8))
+    np.savez(tmp_path / "faces.npz", white=WHITE, drawn=drawn(2))
     script = """
 import json, sys
 import numpy as np
@@ -199,7 +199,7 @@ print(json.dumps({"flags": sorted(cpu_flags()), "path": choose(cpu_flags()).path
     assert (told["flags"], told["path"]) == (["avx2", "sse2"], "exact")
     answers = told["answers"]
     assert answers["fast"]["white"][0][0] == pytest.approx(CUT_OFF, abs=2e-3)
-    here = probabilities(find_model(None), drawn(8), "auto")
+    here = probabilities(find_model(None), drawn(2), "auto")
     for int8 in ("auto", "exact", "float"):
         np.testing.assert_allclose(answers[int8]["white"], [RIGHT], atol=1e-3)
         np.testing.assert_allclose(answers[int8]["drawn"], here, atol=0.05)
