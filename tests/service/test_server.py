@@ -42,13 +42,6 @@ def sending(url: str) -> Iterator[socket.socket]:
         yield client
 
 
-def is_listening(url: str) -> bool:
-    address = urlsplit(url)
-    with suppress(ConnectionRefusedError), socket.create_connection((address.hostname or "", address.port or 0)):
-        return True
-    return False
-
-
 def test_it_says_where_it_is_and_nothing_of_what_it_is(base_url: str) -> None:
     answer = httpx.get(f"{base_url}/healthz", trust_env=False)
     assert base_url.startswith("http://127.0.0.1:")
@@ -173,10 +166,13 @@ class Slow:
         time.sleep(float(sys.argv[2]))
         return load_detector("none").detect(image)
 
+def tell(line):
+    print(line, flush=True)
+
 settings = Settings(port=0, workers=1, drain_seconds=float(sys.argv[3]))
 app = create_app(Analyzer(Classifier(sys.argv[1], threads=1), Slow()), settings)
 try:
-    serve(app, settings, ready=lambda url: print(url, flush=True))
+    serve(app, settings, ready=tell, say=tell)
     print("ended")
 except KeyboardInterrupt:
     print("interrupted")
@@ -206,7 +202,7 @@ def test_a_signal_lets_it_finish(
         process.send_signal(number)
         output, errors = process.communicate(timeout=20)
         assert [answer.result(10).status_code for answer in answers] == [200, 200]
-    assert (output, errors, process.returncode) == ("ended\n", "", 0)
+    assert (output, errors, process.returncode) == ("Waiting for 2 requests, at most 10 s\nended\n", "", 0)
 
 
 @unless_windows
@@ -218,7 +214,8 @@ def test_a_second_ctrl_c_ends_it_at_once(
         answers = [threads.submit(predict, url, frame(0)) for _ in range(4)]
         wait_until(lambda: figure(url, "mien_queue") == 3)
         process.send_signal(first)
-        wait_until(lambda: not is_listening(url))
+        assert process.stdout is not None
+        assert process.stdout.readline() == "Waiting for 4 requests, at most 10 s\n"
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=20)
         assert [answer.result(10).status_code for answer in answers] == [503] * 4
@@ -229,7 +226,8 @@ def test_a_second_ctrl_c_ends_it_at_once(
 def test_a_second_ctrl_c_is_told_to_who_runs_it_where_no_work_is_left(brightness_model: Path, wait_until: Any) -> None:
     with apart(brightness_model, work=0) as (process, url), sending(url):
         process.send_signal(signal.SIGINT)
-        wait_until(lambda: not is_listening(url))
+        assert process.stdout is not None
+        assert process.stdout.readline() == "Waiting for 1 request, at most 10 s\n"
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=20)
     assert (output, errors, process.returncode) == ("interrupted\n", "", 0)
@@ -245,5 +243,6 @@ def test_the_end_does_not_wait_for_a_long_picture(
         process.send_signal(signal.SIGTERM)
         output, errors = process.communicate(timeout=20)
         assert [answer.result(10).status_code for answer in answers] == [503, 503]
-    told = "mien: gave up 2 requests after 0.5 s\n"
-    assert (output, errors, process.returncode) == ("", told, 0)
+    assert output == "Waiting for 2 requests, at most 0.5 s\n"
+    assert errors == "mien: gave up 2 requests after 0.5 s\n"
+    assert process.returncode == 0

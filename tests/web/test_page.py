@@ -138,6 +138,13 @@ def choose(page: Page, *files: Path) -> None:
     page.locator("input[type=file]").set_input_files(files)
 
 
+def wait_until(page: Page, is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < until, "waited in vain"
+        page.wait_for_timeout(20)
+
+
 def start_camera(page: Page) -> None:
     page.get_by_role("button", name="Use the camera").click()
     page.locator(".pace").wait_for()
@@ -310,7 +317,7 @@ def test_the_camera_is_read_live_and_let_go(visit: Visit, service: str) -> None:
     page.get_by_role("button", name="Stop camera").click()
     page.get_by_role("heading", name="What does this face show?").wait_for()
     assert page.evaluate("tracks.map((track) => track.readyState)") == ["ended"]
-    assert opened.value.is_closed()
+    wait_until(page, opened.value.is_closed)
     assert page.locator("[aria-live=polite]").inner_text() == ""  # of a face that is not seen any more
 
 
@@ -319,7 +326,7 @@ def test_no_live_frame_shows_a_face_without_its_emoji(visit: Visit, service: str
     start_camera(page)
     assert page.evaluate(YELLOW) < 0.02
     page.get_by_role("switch", name="Emoji only").check()
-    page.wait_for_function(f"({YELLOW})() > 0.03")
+    wait_until(page, lambda: page.evaluate(YELLOW) > 0.03)
     for _ in range(12):
         assert page.evaluate(YELLOW) > 0.03
         page.wait_for_timeout(70)
