@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def mien(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "mien", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload(["mien.cli.app", "mien.training.loop", "mien.training.export"])
+    trains = ["mien.training.loop", "mien.training.export"] if find_spec("torch") else []
+    forking.set_forkserver_preload(["mien.cli.app", *trains])
     with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
         given = {"out": out.name, "err": err.name, "arguments": [*map(str, arguments)]}
         where = {"folder": str(Path.cwd()), "environment": dict(os.environ)}
