@@ -27,7 +27,7 @@ from mien.training import checkpoint, ranks
 from mien.training.checkpoint import BEST, LAST, logits_of
 from mien.training.loop import judge, train
 from mien.training.material import gather
-from mien.training.ranks import continues, launch, lost_ranks_told, part_of, settle, synchronised
+from mien.training.ranks import continues, joined, launch, one_of_ranks, part_of, settle, synchronised
 from mien.training.recipes import Recipe, scratch, with_settings
 from mien.training.state import TrainingState
 
@@ -111,13 +111,27 @@ def test_a_lost_rank_is_told_in_one_line_and_other_errors_are_let_through(monkey
         RuntimeError("[pair.cc:547] Connection closed by peer [::1]:1"),
         torch.distributed.DistBackendError(),
     ):
-        with pytest.raises(MienError, match="another rank"), lost_ranks_told():
+        with pytest.raises(MienError, match="another rank"), one_of_ranks():
             raise error
-    with pytest.raises(RuntimeError, match="shapes differ"), lost_ranks_told():
+    with pytest.raises(RuntimeError, match="shapes differ"), one_of_ranks():
         raise RuntimeError("shapes differ")
     monkeypatch.setattr(ranks, "joined", lambda: False)
-    with pytest.raises(RuntimeError, match="by peer"), lost_ranks_told():
+    with pytest.raises(RuntimeError, match="by peer"), one_of_ranks():
         raise RuntimeError("by peer")
+
+
+def test_ranks_are_left_by_who_joined_them() -> None:
+    def join() -> None:
+        torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+
+    with one_of_ranks():
+        join()
+    assert not joined()
+    join()
+    with one_of_ranks():
+        pass
+    assert joined()
+    torch.distributed.destroy_process_group()
 
 
 def test_settling_has_no_effect(tiny: Recipe) -> None:

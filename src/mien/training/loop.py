@@ -44,8 +44,8 @@ from mien.training.ranks import (
     first,
     launch,
     launch_id,
-    lost_ranks_told,
     mean_loss,
+    one_of_ranks,
     settle,
     synchronised,
 )
@@ -71,7 +71,7 @@ class Step:
     faces_per_s: float
 
 
-@lost_ranks_told()
+@one_of_ranks()
 def train(
     dataset: FaceDataset,
     recipe: Recipe,

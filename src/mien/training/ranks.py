@@ -7,6 +7,7 @@ alone is done so that all learn of it: a rank that waits for another one would w
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -122,8 +123,13 @@ def _processes() -> tuple[int | None, int]:
 
 
 @contextmanager
-def lost_ranks_told() -> Iterator[None]:
-    """Say in one line what gloo and nccl say in many: that another rank ended while this one waited for it."""
+def one_of_ranks() -> Iterator[None]:
+    """Leave the other ranks at the end, and say in one line what gloo and nccl say in many: that one ended before.
+
+    A process that ends without having left them may be aborted by gloo's threads, although all went well
+    (github.com/pytorch/pytorch/issues/190489). Where it failed, leaving could wait for ranks that are at work.
+    """
+    met_before = joined()
     try:
         yield
     except RuntimeError as error:
@@ -131,6 +137,9 @@ def lost_ranks_told() -> Iterator[None]:
         if not (lost and joined()):
             raise
         raise MienError("the training ended because another rank did; that one says why") from error
+    if joined() and not met_before:
+        gc.collect()  # the network that is trained on ranks holds on to their group
+        torch.distributed.destroy_process_group()
 
 
 def first(fabric: Fabric, work: Callable[[], T]) -> T:
