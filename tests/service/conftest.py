@@ -29,6 +29,7 @@ Serving = Callable[..., AbstractContextManager[str]]
 Frames = Callable[..., bytes]
 Figure = Callable[[str, str], float]
 Wait = Callable[[Callable[[], bool]], None]
+WaitForFigure = Callable[[str, str, float], None]
 
 
 class Gate:
@@ -123,3 +124,9 @@ def wait_until() -> Wait:
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def await_figure(figure: Figure, wait_until: Wait) -> WaitForFigure:
+    """Waits until a figure of a service's metrics is this one."""
+    return lambda url, name, value: wait_until(lambda: figure(url, name) == value)

@@ -103,14 +103,13 @@ def test_what_is_in_flight_for_too_long_is_given_up_and_told_so(
     gate: Any,
     gated: Analyzer,
     frame: Callable[..., bytes],
-    figure: Any,
-    wait_until: Any,
     capfd: pytest.CaptureFixture[str],
+    await_figure: Any,
 ) -> None:
     with ThreadPoolExecutor(2) as threads:
         with serving(gated, workers=1, drain_seconds=0.5) as url:
             answers = [threads.submit(predict, url, frame(0)) for _ in range(2)]
-            wait_until(lambda: figure(url, "mien_queue") == 1)
+            await_figure(url, "mien_queue", 1)
         assert not gate.open.is_set()  # a thread is still at it
         for answer in answers:
             assert answer.result(10).status_code == 503
@@ -194,11 +193,11 @@ def apart(model: Path, *, work: float, drain: float = 10) -> Iterator[tuple[subp
 @unless_windows
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_it_finish(
-    brightness_model: Path, frame: Callable[..., bytes], number: int, figure: Any, wait_until: Any
+    brightness_model: Path, frame: Callable[..., bytes], number: int, await_figure: Any
 ) -> None:
     with apart(brightness_model, work=1) as (process, url), ThreadPoolExecutor(2) as threads:
         answers = [threads.submit(predict, url, frame(grey)) for grey in (0, 0)]
-        wait_until(lambda: figure(url, "mien_queue") == 1)
+        await_figure(url, "mien_queue", 1)
         process.send_signal(number)
         output, errors = process.communicate(timeout=20)
         assert [answer.result(10).status_code for answer in answers] == [200, 200]
@@ -208,11 +207,11 @@ def test_a_signal_lets_it_finish(
 @unless_windows
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_ctrl_c_ends_it_at_once(
-    brightness_model: Path, frame: Callable[..., bytes], first: int, figure: Any, wait_until: Any
+    brightness_model: Path, frame: Callable[..., bytes], first: int, await_figure: Any
 ) -> None:
     with apart(brightness_model, work=60) as (process, url), ThreadPoolExecutor(4) as threads:
         answers = [threads.submit(predict, url, frame(0)) for _ in range(4)]
-        wait_until(lambda: figure(url, "mien_queue") == 3)
+        await_figure(url, "mien_queue", 3)
         process.send_signal(first)
         assert process.stdout is not None
         assert process.stdout.readline() == "Waiting for 4 requests, at most 10 s\n"
@@ -223,7 +222,7 @@ def test_a_second_ctrl_c_ends_it_at_once(
 
 
 @unless_windows
-def test_a_second_ctrl_c_is_told_to_who_runs_it_where_no_work_is_left(brightness_model: Path, wait_until: Any) -> None:
+def test_a_second_ctrl_c_is_told_to_who_runs_it_where_no_work_is_left(brightness_model: Path) -> None:
     with apart(brightness_model, work=0) as (process, url), sending(url):
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
@@ -235,11 +234,11 @@ def test_a_second_ctrl_c_is_told_to_who_runs_it_where_no_work_is_left(brightness
 
 @unless_windows
 def test_the_end_does_not_wait_for_a_long_picture(
-    brightness_model: Path, frame: Callable[..., bytes], figure: Any, wait_until: Any
+    brightness_model: Path, frame: Callable[..., bytes], await_figure: Any
 ) -> None:
     with apart(brightness_model, work=60, drain=0.5) as (process, url), ThreadPoolExecutor(2) as threads:
         answers = [threads.submit(predict, url, frame(0)) for _ in range(2)]
-        wait_until(lambda: figure(url, "mien_queue") == 1)
+        await_figure(url, "mien_queue", 1)
         process.send_signal(signal.SIGTERM)
         output, errors = process.communicate(timeout=20)
         assert [answer.result(10).status_code for answer in answers] == [503, 503]

@@ -68,7 +68,7 @@ def test_a_face_keeps_its_track_and_is_steadied(base_url: str, frame: Callable[.
 
 
 def test_streams_know_nothing_of_each_other(
-    base_url: str, frame: Callable[..., bytes], figure: Any, wait_until: Any
+    base_url: str, frame: Callable[..., bytes], await_figure: Any, figure: Any
 ) -> None:
     with stream(base_url) as dark, stream(base_url) as bright:
         for index in range(5):
@@ -78,7 +78,7 @@ def test_streams_know_nothing_of_each_other(
                 assert record["faces"][0]["emotion"] == emotion
                 assert record["faces"][0]["confidence"] > 0.99
         assert figure(base_url, "mien_streams") == 2
-    wait_until(lambda: figure(base_url, "mien_streams") == 0)
+    await_figure(base_url, "mien_streams", 0)
     assert figure(base_url, "mien_frames_total") == figure(base_url, "mien_faces_total") == 10
 
 
@@ -158,19 +158,17 @@ def test_a_message_in_too_many_parts_closes_the_stream(base_url: str) -> None:
         assert closed_with(client, [b""] * 5000)[0] == 1009
 
 
-def test_a_stream_without_frames_is_closed(
-    serving: Any, frame: Callable[..., bytes], figure: Any, wait_until: Any
-) -> None:
+def test_a_stream_without_frames_is_closed(serving: Any, frame: Callable[..., bytes], await_figure: Any) -> None:
     with serving(idle_seconds=1) as url, stream(url) as client:
         for _ in range(4):
             time.sleep(0.3)
             assert ask(client, frame(0))["error"] is None
         assert closed_with(client) == (4408, "no frame came for 1 s")
-        wait_until(lambda: figure(url, "mien_streams") == 0)
+        await_figure(url, "mien_streams", 0)
 
 
 def test_one_stream_too_many_is_told_so_before_it_opens(
-    serving: Any, frame: Callable[..., bytes], figure: Any, wait_until: Any
+    serving: Any, frame: Callable[..., bytes], await_figure: Any, figure: Any
 ) -> None:
     with serving(max_streams=2) as url, stream(url) as one:
         with stream(url) as other:
@@ -184,7 +182,7 @@ def test_one_stream_too_many_is_told_so_before_it_opens(
         assert response.headers["Retry-After"] == "5"
         assert json.loads(response.body or b"")["detail"] == "all 2 streams are taken: try again"
         assert figure(url, 'mien_rejected_total{reason="streams"}') == 1
-        wait_until(lambda: figure(url, "mien_streams") == 1)
+        await_figure(url, "mien_streams", 1)
         with stream(url) as other:
             assert ask(other, frame(0))["frame"] == 0
 
@@ -198,14 +196,14 @@ def test_what_smooth_must_be(serving: Any, capfd: pytest.CaptureFixture[str]) ->
 
 
 def test_a_client_that_vanishes_frees_its_place_at_once(
-    serving: Any, gate: Any, gated: Analyzer, frame: Callable[..., bytes], figure: Any, wait_until: Any
+    serving: Any, gate: Any, gated: Analyzer, frame: Callable[..., bytes], await_figure: Any
 ) -> None:
     with serving(gated, workers=1, max_streams=1) as url:
         with stream(url) as client:
             client.send(frame(0))
             assert gate.entered.wait(10)
             client.socket.close()  # without a word
-        wait_until(lambda: figure(url, "mien_streams") == 0)  # while its frame is still being worked on
+        await_figure(url, "mien_streams", 0)  # while its frame is still being worked on
         with stream(url) as client:
             client.send(frame(255))
             gate.open.set()
@@ -214,11 +212,11 @@ def test_a_client_that_vanishes_frees_its_place_at_once(
 
 
 def test_streams_that_come_and_vanish_leave_nothing(
-    base_url: str, frame: Callable[..., bytes], figure: Any, wait_until: Any
+    base_url: str, frame: Callable[..., bytes], await_figure: Any, wait_until: Any
 ) -> None:
     with stream(base_url) as client:
         ask(client, frame(0))
-    wait_until(lambda: figure(base_url, "mien_streams") == 0)
+    await_figure(base_url, "mien_streams", 0)
     threads = threading.active_count()
     for index in range(20):
         with stream(base_url) as client:
@@ -226,7 +224,7 @@ def test_streams_that_come_and_vanish_leave_nothing(
             if index % 2:
                 client.recv(timeout=10)
             client.socket.close()
-    wait_until(lambda: figure(base_url, "mien_streams") == 0)
+    await_figure(base_url, "mien_streams", 0)
     wait_until(lambda: threading.active_count() <= threads + 1)  # the pool may have begun its other one
 
 
@@ -235,9 +233,8 @@ def test_an_error_of_the_services_own_closes_the_stream_and_is_logged_in_a_line(
     gate: Any,
     gated: Analyzer,
     frame: Callable[..., bytes],
-    figure: Any,
-    wait_until: Any,
     capfd: pytest.CaptureFixture[str],
+    await_figure: Any,
 ) -> None:
     def fail(image: object) -> None:
         raise RuntimeError("a defect")
@@ -246,7 +243,7 @@ def test_an_error_of_the_services_own_closes_the_stream_and_is_logged_in_a_line(
     with serving(gated) as url:
         with stream(url) as client:
             assert closed_with(client, frame(0))[0] == 1011
-        wait_until(lambda: figure(url, "mien_streams") == 0)
+        await_figure(url, "mien_streams", 0)
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 1
     assert "RuntimeError: a defect" in lines[0]
