@@ -41,13 +41,13 @@ from PIL import Image
 
 import mien
 from mien.annotate import Options, annotate
-from mien.annotate.equipment import Equipment
-from mien.annotate.fetching import fetch
 from mien.annotate.listing import look_up
+from mien.annotate.model_bundle import Equipment
 from mien.annotate.plan import Plan, Shards, complete, draft, kept_plan
+from mien.annotate.prefetch import fetch
 from mien.annotate.storage import Folder
 from mien.errors import ImageError
-from mien.media.sources import read_picture
+from mien.images.decode import read_picture
 
 PARTS = ("stages", "workers", "overlap", "storage", "memory", "around")
 CHUNK = 64

@@ -25,7 +25,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from mien.media.sinks import make_folder, written_aside
+from mien.files import make_folder, written_aside
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#888888")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face
 from mien.runtime.detectors import MIN_FACE_SCORE, Detector
-from mien.runtime.roll import face_roll
+from mien.runtime.head_roll import face_roll
 from mien.types import Box
 
 Faces = NDArray[np.uint8]

@@ -36,11 +36,11 @@ from mien.data.dataset import FaceDataset, judged
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError
 from mien.evaluation.metrics import evaluate
-from mien.media.sinks import make_folder, written_aside
+from mien.files import make_folder, written_aside
 from mien.runtime.classifier import Classifier
 from mien.runtime.weights import find_model
 from mien.training.checkpoint import describe, predict_faces
-from mien.training.initial import network_of
+from mien.training.initialization import network_of
 from mien.training.loop import Step, train
 from mien.training.network import AlexNetConfig
 from mien.training.recipes import Recipe, named_recipe, with_settings

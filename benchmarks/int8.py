@@ -20,7 +20,7 @@ from mien.data.dataset import judged
 from mien.data.readers import read_faces
 from mien.evaluation.metrics import evaluate
 from mien.runtime.classifier import Classifier
-from mien.runtime.processor import Int8Path, choose, cpu_flags
+from mien.runtime.int8_backend import Int8Path, choose, cpu_flags
 from mien.runtime.weights import find_model
 
 

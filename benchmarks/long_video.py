@@ -27,7 +27,7 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
-from mien.media.video import VideoFile
+from mien.video.reader import VideoFile
 
 SIZE = 1280, 720
 SECONDS = 60
@@ -37,8 +37,8 @@ LAUNCH = Path(__file__).parent / "peers" / "launch.py"
 
 COPY = """
 import sys
-from mien.media.video import VideoFile
-from mien.media.video_writer import VideoWriter
+from mien.video.reader import VideoFile
+from mien.video.writer import VideoWriter
 
 with VideoFile(sys.argv[1]) as video, VideoWriter(sys.argv[2], video) as writer:
     for frame in video:

@@ -19,9 +19,9 @@ from mien.data.audit import drop_leaks
 from mien.evaluation.calibration import apply_temperature, fit_temperature
 from mien.evaluation.metrics import evaluate
 from mien.training.checkpoint import load_network, logits_of
-from mien.training.material import Material, gather
 from mien.training.network import AlexNet
 from mien.training.recipes import Recipe
+from mien.training.splits import Material, gather
 
 HEAD = "| run | mirror | held back: accuracy, % | NLL | validation: accuracy, % | macro-F1, % | ECE, % |"
 

@@ -6,7 +6,7 @@
 FER2013's validation faces, protocol ferplus, each fault alone (`degradations.py` says how each is made). Uncertain are
 answers below `mien.types.UNCERTAIN_BELOW`; the drop is paired, against the same faces as they are, with a 95 %
 bootstrap interval; a roll is taken to both sides, and counts once. For the roll, faces are enlarged to 192 pixels in a
-picture with mirrored surroundings, and "aligned" means turned back before the cut: as runtime/roll.py says by YuNet's
+picture with mirrored surroundings, and "aligned" means turned back before the cut: as `head_roll.py` says by YuNet's
 landmarks, where it finds a face, else not at all; or by the true angle, which loses by resampling alone. The frame
 stays the true one throughout, so the detector's box plays no part there.
 
@@ -54,7 +54,7 @@ from mien.data.dataset import FaceDataset, judged
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, DetectorError
 from mien.evaluation.metrics import evaluate
-from mien.media.sinks import make_folder, written_aside
+from mien.files import make_folder, written_aside
 from mien.runtime.classifier import Classifier
 from mien.runtime.crops import FACE_SIZE
 from mien.runtime.detectors import Detector, YuNetDetector

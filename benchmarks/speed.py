@@ -39,7 +39,7 @@ from speed_chart import draw
 from speed_tables import plural, replace_tables, to_markdown
 
 from mien.errors import DetectorError, MienError
-from mien.media.sinks import make_folder, written_aside
+from mien.files import make_folder, written_aside
 from mien.runtime.download import place
 from mien.runtime.weights import YUNET, find_model, find_yunet
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from speed_tables import LABELS, MANY, TWO, measured
 
-from mien.media.sinks import make_folder, written_aside
+from mien.files import make_folder, written_aside
 
 MIEN, OTHERS, LINE = "#0072b2", "#d55e00", "#d5d5d5"
 

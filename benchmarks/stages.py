@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mien
-from mien.media.sources import read_picture
+from mien.images.decode import read_picture
 from mien.runtime.classifier import Classifier
 from mien.runtime.crops import CROP_RULES, crop_face, to_grey
 from mien.runtime.weights import find_model

@@ -41,10 +41,10 @@ from mien.cli import console
 from mien.cli.reading import read_dataset
 from mien.data.dataset import FaceDataset, judged
 from mien.evaluation.calibration import reliability
-from mien.media.sinks import make_folder, written_aside
+from mien.files import make_folder, written_aside
 from mien.runtime.classifier import Classifier
-from mien.runtime.smoothing import EVIDENCE_S, WINDOW_S
 from mien.runtime.weights import find_model
+from mien.tracking.smoothing import EVIDENCE_S, WINDOW_S
 
 RATE = 60
 USUAL = 30

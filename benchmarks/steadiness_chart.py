@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from mien.media.sinks import make_folder, written_aside
+from mien.files import make_folder, written_aside
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#888888")
 PANELS = {"delay_median": "median delay to a true change, s", "delay_p90": "90 % of true changes shown within, s"}

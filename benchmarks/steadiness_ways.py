@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.runtime.smoothing import EVIDENCE_S, WINDOW_S, Smoother
+from mien.tracking.smoothing import EVIDENCE_S, WINDOW_S, Smoother
 
 Floats = NDArray[np.float64]
 Steadied = tuple[NDArray[np.int64], Floats]

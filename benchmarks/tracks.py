@@ -27,7 +27,7 @@ from rich.table import Table
 
 from mien.cli import console
 from mien.runtime.detectors import MIN_FACE_SCORE, load_detector
-from mien.runtime.tracking import Tracked, Tracker
+from mien.tracking.tracker import Tracked, Tracker
 from mien.types import Detection
 
 Detect = Callable[[Image, Sequence[Truth], float], list[Detection]]

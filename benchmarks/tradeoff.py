@@ -28,7 +28,7 @@ from robustness import paired_drop
 from mien.cli.reading import read_dataset
 from mien.data.dataset import FaceDataset, judged
 from mien.evaluation.metrics import evaluate
-from mien.media.sinks import written_aside
+from mien.files import written_aside
 from mien.runtime.classifier import Classifier
 from mien.training import checkpoint
 from mien.training.export import export

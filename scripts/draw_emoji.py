@@ -19,10 +19,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import mien
+from mien.drawing.emoji import EMOJI_FOLDER, draw_emoji
+from mien.drawing.style import THEMES
 from mien.emotions import EMOTIONS
-from mien.media.emoji import EMOJI_FOLDER, draw_emoji
-from mien.media.sinks import save_picture, written_aside
-from mien.media.style import THEMES
+from mien.files import written_aside
+from mien.images.save import save_picture
 
 SIDE: Final = 512
 HASH_KEY: Final = "svg-sha256"

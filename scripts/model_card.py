@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from mien.errors import DataError, MienError, ModelError
-from mien.media.sinks import written_aside
+from mien.files import written_aside
 from mien.model_card import ModelCard
 from mien.runtime.classifier import Classifier
 from mien.training.network import NETWORKS, AlexNet, AlexNetConfig, multiply_adds

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
-from mien.media.sinks import make_folder, written_aside
+from mien.files import make_folder, written_aside
 from peers.environments import AbsentError, Environment, clean_environment, last_line, make, run
 
 PEERS: Final = Path(__file__).parent

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
         MissingExtraError,
         ModelError,
     )
-    from mien.media.video import VideoFile
     from mien.model_card import ModelCard
     from mien.types import Box, Detection, Face, Frame
+    from mien.video.reader import VideoFile
 
 __version__ = "0.3.0"
 
@@ -58,7 +58,7 @@ _HOMES = {
     "MissingExtraError": "mien.errors",
     "ModelCard": "mien.model_card",
     "ModelError": "mien.errors",
-    "VideoFile": "mien.media.video",
+    "VideoFile": "mien.video.reader",
     "load": "mien.analyzer",
 }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.media.records import ROW_COLUMNS, to_record, to_rows
+from mien.records import ROW_COLUMNS, to_record, to_rows
 from mien.types import Detection, Face
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class Analysis:
         and a small emoji); emoji, labels and bars add what a theme leaves out, or leave out what it has. Raises
         ConfigError on another theme, and on the theme "emoji" with emoji=False.
         """
-        from mien.media.drawing import draw_faces  # nothing else needs it, and it takes its time
-        from mien.media.style import Style
+        from mien.drawing.draw import draw_faces  # nothing else needs it, and it takes its time
+        from mien.drawing.style import Style
 
         across, down = self.image.shape[1] / self.width, self.image.shape[0] / self.height
         faces = []

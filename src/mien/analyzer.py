@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from mien.analysis import Analysis
 from mien.errors import ConfigError, ImageError
-from mien.media.sources import FORMATS, MAX_PIXELS, ImageSource, Picture, read_image, read_picture, source_name
+from mien.images.decode import FORMATS, MAX_PIXELS, ImageSource, Picture, read_image, read_picture, source_name
 from mien.model_card import ModelCard
 from mien.runtime.classifier import Classifier, FaceClassifier
 from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face, to_grey
 from mien.runtime.detectors import MIN_FACE_SCORE, Detector, load_detector
-from mien.runtime.processor import Int8
-from mien.runtime.roll import face_roll
+from mien.runtime.head_roll import face_roll
+from mien.runtime.int8_backend import Int8
 from mien.runtime.weights import find_model
 from mien.types import UNCERTAIN_BELOW, Box, Detection, Face, Frame
 
@@ -70,7 +70,7 @@ def load(
     reduce          decode large JPEGs at a half, a quarter or an eighth of their size, as far as detector and faces
                     allow, which takes a fraction of the time; `Analysis.image` and `draw()` are then so much smaller
     max_pixels      pictures with more, width times height, are refused before they are decoded
-    formats         the formats that are decoded, of `mien.media.sources.FORMATS`
+    formats         the formats that are decoded, of `mien.images.decode.FORMATS`
 
     Raises ModelError or DetectorError where one cannot be had, ConfigError on an option that makes no sense.
     """
@@ -187,7 +187,7 @@ class Analyzer:
                 yield from self._judge(batch)
                 del batch  # its pictures are large, and the next ones are being read
             return
-        from mien.media.threads import ahead  # a photo needs none of it
+        from mien.concurrency import ahead  # a photo needs none of it
 
         with ahead(batches, 1) as made:
             for batch in made:

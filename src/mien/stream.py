@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mien.errors import ConfigError
 from mien.runtime.crops import check_picture
 from mien.runtime.detectors import Detector, fitted
-from mien.runtime.smoothing import Smoother
-from mien.runtime.tracking import Tracked, Tracker
+from mien.tracking.smoothing import Smoother
+from mien.tracking.tracker import Tracked, Tracker
 from mien.types import Detection, Face, Frame
 
 DETECT_SIDES: Final = {"haar": 640, "yunet": 960}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mien.annotate import fetching, storage
+from mien.annotate import prefetch, storage
 from mien.annotate.listing import Naming
 from mien.annotate.plan import Options, Plan
 from mien.emotions import EMOTIONS
@@ -93,7 +93,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What would have been slept, in seconds."""
     slept: list[float] = []
     monkeypatch.setattr(storage.time, "sleep", slept.append)
-    monkeypatch.setattr(fetching, "sleep", slept.append)
+    monkeypatch.setattr(prefetch, "sleep", slept.append)
     return slept
 
 

@@ -36,8 +36,8 @@ if any("spawn_main" in word for word in sys.orig_argv):
     if os.environ.get("MIEN_TEST_STILLBORN"):
         os._exit(1)
     import mien.analyzer as analyzer
-    from mien.annotate import attempts, fetching, parts
-    attempts._GIVEN_UP = 4
+    from mien.annotate import prefetch, quarantine, shard_output
+    quarantine._GIVEN_UP = 4
     def die_at(module, name, is_deadly):
         function = getattr(module, name)
         def deadly(*arguments):
@@ -49,9 +49,9 @@ if any("spawn_main" in word for word in sys.orig_argv):
     if where == "judging":
         die_at(analyzer.Analyzer, "_judge", lambda _, batch: any(one.picture.width == 51 for one in batch))
     if where == "fetching":
-        die_at(fetching, "read_at_most", lambda system, path, limit: path.endswith(("007.png", "031.png")))
+        die_at(prefetch, "read_at_most", lambda system, path, limit: path.endswith(("007.png", "031.png")))
     if where == "writing":
-        die_at(parts.Part, "_tables", lambda part: part.shard == 1)
+        die_at(shard_output.Part, "_tables", lambda part: part.shard == 1)
     look = analyzer.Analyzer._look
     def slower(self, source, color):
         time.sleep(float(os.environ.get("MIEN_TEST_SLEEP", "0")))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mien.annotate.manifest import Run, Totals, manifest, write_manifest
-from mien.annotate.parts import Done
 from mien.annotate.plan import Options, Plan
+from mien.annotate.shard_output import Done
 from mien.annotate.storage import Folder
 from mien.emotions import EMOTIONS
 

@@ -16,6 +16,7 @@ from mien.annotate import plan as planning
 from mien.annotate.columns import Columns
 from mien.annotate.listing import Listing, Naming, look_up
 from mien.annotate.plan import Options, Plan, Shard, Shards, complete, cut, is_sampled, kept_plan, row_name, shard_size
+from mien.annotate.run import draft_plan
 from mien.annotate.storage import Folder
 from mien.errors import ConfigError, StorageError
 
@@ -170,7 +171,7 @@ def test_a_plan_of_real_parquet_files(tmp_path: Path, parquet: Callable[..., byt
         (tmp_path / "in" / f"{name}.parquet").write_bytes(content)
     equipment: Any = type("", (), {"model_record": {"id": "m", "classes": []}, "detector_record": {"name": "whole"}})
     listing = look_up(str(tmp_path / "in"))
-    plan = planning.draft(listing, Options(shard=6, id_column="id"), equipment)
+    plan = draft_plan(listing, Options(shard=6, id_column="id"), equipment)
     assert plan.columns == Columns("image", "id")
     shards: list[Shard] = []
     assert complete(plan, listing, None, on_shard=shards.append).pictures == 19
@@ -182,7 +183,7 @@ def test_columns_are_refused_for_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"")
     for options in (Options(image_column="x"), Options(id_column="x")):
         with pytest.raises(ConfigError, match="columns are those of Parquet input"):
-            planning.draft(look_up(str(tmp_path)), options, None)  # type: ignore[arg-type]
+            draft_plan(look_up(str(tmp_path)), options, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

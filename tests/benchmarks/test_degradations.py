@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.runtime.roll import face_roll
+from mien.runtime.head_roll import face_roll
 from mien.types import Box, Detection
 
 degradations = pytest.importorskip("degradations", reason="benchmarks/ is not there")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mien.runtime.tracking import Tracked
+from mien.tracking.tracker import Tracked
 from mien.types import Box, Detection
 
 pytest.importorskip("skimage.data")

@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mien.cli.app import app
-from mien.data import getting
+from mien.data import download
 from mien.errors import ConfigError, DataError
 from mien.runtime.weights import RemoteFile
 
@@ -44,7 +44,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/fer2013new.csv"
         remote = RemoteFile("fer2013new.csv", url, hashlib.sha256(VOTES).hexdigest(), len(VOTES))
-        monkeypatch.setattr(getting, "FERPLUS", remote)
+        monkeypatch.setattr(download, "FERPLUS", remote)
         yield file
         server.shutdown()
         thread.join()
@@ -66,7 +66,7 @@ def kagglehub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     fake = ModuleType("kagglehub")
     fake.competition_download = competition_download  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "kagglehub", fake)
-    monkeypatch.setattr(getting, "FACES_MD5", hashlib.md5(FACES).hexdigest())
+    monkeypatch.setattr(download, "FACES_MD5", hashlib.md5(FACES).hexdigest())
     return fake
 
 
@@ -143,8 +143,8 @@ def test_another_file_is_replaced_with_force_only(served: Path, tmp_path: Path) 
 def test_ctrl_c_while_it_comes(tmp_path: Path) -> None:
     """A server that gives half of the file and no more, and Ctrl-C then: exit 130, nothing left."""
     program = (
-        "import sys; from mien.data import getting; from mien.runtime.weights import RemoteFile\n"
-        "getting.FERPLUS = RemoteFile('fer2013new.csv', sys.argv.pop(1), '0' * 64, 200_000)\n"
+        "import sys; from mien.data import download; from mien.runtime.weights import RemoteFile\n"
+        "download.FERPLUS = RemoteFile('fer2013new.csv', sys.argv.pop(1), '0' * 64, 200_000)\n"
         "from mien.cli import main; main()"
     )
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -71,9 +71,9 @@ def test_what_cannot_be_had_is_said_and_the_rest_shown(tmp_path: Path) -> None:
 def test_the_cpus_flags_and_the_way_of_int8_are_named(
     flags: set[str], path: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien.runtime import processor
+    from mien.runtime import int8_backend
 
-    monkeypatch.setattr(processor, "cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(int8_backend, "cpu_flags", lambda: frozenset(flags))
     facts = json.loads(CliRunner().invoke(app, ["info", "--json"]).stdout)
     assert facts["int8"]["path"] == path
     assert why in facts["int8"]["why"]

@@ -117,7 +117,7 @@ def test_a_photo_needs_no_more_than_it_uses(brightness_model: Path, tmp_path: Pa
     assert "fear" in run.stdout
     loaded = set(run.stderr.split())
     assert "PIL.JpegImagePlugin" in loaded
-    assert not loaded & {"PIL.WebPImagePlugin", "PIL.TiffImagePlugin", "mien.media.drawing", "mien.runtime.download"}
+    assert not loaded & {"PIL.WebPImagePlugin", "PIL.TiffImagePlugin", "mien.drawing.draw", "mien.runtime.download"}
     assert not loaded & {"http.client", "ssl", "rich.table", "rich.progress"}
 
 

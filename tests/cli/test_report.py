@@ -40,7 +40,7 @@ def records(tmp_path: Path) -> Path:
 
 def filmed(path: Path) -> Path:
     pytest.importorskip("av")
-    from mien.media.video_writer import VideoWriter
+    from mien.video.writer import VideoWriter
 
     image = np.full((64, 96, 3), 90, np.uint8)
     with VideoWriter(path, rate=RATE) as writer:

@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 
 from mien.cli.app import app
 from mien.errors import ConfigError, ImageError
-from mien.media.video import VideoFile
-from mien.media.video_writer import VideoWriter
+from mien.video.reader import VideoFile
+from mien.video.writer import VideoWriter
 
 RATE = 20
 FEAR, SURPRISE = 85, 255  # the greys that the test's model calls so

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from mien.cli.app import app
 from mien.errors import ConfigError
-from mien.media import camera
+from mien.video import camera
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_folder_stands_in_for_a_camera(run, folder: Path) -> None:
 
 def test_seconds_end_a_loop_and_the_recording_is_whole(run, folder: Path) -> None:
     pytest.importorskip("av")
-    from mien.media.video import VideoFile
+    from mien.video.reader import VideoFile
 
     arguments = ("--camera", "frames", "--loop", "--no-window", "--seconds", "0.8", "--theme", "emoji")
     result = run(*arguments, "--record", "out.mp4", "--json", "t.jsonl", "--csv", "t.csv")
@@ -81,7 +81,7 @@ def test_a_camera_that_is_gone_exits_1_and_keeps_what_was_done(
     run, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("av")
-    from mien.media.video import VideoFile
+    from mien.video.reader import VideoFile
 
     class Gone:
         def __init__(self, number: int) -> None:
@@ -135,7 +135,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(run, folder: Path, arguments
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a single process")
 def test_ctrl_c_keeps_what_was_done(folder: Path, brightness_model: Path) -> None:
     pytest.importorskip("av")
-    from mien.media.video import VideoFile
+    from mien.video.reader import VideoFile
 
     arguments = ["--camera", "frames", "--loop", "--no-window", "--record", "out.mp4", "--json", "-"]
     model = ["--model", str(brightness_model), "--detector", "none"]

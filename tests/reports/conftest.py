@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from mien.emotions import EMOTIONS
-from mien.reports.gathering import Gatherer
+from mien.reports.aggregate import Gatherer
 from mien.reports.timeline import Timeline
 
 Record: TypeAlias = dict[str, Any]

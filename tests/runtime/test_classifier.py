@@ -14,7 +14,7 @@ from mien.errors import ConfigError, ImageError, ModelError
 from mien.model_card import CARD_KEY, ModelCard
 from mien.runtime import classifier as runtime_classifier
 from mien.runtime.classifier import Classifier
-from mien.runtime.processor import Int8Path
+from mien.runtime.int8_backend import Int8Path
 
 Save = Callable[..., Path]
 CARD = ModelCard("tiny", "1.0", ("calm", "cross", "glad"), {"kind": "tiny"})

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.drawing.emoji import EMOJI_FOLDER
 from mien.emotions import EMOTIONS
-from mien.media.emoji import EMOJI_FOLDER
 
 ROOT = Path(__file__).parents[2]
 SVGS = sorted(EMOJI_FOLDER.glob("*.svg"))

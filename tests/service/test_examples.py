@@ -32,7 +32,7 @@ from mien.service.app import create_app
 from mien.service.connections import MAX_HEAD
 from mien.service.server import running
 from mien.service.settings import Settings
-from mien.service.streaming import IDLE, MAX_PIXELS
+from mien.service.stream import IDLE, MAX_PIXELS
 from mien.types import UNCERTAIN_BELOW
 
 ROOT = Path(__file__).resolve().parents[2]

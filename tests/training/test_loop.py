@@ -19,8 +19,8 @@ from mien.errors import ConfigError, DataError, ModelError
 from mien.training import checkpoint, loop
 from mien.training.checkpoint import BEST, LAST
 from mien.training.loop import learning_rate, train
-from mien.training.material import Examples, gather
 from mien.training.recipes import Recipe, scratch, with_settings
+from mien.training.splits import Examples, gather
 from mien.training.state import TrainingState
 
 from .conftest import TINY_SETTINGS

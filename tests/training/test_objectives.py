@@ -5,9 +5,9 @@ import torch
 from torch.nn import functional
 
 from mien.training.augment import Augmentation, Augmenter
+from mien.training.distillation import Teacher
 from mien.training.network import AlexNet, AlexNetConfig
 from mien.training.objectives import Supervised, barlow_twins
-from mien.training.teachers import Teacher
 
 STILL = Augmentation(flip=0, rotation=0, scale=0, shift=0, brightness=0, contrast=0, blur=0, noise=0, erasing=0)
 CONFIG = AlexNetConfig(input_size=67, width=0.1, hidden=(8, 8), dropout=0.0)

@@ -13,7 +13,7 @@ from mien.data.dataset import FaceDataset
 from mien.errors import ConfigError, ModelError
 from mien.training import checkpoint
 from mien.training.export import export
-from mien.training.initial import initialise
+from mien.training.initialization import initialise
 from mien.training.loop import train
 from mien.training.network import AlexNet, build, config_from_dict, multiply_adds, named_network, prepare
 from mien.training.recipes import Recipe, named_recipe, teacher, with_settings

@@ -20,10 +20,10 @@ from mien.emotions import EMOTIONS
 from mien.runtime.classifier import Classifier
 from mien.runtime.crops import CROP_RULES, CropRule, crop_face, to_grey
 from mien.runtime.detectors import YuNetDetector, fitted
-from mien.runtime.roll import face_roll
-from mien.runtime.smoothing import Smoother
+from mien.runtime.head_roll import face_roll
 from mien.runtime.weights import YUNET, find_model
 from mien.runtime.yunet import decode
+from mien.tracking.smoothing import Smoother
 from mien.types import Box
 
 if TYPE_CHECKING:

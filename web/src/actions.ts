@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { mirror, readElsewhere, startCamera, stopCamera } from "./live.ts";
 import { current, leave, look, open, photos, readAgain } from "./photos.ts";
-import { moveTo } from "./place.ts";
+import { moveTo } from "./backend.ts";
 import { message, room, tell, theme, type Place } from "./state.ts";
 
 export const helps = signal(false);

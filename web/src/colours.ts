@@ -1,4 +1,4 @@
-// The colours of classes, as src/mien/media/colours.py has them.
+// The colours of classes, as src/mien/drawing/colors.py has them.
 
 export type Rgb = readonly [number, number, number];
 

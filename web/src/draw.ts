@@ -2,12 +2,12 @@
 
 import { classColour, css, inkOn } from "./colours.ts";
 import { drawLabels } from "./labels.ts";
-import { placed, textOf, type Marked, type Pens, type Placement } from "./placement.ts";
+import { placed, textOf, type Marked, type Pens, type Placement } from "./layout.ts";
 import type { Box, Face } from "./record.ts";
 
 export type Theme = "boxes" | "emoji";
 
-/** Radius of the circle that every emoji covers, in sides of its square (src/mien/media/emoji.py). */
+/** Radius of the circle that every emoji covers, in sides of its square (src/mien/drawing/emoji.py). */
 const SOLID = 61.5 / 128;
 
 type Context = CanvasRenderingContext2D;
@@ -76,7 +76,7 @@ export function drawRectangle(context: Context, box: Box, place: Placement, acti
   context.restore();
 }
 
-/** The square of the emoji that hides a whole face, as src/mien/media/emoji.py measures it. */
+/** The square of the emoji that hides a whole face, as src/mien/drawing/emoji.py measures it. */
 export function cover(box: Box, place: Placement): Box {
   const { x, y, width, height } = placed(box, place);
   const edge =

@@ -1,4 +1,4 @@
-// Mien's own emoji, from the same SVGs as the ones that Python draws (src/mien/media/emoji.py).
+// Mien's own emoji, from the same SVGs as the ones that Python draws (src/mien/drawing/emoji.py).
 
 import anger from "../../src/mien/assets/emoji/anger.svg?raw";
 import disgust from "../../src/mien/assets/emoji/disgust.svg?raw";

@@ -1,7 +1,7 @@
 // The labels of faces, each placed where it hides neither a face nor another label.
 
 import { classColour, css, inkOn } from "./colours.ts";
-import { placed, textOf, type Marked, type Pens, type Placement } from "./placement.ts";
+import { placed, textOf, type Marked, type Pens, type Placement } from "./layout.ts";
 import type { Box } from "./record.ts";
 import { label } from "./words.ts";
 

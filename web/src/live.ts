@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { cameras, closeCamera, onFrames, openCamera, type Camera } from "./camera.ts";
 import { Lanes } from "./lanes.ts";
 import { leave } from "./photos.ts";
-import { engine } from "./place.ts";
+import { engine } from "./backend.ts";
 import type { PictureRecord } from "./record.ts";
 import { resized } from "./resized.ts";
 import { Lost, StreamSocket, type Link } from "./socket.ts";

@@ -2,8 +2,8 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { Problem, predict } from "./api.ts";
-import { engine } from "./place.ts";
-import type { Marked } from "./placement.ts";
+import { engine } from "./backend.ts";
+import type { Marked } from "./layout.ts";
 import type { Box, PageConfig, PictureRecord } from "./record.ts";
 import { resized } from "./resized.ts";
 import {

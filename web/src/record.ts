@@ -1,4 +1,4 @@
-// The wire format of Mien's service, as src/mien/media/records.py and src/mien/service/pages.py write it.
+// The wire format of Mien's service, as src/mien/records.py and src/mien/service/pages.py write it.
 
 /** In pixels of the picture, from its left top corner. */
 export interface Box {

@@ -3,7 +3,7 @@
 import { drawMarks, drawPicture } from "./draw.ts";
 import { mirror, still } from "./live.ts";
 import { fullSize } from "./photos.ts";
-import { fitted } from "./placement.ts";
+import { fitted } from "./layout.ts";
 import { config, emoji, marked, record, room, shown, tell, theme, words, type Shown } from "./state.ts";
 
 /** Whether there is a picture with an answer. */

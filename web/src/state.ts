@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import type { Theme } from "./draw.ts";
 import type { EmojiSheet } from "./emoji.ts";
-import type { Marked } from "./placement.ts";
+import type { Marked } from "./layout.ts";
 import type { Box, PageConfig, PictureRecord } from "./record.ts";
 
 /** Where pictures are read: on the service's host, or here. */

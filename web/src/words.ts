@@ -2,7 +2,7 @@
 
 import type { Face, PictureRecord } from "./record.ts";
 
-/** "98 %", as src/mien/media/labels.py writes it. */
+/** "98 %", as src/mien/drawing/labels.py writes it. */
 export function percent(value: number): string {
   return `${Math.round(100 * value)} %`;
 }

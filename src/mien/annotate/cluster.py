@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from mien.annotate.parts import Done
+from mien.annotate.shard_output import Done
 from mien.annotate.storage import one_line, reason
-from mien.annotate.work import Report, Worker
+from mien.annotate.worker import Report, Worker
 from mien.errors import ConfigError, MissingExtraError, StorageError
 
 

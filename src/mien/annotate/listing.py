@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from mien.annotate.storage import FileSystem, is_local, locate, may_pass, persistently, reason, walk
 from mien.errors import ConfigError, StorageError
-from mien.media.sources import IMAGE_SUFFIXES
+from mien.images.find import IMAGE_SUFFIXES
 
 LIST_SUFFIXES: Final = frozenset({".txt", ".lst", ".list"})
 """Files that hold a path or URL a line."""

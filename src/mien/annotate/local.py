@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mien.annotate.storage import reason
-from mien.annotate.work import Report, Worker
+from mien.annotate.worker import Report, Worker
 from mien.errors import ConfigError
 
 _TELL_S: Final = 0.25

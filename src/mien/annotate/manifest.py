@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from mien.annotate.parts import Done
 from mien.annotate.plan import Plan
+from mien.annotate.shard_output import Done
 from mien.annotate.storage import Folder
 
 MANIFEST: Final = "manifest.json"

@@ -10,20 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from itertools import chain, islice, pairwise
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
-import mien
 from mien.analyzer import MIN_FACE
-from mien.annotate.columns import Columns, find_columns, row_groups
+from mien.annotate.columns import Columns, row_groups
 from mien.annotate.listing import Kind, Listing, Naming
 from mien.annotate.storage import Folder, one_line
 from mien.errors import ConfigError, DataError, StorageError
-from mien.media.sources import MAX_PIXELS
+from mien.images.decode import MAX_PIXELS
 from mien.runtime.detectors import MIN_FACE_SCORE
 from mien.types import UNCERTAIN_BELOW
-
-if TYPE_CHECKING:
-    from mien.annotate.equipment import Equipment
 
 SCHEMA: Final = 1
 PLAN: Final = "plan/plan.json"
@@ -166,44 +162,12 @@ class Plan:
         return told
 
 
-def draft(listing: Listing, options: Options, equipment: Equipment) -> Plan:
-    """A plan that says how to judge, and does not yet know the pictures."""
-    columns = None
-    if listing.kind == "parquet":
-        columns = _columns(listing, options)
-    elif options.image_column or options.id_column:
-        raise ConfigError("columns are those of Parquet input, and this input holds pictures")
-    return Plan(
-        version=mien.__version__,
-        input=listing.url,
-        kind=listing.kind,
-        naming=listing.naming,
-        columns=columns,
-        options=options,
-        model=equipment.model_record,
-        detector=equipment.detector_record,
-    )
-
-
 def _shown(value: object) -> str:
     return "none" if value is None else str(value)
 
 
 def _hash(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def _columns(listing: Listing, options: Options) -> Columns:
-    """The columns of the first Parquet file that can be read; those before it are lost."""
-    for path in listing.paths:
-        try:
-            columns = find_columns(path, listing.url, options.image_column, options.id_column)
-        except DataError as error:
-            listing.lost.append(str(error))
-            continue
-        listing.paths = chain([path], listing.paths)
-        return columns
-    raise StorageError(listing.lost[0])
 
 
 def complete(

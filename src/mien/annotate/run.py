@@ -13,16 +13,18 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, Literal
 
-from mien.annotate.equipment import Equipment
-from mien.annotate.fetching import fetch
+import mien
+from mien.annotate.columns import Columns, find_columns
 from mien.annotate.listing import Listing, look_up
 from mien.annotate.local import usable_cpus, work_here, work_in_processes
 from mien.annotate.manifest import Run, Totals, write_manifest
-from mien.annotate.parts import DONE, ERRORS, FACES, Done, kept_part, note_name, part_name
-from mien.annotate.plan import PLAN, Options, Plan, Shard, complete, draft, kept_plan
+from mien.annotate.model_bundle import Equipment
+from mien.annotate.plan import PLAN, Options, Plan, Shard, complete, kept_plan
+from mien.annotate.prefetch import fetch
+from mien.annotate.shard_output import DONE, ERRORS, FACES, Done, kept_part, note_name, part_name
 from mien.annotate.storage import Folder
-from mien.annotate.work import Report
-from mien.errors import ConfigError, StorageError
+from mien.annotate.worker import Report
+from mien.errors import ConfigError, DataError, StorageError
 
 Engine = Literal["local", "ray"]
 
@@ -168,7 +170,7 @@ def dry_run(
     equipment = Equipment.gather(model, detector=detector, detector_model=detector_model)
     listing = look_up(source, skip=folder.place())
     some = _Some(tried)
-    plan = complete(draft(listing, options, equipment), listing, None, on_shard=some.add)
+    plan = complete(draft_plan(listing, options, equipment), listing, None, on_shard=some.add)
     kept = kept_plan(folder)
     if kept is None:
         _check_free(folder)
@@ -212,7 +214,7 @@ def _plan(source: str, out: Folder, options: Options, equipment: Equipment, *, p
             raise ConfigError(f"{out.url}: keeps no plan to go on with")
         _check_free(out)
         listing = look_up(source, skip=out.place())
-        plan = draft(listing, options, equipment)
+        plan = draft_plan(listing, options, equipment)
         equipment.keep(out)
         return complete(plan, listing, out)
     if planned:
@@ -221,11 +223,43 @@ def _plan(source: str, out: Folder, options: Options, equipment: Equipment, *, p
         _check_same(out, kept, replace(asked, digest=""))
     else:
         listing = look_up(source, skip=out.place())
-        asked = draft(listing, options, equipment)
+        asked = draft_plan(listing, options, equipment)
         _check_same(out, kept, asked)
         _check_same(out, kept, complete(asked, listing, None))
     equipment.keep(out)
     return kept
+
+
+def draft_plan(listing: Listing, options: Options, equipment: Equipment) -> Plan:
+    """A plan that says how to judge, and does not yet know the pictures."""
+    columns = None
+    if listing.kind == "parquet":
+        columns = _columns(listing, options)
+    elif options.image_column or options.id_column:
+        raise ConfigError("columns are those of Parquet input, and this input holds pictures")
+    return Plan(
+        version=mien.__version__,
+        input=listing.url,
+        kind=listing.kind,
+        naming=listing.naming,
+        columns=columns,
+        options=options,
+        model=equipment.model_record,
+        detector=equipment.detector_record,
+    )
+
+
+def _columns(listing: Listing, options: Options) -> Columns:
+    """The columns of the first Parquet file that can be read; those before it are lost."""
+    for path in listing.paths:
+        try:
+            columns = find_columns(path, listing.url, options.image_column, options.id_column)
+        except DataError as error:
+            listing.lost.append(str(error))
+            continue
+        listing.paths = chain([path], listing.paths)
+        return columns
+    raise StorageError(listing.lost[0])
 
 
 def _check_free(out: Folder) -> None:

@@ -29,7 +29,7 @@ def ferplus(out: Folder = Path(), force: Force = False) -> None:
 
     A right file that is there is left as it is. Prints the file's path.
     """
-    from mien.data.getting import FERPLUS, get_ferplus
+    from mien.data.download import FERPLUS, get_ferplus
 
     with _bar(FERPLUS.name) as progress:
         fetched = get_ferplus(out, progress, force=force)
@@ -45,7 +45,7 @@ def fer2013(out: Folder = Path(), force: Force = False) -> None:
     the rules accepted on the competition's page. Where that fails, it says how to get the file by hand. A right file
     that is there is left as it is. Prints the file's path.
     """
-    from mien.data.getting import FACES_FILE, FACES_MD5, by_hand, get_fer2013
+    from mien.data.download import FACES_FILE, FACES_MD5, by_hand, get_fer2013
 
     try:
         # kagglehub tells of its download on standard output, where the path goes
@@ -84,7 +84,7 @@ def _tell(path: Path, fetched: bool, hashed: str) -> None:
 
 def _next(folder: Path) -> None:
     """Say the command that comes next."""
-    from mien.data.getting import FACES_FILE, FERPLUS
+    from mien.data.download import FACES_FILE, FERPLUS
 
     faces, out = folder / FACES_FILE, shlex.quote(str(folder))
     if not faces.is_file():

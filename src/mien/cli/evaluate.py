@@ -205,7 +205,7 @@ def _predict(predict: Predict, faces: Faces, *, flip: bool) -> NDArray[np.float3
 def _save(path: Path, dataset: FaceDataset, truths: Truths, answers: NDArray[np.float32]) -> None:
     import numpy as np
 
-    from mien.media.sinks import make_folder, written_aside
+    from mien.files import make_folder, written_aside
 
     arrays: dict[str, Any] = {f"truth_{name}": np.where(mask, truth, -1) for name, (truth, mask) in truths.items()}
     make_folder(path.parent)

@@ -133,7 +133,7 @@ def _cpus() -> dict[str, int | None]:
 
 def _int8() -> dict[str, Any]:
     """How an int8 model runs here, why, and the CPU's flags that decide it."""
-    from mien.runtime.processor import choose, cpu_flags
+    from mien.runtime.int8_backend import choose, cpu_flags
 
     chosen = choose(cpu_flags())
     return {"path": chosen.path, "why": chosen.why, "flags": sorted(cpu_flags())}

@@ -35,7 +35,7 @@ def records_to(
 
     "-" is standard output. The files appear when the context ends well. Raises ConfigError where both are "-".
     """
-    from mien.media.sinks import csv_rows, json_lines
+    from mien.records import csv_rows, json_lines
 
     if json_to == csv_to == "-":
         raise ConfigError("--json and --csv cannot both go to standard output")

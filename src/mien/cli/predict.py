@@ -114,9 +114,9 @@ def predict(
     """
     from mien.analyzer import MIN_FACE, load
     from mien.errors import ConfigError
-    from mien.media.video import is_video
     from mien.runtime.detectors import MIN_FACE_SCORE
     from mien.types import UNCERTAIN_BELOW
+    from mien.video.reader import is_video
 
     videos = [path for path in paths if is_video(path)]
     if videos and len(paths) > 1:
@@ -142,7 +142,7 @@ def predict(
         _predict_photos(paths, analyzer, out, json_lines_to, csv_to, {"theme": theme, "emoji": emoji, "labels": labels})
         return
     from mien.cli.video import predict_video
-    from mien.media.style import Style
+    from mien.drawing.style import Style
 
     predict_video(
         Path(videos[0]),
@@ -171,8 +171,9 @@ def _predict_photos(
     import warnings
 
     from mien.errors import ConfigError, ImageError
-    from mien.media.sinks import drawn_paths, make_folder, save_picture
-    from mien.media.sources import find_images
+    from mien.files import make_folder
+    from mien.images.find import find_images
+    from mien.images.save import drawn_paths, save_picture
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged EXIF blocks: the photo itself is read or reported
     found, lost = find_images(paths, skip=out)
@@ -270,6 +271,6 @@ def _counted(total: int) -> Iterator[Callable[[], None]]:
 
 
 def _failure(source: str, reason: str, model: str) -> dict[str, Any]:
-    from mien.media.records import to_record
+    from mien.records import to_record
 
     return to_record([], model=model, source=source, width=None, height=None, error=reason)

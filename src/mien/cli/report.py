@@ -70,7 +70,7 @@ def report(
 
 
 def _read(records: Path) -> Timeline:
-    from mien.reports.reading import read_timeline
+    from mien.reports.load import read_timeline
 
     with console.progress() as bar:
         task = bar.add_task("reading", total=100)

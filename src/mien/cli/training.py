@@ -81,7 +81,7 @@ def one_voice() -> Iterator[None]:
     The first one tells why they fail: the others leave it the time to, as torchrun ends them all when one has ended.
     One that is still there then speaks for itself, unless they had joined, as then they fail together.
     """
-    from mien.training.ranks import joined, local_rank
+    from mien.training.distributed import joined, local_rank
 
     other = local_rank() > 0
     console.err().quiet = other
@@ -99,7 +99,7 @@ def one_voice() -> Iterator[None]:
 
 def resumes(out: Path, *, asked: bool) -> bool:
     """Whether to resume the run in `out`: where it is asked for, and where torchrun started its processes anew."""
-    from mien.training.ranks import continues
+    from mien.training.distributed import continues
 
     if asked or not continues(out):
         return asked
@@ -126,7 +126,7 @@ def choose(
 
     from mien.errors import ConfigError
     from mien.training.checkpoint import LAST, describe
-    from mien.training.initial import network_of
+    from mien.training.initialization import network_of
     from mien.training.network import AlexNetConfig, named_network
     from mien.training.recipes import Recipe, named_recipe, with_settings
 

@@ -14,13 +14,13 @@ from mien.cli import console
 from mien.cli.interrupt import interruptible
 from mien.cli.outputs import check_apart, record_files, records_to
 from mien.cli.stage_times import StageTimes
-from mien.media.style import Style
+from mien.drawing.style import Style
 
 if TYPE_CHECKING:
     from mien.analysis import Analysis
     from mien.analyzer import Analyzer
-    from mien.media.video import VideoFile
     from mien.reports.timeline import Timeline
+    from mien.video.reader import VideoFile
 
 _AHEAD = 4
 _HEADS = ("person", "first_s", "last_s", "seconds", "emotion", "share")
@@ -44,11 +44,11 @@ def predict_video(
 
     What was damaged in the video is reported, and the exit code is 1 then.
     """
-    from mien.media.drawing import draw_frame
-    from mien.media.threads import ahead, behind
-    from mien.media.video import VideoFile
-    from mien.media.video_writer import VideoWriter
-    from mien.reports.gathering import Gatherer
+    from mien.concurrency import ahead, behind
+    from mien.drawing.draw import draw_frame
+    from mien.reports.aggregate import Gatherer
+    from mien.video.reader import VideoFile
+    from mien.video.writer import VideoWriter
 
     check_apart([*filter(None, (out, chart)), *record_files(json_to, csv_to)], [path])
     gatherer, times = Gatherer(), StageTimes()

@@ -94,14 +94,14 @@ def webcam(
     """
     from mien.analyzer import load
     from mien.cli.interrupt import interruptible
+    from mien.cli.live_viewer import Viewer
     from mien.cli.outputs import check_apart, record_files, records_to
     from mien.cli.stage_times import StageTimes
-    from mien.cli.watching import Viewer
+    from mien.drawing.style import Style
     from mien.errors import ConfigError, ImageError
-    from mien.media.camera import open_live
-    from mien.media.recorder import Recorder
-    from mien.media.style import Style
-    from mien.media.window import Window
+    from mien.video.camera import open_live
+    from mien.video.recorder import Recorder
+    from mien.video.window import Window
 
     writes = json_lines_to is not None or csv_to is not None
     if no_window and not (record or writes or stats):

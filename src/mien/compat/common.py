@@ -12,7 +12,7 @@ from typing import Final
 from mien.analysis import Analysis
 from mien.analyzer import Analyzer
 from mien.errors import ConfigError, ImageError
-from mien.media.sources import ImageSource
+from mien.images.decode import ImageSource
 from mien.runtime.classifier import Classifier
 from mien.runtime.detectors import Detector, load_detector
 from mien.runtime.weights import find_model

@@ -20,7 +20,7 @@ from mien.compat.common import (
     look_at,
     pixel_box,
 )
-from mien.media.sources import ImageSource
+from mien.images.decode import ImageSource
 from mien.types import Box, Face
 
 BACKENDS: Final = MappingProxyType({"opencv": "haar", "yunet": "yunet", "skip": "none"})

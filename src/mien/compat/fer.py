@@ -20,7 +20,7 @@ from mien.compat.common import (
     pixel_box,
 )
 from mien.errors import ImageError
-from mien.media.sources import ImageSource, read_image
+from mien.images.decode import ImageSource, read_image
 from mien.runtime.crops import CROP_RULES, crop_face, to_grey
 from mien.types import Box
 

@@ -25,7 +25,7 @@ from mien.data.readers import rows_of
 from mien.data.readers.rows import Options, Progress, Row, good_rows, none_good
 from mien.emotions import EMOTIONS, FERPLUS_COLUMNS
 from mien.errors import ConfigError
-from mien.media.sinks import make_folder
+from mien.files import make_folder
 
 _CHUNK: Final = 4096
 

@@ -18,7 +18,7 @@ from mien.errors import ConfigError, MissingExtraError
 from mien.evaluation.calibration import Reliability
 from mien.evaluation.metrics import Metrics
 from mien.evaluation.selective import CertainPart, RiskCoverage
-from mien.media.sinks import make_folder, written_aside
+from mien.files import make_folder, written_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from mien.drawing.colors import Colour, ink_on
 from mien.errors import ConfigError, MissingExtraError
 from mien.evaluation.plots import FORMATS
-from mien.media.colours import Colour, ink_on
-from mien.media.sinks import make_folder, written_aside
-from mien.reports.bands import band, runs_seen
+from mien.files import make_folder, written_aside
 from mien.reports.clock import axis_ticks, clock_time, spoken_time
 from mien.reports.palette import class_colours
+from mien.reports.segments import band, runs_seen
 from mien.reports.timeline import Person, Timeline
 
 if TYPE_CHECKING:

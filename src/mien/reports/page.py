@@ -14,8 +14,8 @@ from string import Template
 from types import MappingProxyType
 from typing import Final
 
-from mien.media.sinks import make_folder, written_aside
-from mien.reports import pieces
+from mien.files import make_folder, written_aside
+from mien.reports import html as pieces
 from mien.reports.clock import spoken_time
 from mien.reports.timeline import Moment, Timeline
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mien.drawing.colors import Colour, class_colour
 from mien.emotions import EMOTION_COLOURS
-from mien.media.colours import Colour, class_colour
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, Colour]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mien.errors import MissingExtraError
-from mien.media.sinks import make_folder, written_aside
+from mien.files import make_folder, written_aside
 from mien.reports.timeline import Person, Timeline
 
 COLUMNS: Final = (

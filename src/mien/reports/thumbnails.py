@@ -29,7 +29,7 @@ _TOGETHER_S: Final = 3.0
 
 def find_video(source: str | None, records: Path) -> Path | None:
     """The video that records are of, by its path, or by its name beside their file; None where it is at neither."""
-    from mien.media.video import is_video
+    from mien.video.reader import is_video
 
     if source is None or not is_video(source):
         return None
@@ -41,7 +41,7 @@ def find_video(source: str | None, records: Path) -> Path | None:
 
 def frames_of(path: str | os.PathLike[str]) -> Frames:
     """The frames of a video file; none from a time on at which it has ended. Raises at once as `VideoFile` does."""
-    from mien.media.video import VideoFile
+    from mien.video.reader import VideoFile
 
     VideoFile(path).close()
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mien.errors import ConfigError, ImageError, ModelError
 from mien.model_card import CARD_KEY, ModelCard
 from mien.runtime.crops import FACE_SIZE
-from mien.runtime.processor import SESSION_ENTRIES, Chosen, Int8, choose, cpu_flags, session_options
+from mien.runtime.int8_backend import SESSION_ENTRIES, Chosen, Int8, choose, cpu_flags, session_options
 
 INPUT: Final = "faces"
 OUTPUT: Final = "probabilities"
@@ -43,7 +43,7 @@ class Classifier:
     providers  onnxruntime's execution providers by name, the first that can run a node runs it; None: the processor
     threads    of the processor; None: onnxruntime's choice, one a core
     int8       how an int8 model runs: "auto" by the CPU's flags, or "fast", "exact" or "float" whatever the CPU
-               (`runtime/processor.py` says what they do); a float32 model is the same in all of them
+               (`runtime/int8_backend.py` says what they do); a float32 model is the same in all of them
 
     Raises ModelError where the file is missing or is not such a model, ConfigError on unknown providers, threads < 1 or
     another `int8`.

@@ -16,7 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from mien.errors import DetectorError
-from mien.runtime.processor import session_options
+from mien.runtime.int8_backend import session_options
 
 STRIDES: Final = (8, 16, 32)
 """Pixels from one cell of each of the three output maps to the next."""

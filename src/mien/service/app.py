@@ -14,15 +14,15 @@ from starlette.websockets import WebSocket
 
 import mien
 from mien.analyzer import Analyzer
+from mien.service.errors import Problem, ProblemDetails, answers, tell_problems
 from mien.service.guard import Guard
 from mien.service.metrics import Measured, Metrics
 from mien.service.pages import page_router
 from mien.service.pool import Pool
-from mien.service.predicting import predict_router
-from mien.service.problems import Problem, ProblemDetails, answers, tell_problems
+from mien.service.predict import predict_router
 from mien.service.schemas import PictureRecord, StatusRecord
 from mien.service.settings import FORMATS, Settings
-from mien.service.streaming import stream_router
+from mien.service.stream import stream_router
 
 _ABOUT: Final = """Reads seven emotions off the faces in pictures and streams, with AlexNet.
 

@@ -24,8 +24,8 @@ from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
+from mien.service.errors import Problem
 from mien.service.guard import HEADERS
-from mien.service.problems import Problem
 from mien.service.settings import Settings
 
 MAX_HEAD: Final = 65_536

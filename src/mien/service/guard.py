@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mien.service.problems import Problem
+from mien.service.errors import Problem
 from mien.service.settings import Settings
 
 KEY_PROTOCOL: Final = "mien.key."

@@ -8,8 +8,8 @@ from typing import Final
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from mien.service.errors import Problem
 from mien.service.metrics import Metrics
-from mien.service.problems import Problem
 
 PIECE: Final = 65_536
 """Bytes that are sent at a time; the next ones wait until the client has fetched them."""

@@ -18,8 +18,8 @@ from mien.analyzer import Analyzer
 from mien.emotions import EMOTION_COLOURS
 from mien.runtime.crops import CROP_RULES
 from mien.runtime.weights import find_yunet
+from mien.service.errors import Problem
 from mien.service.memory import PIECE, SharedResponse
-from mien.service.problems import Problem
 from mien.service.settings import FORMATS, Settings
 
 BUILT: Final = Path(__file__).parent / "page"

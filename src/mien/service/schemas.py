@@ -1,4 +1,4 @@
-"""The records of `mien.media.records` and the model card, for the OpenAPI document. Answers are not made of these."""
+"""The records of `mien.records` and the model card, for the OpenAPI document. Answers are not made of these."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from mien.data.packed_faces import Faces
 from mien.errors import ConfigError, ModelError
-from mien.media.sinks import written_aside
+from mien.files import written_aside
 from mien.training.network import Network, NetworkConfig, build, config_from_dict, prepare
 
 LAST: Final = "last.safetensors"

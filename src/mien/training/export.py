@@ -27,7 +27,7 @@ from mien.data.dataset import PROTOCOLS, FaceDataset, judged
 from mien.data.packed_faces import chunks
 from mien.errors import ConfigError, ModelError
 from mien.evaluation.metrics import Metrics, evaluate
-from mien.media.sinks import written_aside
+from mien.files import written_aside
 from mien.model_card import CARD_KEY, ModelCard
 from mien.runtime.classifier import Classifier
 from mien.training.checkpoint import load_network

@@ -29,15 +29,12 @@ from mien.errors import ConfigError
 from mien.evaluation.calibration import apply_temperature, fit_temperature
 from mien.evaluation.metrics import evaluate
 from mien.evaluation.plots import plot_training
-from mien.media.sinks import make_folder, written_aside
+from mien.files import make_folder, written_aside
 from mien.training.augment import Augmenter
+from mien.training.batches import Feed
 from mien.training.checkpoint import BEST, LAST, Description, logits_of
-from mien.training.feeding import Feed
-from mien.training.initial import initialise
-from mien.training.material import Examples, Material, gather
-from mien.training.network import NetworkConfig
-from mien.training.objectives import BarlowTwins, Objective, Supervised
-from mien.training.ranks import (
+from mien.training.distillation import Teacher, load_teachers, taught
+from mien.training.distributed import (
     Precision,
     answers,
     as_first,
@@ -49,9 +46,12 @@ from mien.training.ranks import (
     settle,
     synchronised,
 )
+from mien.training.initialization import initialise
+from mien.training.network import NetworkConfig
+from mien.training.objectives import BarlowTwins, Objective, Supervised
 from mien.training.recipes import Recipe
+from mien.training.splits import Examples, Material, gather
 from mien.training.state import TrainingState
-from mien.training.teachers import Teacher, load_teachers, taught
 
 _MULTINOMIAL: Final = 1 << 24  # torch.multinomial takes no more rows
 

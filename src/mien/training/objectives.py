@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.training.augment import Augmenter
+from mien.training.distillation import Teacher
 from mien.training.network import NetworkConfig, prepare
-from mien.training.teachers import Teacher
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """Network in training, faces (B, 1, 48, 48) float 0..1 and targets (B, C) in, scalar loss out."""

@@ -10,10 +10,10 @@ from PIL import Image
 
 from mien.data.dataset import FaceDataset
 from mien.errors import ConfigError, DataError
-from mien.media.sinks import written_aside
+from mien.files import written_aside
 from mien.training.augment import Augmenter
-from mien.training.material import gather
 from mien.training.recipes import Recipe
+from mien.training.splits import gather
 
 _ROWS, _COLUMNS, _SIDE, _GAP = 8, 12, 96, 2
 

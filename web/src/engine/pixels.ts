@@ -61,7 +61,7 @@ export function overlap(one: Box, other: Box): number {
   return union > 0 ? shared / union : 0;
 }
 
-/** The pixels of a picture; what is transparent in it is laid over white, as src/mien/media/sources.py does. */
+/** The pixels of a picture; what is transparent in it is laid over white, as src/mien/images/decode.py does. */
 export function readPixels(image: ImageBitmap): Rgba {
   const canvas = new OffscreenCanvas(image.width, image.height);
   const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });

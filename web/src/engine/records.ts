@@ -1,4 +1,4 @@
-// What is said of one picture, rounded as src/mien/media/records.py does.
+// What is said of one picture, rounded as src/mien/records.py does.
 
 import type { Box, Face, PageConfig, PictureRecord } from "../record.ts";
 import { clamp, type Detection, rint } from "./pixels.ts";

@@ -1,4 +1,4 @@
-// How far a head is tilted to its side (src/mien/runtime/roll.py), and turning it back as OpenCV's warpAffine does.
+// How far a head is tilted to its side (src/mien/runtime/head_roll.py), and turning it back as OpenCV's warpAffine does.
 
 import type { Box } from "../record.ts";
 import { clamp, type Grey, type Point, rint } from "./pixels.ts";

@@ -1,4 +1,4 @@
-// Steady answers for a stream: the rule in words, and where its numbers come from, in src/mien/runtime/smoothing.py.
+// Steady answers for a stream: the rule in words, and where its numbers come from, in src/mien/tracking/smoothing.py.
 
 const EVIDENCE_S = 0.2;
 const WINDOW_S = 0.3;

@@ -3,7 +3,7 @@
 import { classColour, css } from "../colours.ts";
 import { DOUBT, emojiAddress } from "../emoji.ts";
 import { failure } from "../photos.ts";
-import type { Marked } from "../placement.ts";
+import type { Marked } from "../layout.ts";
 import { config, drawing, finds, marked, reading, record, room } from "../state.ts";
 import { percent } from "../words.ts";
 

@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { drawAround, drawMarks, drawPicture, drawRectangle, drawVeiled } from "../draw.ts";
 import { mirror, paused } from "../live.ts";
 import { current, failure, photos } from "../photos.ts";
-import { fitted, type Placement } from "../placement.ts";
+import { fitted, type Placement } from "../layout.ts";
 import type { Box } from "../record.ts";
 import {
   config, drawing, emoji, marked, reading, record, rectangles, room, shown, theme, tick, type Shown,

@@ -4,7 +4,7 @@ import { useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { drawMarks, drawPicture, drawVeiled } from "../draw.ts";
 import { current, look, numbered, photos, type Photo } from "../photos.ts";
-import { fitted } from "../placement.ts";
+import { fitted } from "../layout.ts";
 import { config, emoji, theme } from "../state.ts";
 import { summary } from "../words.ts";
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.media.sources import read_image
+from mien.images.decode import read_image
 from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face, to_grey
 from mien.types import Box
 

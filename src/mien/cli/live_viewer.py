@@ -1,0 +1,248 @@
+"""What becomes of a live stream's results: drawn, shown, recorded, written; and what the window's keys change."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.analysis import Analysis
+from mien.cli.stage_times import StageTimes
+from mien.concurrency import ahead, freshest
+from mien.drawing.draw import draw_frame
+from mien.drawing.style import Style
+from mien.errors import ConfigError
+from mien.types import Frame
+from mien.video.camera import Live
+from mien.video.recorder import Recorder
+from mien.video.window import Action
+
+_POLL_S: Final = 0.05
+"""The longest that keys wait while no frame comes."""
+
+_HANG_S: Final = 2.0
+"""How long the end waits for a camera that hangs."""
+
+_SILENCE_S: Final = 1.0
+_NOTICE_S: Final = 3.0
+_RATE_S: Final = 1.0
+"""How long a notice stands in the window, and over how long the frames/s are counted, in seconds."""
+
+
+class Screen(Protocol):
+    """What shows frames and knows the keys, as `mien.video.window.Window` does."""
+
+    def show(self, image: NDArray[np.uint8], status: str, alert: str = "") -> None:
+        """Show a picture (H, W, 3) uint8 BGR with a line of text."""
+
+    def actions(self) -> list[Action]:
+        """What was asked for since the last call."""
+
+
+class Viewer:
+    """Watches one live source, once.
+
+    style     how faces are drawn at first
+    screen    where they are shown, and where keys come from; None: nowhere
+    recorder  records what is drawn while it is on
+    write     is given each record; None: none is made
+    say       tells in one line of what was saved, report of what went wrong
+    times     gathers what the stages take
+
+    While the window is paused, nothing is shown, recorded or written. Files that keys ask for go to the current folder.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        *,
+        style: Style,
+        screen: Screen | None,
+        recorder: Recorder,
+        write: Callable[[Mapping[str, Any]], None] | None,
+        say: Callable[[str], object],
+        report: Callable[[str], object],
+        times: StageTimes,
+    ) -> None:
+        self._live, self._screen, self._recorder, self._write = live, screen, recorder, write
+        self._say, self._report, self._times = say, report, times
+        self._style = self._plain = style
+        self._covered = Style.of("emoji", labels=style.labels if style.theme == "emoji" else None)
+        if style.theme == "emoji":
+            self._covered, self._plain = style, Style.of("labels")
+        self._paused = self._quits = self._waits = False
+        self._result: Analysis | None = None
+        self._drawn: NDArray[np.uint8] | None = None
+        self._notice, self._notice_until_s = "", 0.0
+        self._shown_s: deque[float] = deque()
+        self._delay_s = self._delays_s = 0.0
+        self.frames = self.dropped = 0
+        self.seconds = 0.0
+        self.has_failed = False
+
+    def watch(self, stream: Callable[[Iterable[Frame]], Iterator[Analysis]], is_over: Callable[[], bool]) -> None:
+        """Take the results of the live source until it ends, the window quits, or it is over.
+
+        Capture, analysis and viewer run side by side. The analysis begins with the newest frame when the result before
+        it is taken, so that at most two frames are under way: one in analysis, one being shown. What the camera gives
+        meanwhile is dropped. Raises what the source raises.
+        """
+        newest = freshest(self._live)
+        results = ahead(stream(newest), 1)
+        try:
+            self._take(results, is_over)
+        finally:
+            self.seconds = self._live.now_s()
+            self._live.close()
+            newest.close(_HANG_S)
+            results.close(_HANG_S)
+            self.dropped = newest.dropped
+
+    def summary(self) -> str:
+        """One line: frames, frames/s, and how long after it was taken a frame was shown."""
+        rate = self.frames / self.seconds if self.seconds > 0 else 0.0
+        delay = 1000 * self._delays_s / max(1, self.frames)
+        return f"{self.frames} frames, {self.dropped} dropped; {rate:.1f} frames/s, {delay:.0f} ms behind the camera"
+
+    def _take(self, results: ahead[Analysis], is_over: Callable[[], bool]) -> None:
+        while not is_over():
+            for action in self._screen.actions() if self._screen is not None else ():
+                self._act(action)
+            if self._quits:
+                return
+            try:
+                result = results.take(_POLL_S)
+            except TimeoutError:
+                self._mind_silence()
+                continue
+            except StopIteration:
+                return
+            if not self._paused:
+                self._result = result
+                self._hand_on(result)
+
+    def _mind_silence(self) -> None:
+        """Say so in the window when the camera has given nothing for a while."""
+        if not self._waits and self._shown_s and self._live.now_s() - self._shown_s[-1] > _SILENCE_S:
+            self._waits = True
+            self._draw()
+
+    def _hand_on(self, result: Analysis) -> None:
+        self._waits = False
+        self._times.add(result.stages)
+        self._draw()
+        now_s, taken_s = self._live.now_s(), result.time_s or 0.0
+        self.frames += 1
+        self._delay_s = now_s - taken_s
+        self._delays_s += self._delay_s
+        self._shown_s.append(now_s)
+        while self._shown_s[0] < now_s - _RATE_S:
+            self._shown_s.popleft()
+        if self._recorder.is_on and self._drawn is not None:
+            with self._times.timed("record"), self._recording():
+                self._recorder.write(self._drawn, taken_s)
+        if self._write is not None:
+            self._write(result.to_dict())
+
+    def _draw(self) -> None:
+        """Draw the last result and show it, if anybody looks."""
+        result = self._result
+        if result is None or (self._screen is None and not self._recorder.is_on):
+            return
+        with self._times.timed("draw"):
+            self._drawn = draw_frame(result.image, result.faces, self._style)
+        if self._screen is not None:
+            with self._times.timed("show"):
+                self._screen.show(self._drawn, self._status(), self._alert())
+
+    def _status(self) -> str:
+        notice = self._notice if self._live.now_s() < self._notice_until_s else ""
+        if self._paused:
+            return f"paused; {notice}" if notice else "paused"
+        if notice or self._waits:
+            return notice or "waiting for the camera"
+        span = self._shown_s[-1] - self._shown_s[0] if self._shown_s else 0.0
+        rate = (len(self._shown_s) - 1) / span if span > 0 else 0.0
+        return f"{rate:.0f} frames/s, {1000 * self._delay_s:.0f} ms behind"
+
+    def _alert(self) -> str:
+        if not self._recorder.is_on:
+            return ""
+        minutes, seconds = divmod(int(self._recorder.length_s(self._live.now_s())), 60)
+        return f"● {minutes:02}:{seconds:02}"
+
+    def _act(self, action: Action) -> None:
+        if action is Action.QUIT:
+            self._quits = True
+            return
+        if action is Action.PAUSE:
+            self._paused = not self._paused
+        elif action is Action.EMOJI:
+            self._style = self._plain if self._style.theme == "emoji" else self._covered
+        elif action is Action.LABELS:
+            on = not self._style.labels
+            self._style = replace(self._style, labels=on, bars=on and self._style.theme == "labels")
+        elif action is Action.SAVE:
+            self._save()
+        else:
+            self._switch_recording()
+        self._draw()
+
+    def _save(self) -> None:
+        if self._drawn is None:
+            return
+        from PIL import Image
+
+        from mien.images.save import save_picture
+
+        path = _dated(".png")
+        try:
+            save_picture(Image.fromarray(np.ascontiguousarray(self._drawn[:, :, ::-1])), path)
+        except ConfigError as error:
+            self._fail(error)
+        else:
+            self._tell(f"saved {path}")
+
+    def _switch_recording(self) -> None:
+        with self._recording():
+            if self._recorder.is_on:
+                is_there = self._recorder.stop()
+                self._tell(f"recorded {self._recorder.path}" if is_there else "nothing was recorded")
+            else:
+                self._recorder.start(_dated(".mp4"))
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """A recording that fails is told of, and the rest goes on."""
+        try:
+            yield
+        except ConfigError as error:
+            self._recorder.stop(error)
+            self._fail(error)
+            self._quits = self._quits or (self._screen is None and self._write is None)
+
+    def _tell(self, line: str) -> None:
+        self._say(line)
+        self._notice, self._notice_until_s = line, self._live.now_s() + _NOTICE_S
+
+    def _fail(self, error: ConfigError) -> None:
+        self.has_failed = True
+        self._report(str(error))
+        self._notice, self._notice_until_s = str(error), self._live.now_s() + _NOTICE_S
+
+
+def _dated(suffix: str) -> Path:
+    """A name for a new file in the current folder, by the time of the day."""
+    stem = f"mien-{datetime.now():%Y%m%d-%H%M%S}"
+    path, count = Path(stem + suffix), 1
+    while path.exists():
+        count += 1
+        path = Path(f"{stem}-{count}{suffix}")
+    return path

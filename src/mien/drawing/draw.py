@@ -1,0 +1,79 @@
+"""What was found, drawn over the picture: by the style boxes, labels, emoji and a bar for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.drawing.bars import place_panels
+from mien.drawing.canvas import fill
+from mien.drawing.colors import class_colour, ink_on
+from mien.drawing.emoji import draw_emoji, lean
+from mien.drawing.labels import place_labels
+from mien.drawing.layout import Mark, cover, grown, in_order
+from mien.drawing.style import Style
+from mien.types import Face
+
+_AS_EVER: Final = Style()
+
+
+def draw_faces(image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _AS_EVER) -> Image.Image:
+    """A copy of the picture with its faces marked, as a PIL image in RGB: what `draw_frame` draws.
+
+    image is (H, W, 3) uint8 in BGR order.
+    """
+    return Image.fromarray(cv2.cvtColor(draw_frame(image, faces, style), cv2.COLOR_BGR2RGB))
+
+
+def draw_frame(image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _AS_EVER) -> NDArray[np.uint8]:
+    """A copy of the picture with its faces marked, (H, W, 3) uint8 in BGR order as the picture is.
+
+    Each face gets a box in the colour of its emotion, or an emoji that hides it and leans as it does. Its label asks
+    ("fear? 41 %") where the answer is uncertain; an emoji is pale then and has a question mark. Labels neither leave
+    the picture nor cover each other: where there is no place for one, it is shortened, and at last left out. A face
+    that is large enough and has free space beside it gets bars with the probabilities of its classes too.
+    """
+    canvas = image.copy()
+    size = (canvas.shape[1], canvas.shape[0])
+    marks = in_order([mark for mark in (Mark.of(face, size, style) for face in faces) if mark.box.area > 0])
+    labels = place_labels(marks, size, style)
+    panels = place_panels(marks, [label.box for label in labels], size) if style.bars else []
+    for mark in reversed(marks):
+        if style.theme == "emoji":
+            _cover_face(canvas, mark.face)
+        else:
+            _draw_box(canvas, mark, arms=style.theme == "minimal")
+    for panel in panels:
+        panel.draw(canvas)
+    for label in labels:
+        label.draw(canvas)
+    return canvas
+
+
+def _cover_face(canvas: NDArray[np.uint8], face: Face) -> None:
+    square = cover(face)
+    middle = (square.x + square.width / 2, square.y + square.height / 2)
+    draw_emoji(canvas, face.emotion, middle, square.width, roll=lean(face), doubt=face.uncertain)
+
+
+def _draw_box(canvas: NDArray[np.uint8], mark: Mark, *, arms: bool) -> None:
+    """The box in the emotion's colour, or its corners, with a thin edge that sets it off from a picture like it."""
+    colour, line, short = class_colour(mark.face.emotion), mark.line, min(mark.box.width, mark.box.height)
+    radius = min(3 * line, mark.box.width / 3, mark.box.height / 3)
+    rim = max(1.0, line / 3)
+    arm = max(0.22 * short, 2 * radius) if arms else None
+    fill(
+        canvas,
+        grown(mark.box, rim),
+        radius + rim,
+        ink_on(colour),
+        opacity=0.45,
+        stroke=line + 2 * rim,
+        corners=None if arm is None else arm + rim,
+    )
+    fill(canvas, mark.box, radius, colour, stroke=line, corners=arm)

@@ -1,0 +1,110 @@
+"""Mien's own emoji: one for each emotion, and a plain one, tinted, for classes of one's own.
+
+They are drawn as SVG, beside which lie the PNGs that `scripts/draw_emoji.py` makes of them.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.drawing.canvas import blank, blend
+from mien.drawing.colors import class_colour
+from mien.emotions import EMOTIONS
+from mien.types import Face
+
+EMOJI_FOLDER: Final = Path(__file__).parents[1] / "assets" / "emoji"
+_PLAIN, _DOUBT = "plain", "doubt"
+_SOLID: Final = 61.5 / 128
+"""Radius of the circle that every emoji covers, in sides of its square: half a unit less than its outline."""
+_FADED: Final = 0.35
+"""How much of its colour the emoji of an uncertain face keeps."""
+
+
+def draw_emoji(
+    canvas: NDArray[np.uint8], name: str, centre: tuple[float, float], side: float, *, roll: float = 0.0, doubt: bool
+) -> None:
+    """Draw the emoji of a class so that its square has this side in pixels; roll is clockwise, in radians.
+
+    With doubt, for an uncertain face, it is pale and has a question mark.
+    """
+    height, width = canvas.shape[:2]
+    reach = side * (abs(math.cos(roll)) + abs(math.sin(roll))) / 2 + 1
+    left, right = (min(max(x, 0), width) for x in (math.floor(centre[0] - reach), math.ceil(centre[0] + reach)))
+    top, bottom = (min(max(y, 0), height) for y in (math.floor(centre[1] - reach), math.ceil(centre[1] + reach)))
+    if left >= right or top >= bottom:
+        return
+    # Half-sized copies first, by area: then linear interpolation leaves no pixel out.
+    source = _shrunk(name, doubt, max(0, math.floor(math.log2(512 / max(side, 1)))))
+    scale = side / source.shape[0]
+    cos, sin = scale * math.cos(roll), scale * math.sin(roll)
+    half = source.shape[0] / 2 - 0.5  # OpenCV counts from the middle of the first pixel
+    x, y = centre[0] - left - 0.5, centre[1] - top - 0.5
+    matrix = np.array([[cos, -sin, x - cos * half + sin * half], [sin, cos, y - sin * half - cos * half]])
+    patch = cv2.warpAffine(source, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
+    blend(canvas, patch.astype(np.uint8, copy=False), left, top)
+
+
+def covering_side(face: Face) -> float:
+    """Side in pixels of an emoji that hides a whole face, however it is rolled.
+
+    What it surely covers is a circle a tenth wider than that round the face's box, for the box begins at the hairline,
+    ends between the mouth (Haar) and the chin (YuNet), and has the ears beside it.
+    """
+    seen_through = 1.5  # pixels of the outline, at most
+    return (1.1 * math.hypot(face.box.width, face.box.height) / 2 + seen_through) / _SOLID
+
+
+def lean(face: Face) -> float:
+    """By how much a face leans, clockwise in radians, by its eyes and mouth; 0 where it has no landmarks.
+
+    Unlike `runtime.roll.face_roll` it is as continuous as the landmarks are, so that an emoji does not jump.
+    """
+    if face.landmarks is None:
+        return 0.0
+    right_eye, left_eye, _, right_mouth, left_mouth = (complex(*point) for point in face.landmarks)
+    across = (left_eye - right_eye) + (left_mouth - right_mouth)
+    down = (right_mouth - right_eye) + (left_mouth - left_eye)
+    return cmath.phase(across + down / 1j)  # what points down in an upright face, turned to point across
+
+
+@lru_cache(maxsize=128)
+def _shrunk(name: str, doubt: bool, halvings: int) -> NDArray[np.uint8]:
+    if halvings == 0:
+        return _artwork(name, doubt)
+    finer = _shrunk(name, doubt, halvings - 1)
+    side = finer.shape[0] // 2
+    return finer if side < 8 else cv2.resize(finer, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
+def _artwork(name: str, doubt: bool) -> NDArray[np.uint8]:
+    """(512, 512, 4) uint8, BGR and alpha, premultiplied."""
+    art = _png(name if name in EMOTIONS else _PLAIN)
+    if name not in EMOTIONS:
+        tint = np.array([*class_colour(name)[::-1], 255], np.float32) / 255
+        art = np.rint(art * tint).astype(np.uint8)
+    if doubt:
+        grey = cv2.cvtColor(art[:, :, :3], cv2.COLOR_BGR2GRAY)[:, :, None].astype(np.float32)
+        pale = blank(art.shape[1], art.shape[0])
+        pale[:, :, :3] = np.rint(grey + _FADED * (art[:, :, :3] - grey))
+        pale[:, :, 3] = art[:, :, 3]
+        blend(pale, _png(_DOUBT), 0, 0)
+        art = pale
+    return art
+
+
+@cache
+def _png(name: str) -> NDArray[np.uint8]:
+    with Image.open(EMOJI_FOLDER / f"{name}.png") as image:
+        red, green, blue, alpha = np.moveaxis(np.asarray(image.convert("RGBA"), np.float32), 2, 0)
+    part = alpha / 255
+    art: NDArray[np.uint8] = np.rint(np.dstack([blue * part, green * part, red * part, alpha])).astype(np.uint8)
+    return art

@@ -1,0 +1,42 @@
+"""Files that are written whole or not at all, and folders that are made as needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+
+from mien.errors import ConfigError
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A path to write to, in the folder of `path`; renamed to it in the end, or removed when anything goes wrong.
+
+    Raises ConfigError where the file cannot be written. A device or a pipe is written as it is.
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link
+    if target.is_dir():
+        raise ConfigError(f"{path}: is a folder, expected a file to write")
+    is_device = target.exists() and not target.is_file()
+    part = target if is_device else target.with_name(f".{token_hex(8)}.part")
+    try:
+        yield part
+        if not is_device:
+            part.replace(target)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if not is_device:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are not there yet. Raises ConfigError where that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be made a folder: {error.strerror or error}") from error

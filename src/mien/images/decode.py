@@ -1,0 +1,249 @@
+"""Pictures from wherever they come: files, bytes, arrays, PIL images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any, BinaryIO, Final, Literal, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
+
+from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError
+from mien.images.limits import check_parts
+
+MAX_PIXELS: Final = 100_000_000
+"""The largest picture that is decoded, by its width times its height. Reading it takes about 1 GB of memory."""
+
+FORMATS: Final = ("Jpeg", "Png", "WebP", "Bmp", "Gif", "Tiff", "Ppm", "Avif")
+"""What is decoded, as Pillow's plugins spell it; of an animation, its first frame. Avif where this Pillow has it."""
+
+_TURNED: Final = (5, 6, 7, 8)
+"""The EXIF orientations whose width is the upright picture's height."""
+
+ImageSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any]
+"""Whatever `read_image` reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as it was decoded: (H, W, 3) uint8, BGR, upright; and the whole picture's width and height in pixels,
+    which are larger than the array's where it was decoded at a reduced size."""
+
+    image: NDArray[np.uint8]
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, image: NDArray[np.uint8]) -> Picture:
+        """The picture that an array holds in full."""
+        return cls(image, image.shape[1], image.shape[0])
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Pixels of the whole picture to one of the array, across and down: 1 where it was decoded in full."""
+        return self.width / self.image.shape[1], self.height / self.image.shape[0]
+
+
+def read_image(
+    source: ImageSource,
+    *,
+    color: Literal["bgr", "rgb"] = "bgr",
+    max_pixels: int = MAX_PIXELS,
+    formats: Sequence[str] = FORMATS,
+) -> NDArray[np.uint8]:
+    """One picture as (H, W, 3) uint8 in BGR order, upright, in full size. The options are those of `read_picture`."""
+    return read_picture(source, color=color, max_pixels=max_pixels, formats=formats).image
+
+
+def read_picture(
+    source: ImageSource,
+    *,
+    color: Literal["bgr", "rgb"] = "bgr",
+    max_pixels: int = MAX_PIXELS,
+    formats: Sequence[str] = FORMATS,
+    reduce_to: int | None = None,
+) -> Picture:
+    """One picture, decoded.
+
+    source      a path; the bytes of a file; a file object opened for reading bytes; a PIL image; or an array: (H, W),
+                (H, W, 1), (H, W, 3) or (H, W, 4), of bool, uint8, uint16 (scaled to 8 bits) or float within 0..1
+    color       the channel order of an array; says nothing about the other sources
+    max_pixels  pictures with more pixels are refused before they are decoded
+    formats     those of FORMATS whose decoders may see the file
+    reduce_to   a JPEG is decoded at a half, a quarter or an eighth of its size where its longer side keeps at least so
+                many pixels, which takes a fraction of the time; None: in full
+
+    EXIF orientation is applied, transparency is laid over white, CMYK and 16 bits are converted; colour profiles are
+    not. A uint8 BGR array is returned as it is, not copied: Mien never writes into it.
+
+    Raises ImageError on whatever is missing, damaged or truncated, ImageFormatError on what is no picture of `formats`,
+    ImageTooLargeError beyond max_pixels, ConfigError on a bad option.
+    """
+    if color not in ("bgr", "rgb"):
+        raise ConfigError(f"color must be 'bgr' or 'rgb', got {color!r}")
+    if isinstance(source, np.ndarray):
+        return Picture.of(_from_array(source, color, max_pixels))
+    name = source_name(source)
+    if isinstance(source, Image.Image):
+        return _from_pil(source, name or "the image", max_pixels, None)
+    if isinstance(source, str | os.PathLike):
+        with _open_file(Path(source), str(name)) as file:
+            return _from_pil(_identify(file, str(name), formats), str(name), max_pixels, reduce_to)
+    if isinstance(source, bytes | bytearray | memoryview):
+        name, content = "the bytes", bytes(source)
+    elif hasattr(source, "read"):
+        name = name or "the file object"
+        try:
+            content = source.read()
+        except (OSError, ValueError) as error:
+            raise ImageError(f"{name}: cannot be read: {error}") from error
+        if not isinstance(content, bytes):
+            raise ImageError(f"{name}: expected a file opened for reading bytes ('rb'), got {type(content).__name__}")
+    else:
+        raise ImageError(f"expected a path, bytes, a file object, a PIL image or an array, got {type(source).__name__}")
+    check_parts(content, name)
+    return _from_pil(_identify(BytesIO(content), name, formats), name, max_pixels, reduce_to)
+
+
+def source_name(source: object) -> str | None:
+    """The path that a source has, as text, or None where it has none."""
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    name = getattr(source, "filename", None) or getattr(source, "name", None)
+    return name if isinstance(name, str) else None
+
+
+def _open_file(path: Path, name: str) -> BinaryIO:
+    """A picture file, opened; what is wrong with the path is said in one line."""
+    try:
+        if path.is_dir():
+            raise ImageError(f"{name}: is a folder, expected a picture")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise ImageError(f"{name}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _identify(file: IO[bytes], name: str, formats: Sequence[str]) -> Image.Image:
+    """The picture in a file, its header read and nothing decoded.
+
+    Image.open would do, but above a limit of its own it warns, or raises without the size. So its plugins are asked
+    here as it asks them, and the size is judged by `_from_pil`.
+    """
+    prefix = file.read(16)
+    if not prefix:
+        raise ImageError(f"{name}: the file is empty")
+    for factory, accept in filter(None, map(_plugin, formats)):
+        if accept is None or accept(prefix) is True:
+            file.seek(0)
+            try:
+                image: Image.Image = factory(file, name)
+                return image
+            except Exception as error:  # plugins raise nearly anything on damaged files
+                raise ImageError(f"{name}: damaged or truncated: {_reason(error)}") from error
+    raise ImageFormatError(f"{name}: not a picture of a known format; known are {', '.join(formats).upper()}")
+
+
+@cache
+def _plugin(name: str) -> Any:
+    """Pillow's opener for one of FORMATS, or None where this Pillow has none: what makes a picture of a file, and what
+    knows the format by its first bytes. It is imported when a file is of none of the formats before it."""
+    with suppress(ImportError):
+        import_module(f"PIL.{name}ImagePlugin")
+    return Image.OPEN.get(name.upper())
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    if width < 1 or height < 1:
+        raise ImageError(f"{name}: has no pixels: {width} x {height}")
+    if width * height > max_pixels:
+        raise ImageTooLargeError(
+            f"{name}: {width:,} x {height:,} = {width * height:,} pixels, the limit is {max_pixels:,} (max_pixels)"
+        )
+
+
+def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | None) -> Picture:
+    """Decode, turn upright, and bring to eight bits, opaque, BGR."""
+    _check_size(*image.size, name, max_pixels)
+    try:
+        sides = image.size
+        if reduce_to is not None:
+            reduction = max((n for n in (2, 4, 8) if max(sides) >= n * reduce_to), default=1)
+            image.draft(None, (max(1, sides[0] // reduction), max(1, sides[1] // reduction)))  # JPEG; others pass
+        image.load()
+        with suppress(Exception):  # a damaged EXIF block does not spoil the pixels
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            if orientation != 1:
+                image = ImageOps.exif_transpose(image)
+                sides = sides[::-1] if orientation in _TURNED else sides
+        if image.mode.startswith(("I", "F")):
+            return Picture.of(_from_array(_deep_values(image), "bgr", max_pixels))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return Picture(_swapped(np.asarray(image if image.mode == "RGB" else image.convert("RGB"))), *sides)
+    except ImageError as error:
+        raise type(error)(f"{name}: {error}") from error
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        raise ImageError(f"{name}: damaged or truncated: {_reason(error)}") from error
+
+
+def _deep_values(image: Image.Image) -> NDArray[Any]:
+    """The values of a grey picture of more than 8 bits. Pillow's mode I holds 16-bit values in 32 bits."""
+    values = np.asarray(image)
+    if values.dtype == np.int32:
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise ImageError(f"expected values of at most 16 bits, got {values.min()}..{values.max()}")
+        values = values.astype(np.uint16)
+    return values
+
+
+def _from_array(array: NDArray[Any], color: Literal["bgr", "rgb"], max_pixels: int) -> NDArray[np.uint8]:
+    """An array as BGR uint8; grey is repeated on three channels, alpha laid over white."""
+    shape = array.shape
+    if not (array.ndim == 2 or (array.ndim == 3 and shape[2] in (1, 3, 4))):
+        raise ImageError(f"expected an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {shape}")
+    _check_size(shape[1], shape[0], "the array", max_pixels)
+    image = _eight_bits(array)
+    if image.ndim == 2 or shape[2] == 1:
+        grey = image.reshape(shape[:2])
+        return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+    if shape[2] == 4:
+        alpha = image[:, :, 3:].astype(np.uint16)
+        image = ((image[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return np.ascontiguousarray(image) if color == "bgr" else _swapped(image)
+
+
+def _eight_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """The same values in 0..255: bool, uint16 and floats within 0..1 are scaled, never clipped."""
+    if array.dtype == np.uint8:
+        return np.asarray(array, np.uint8)
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if np.issubdtype(array.dtype, np.uint16):  # of either byte order
+        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if np.issubdtype(array.dtype, np.floating):
+        low, high = float(array.min()), float(array.max())
+        if not (low >= 0 and high <= 1):  # written so that NaN is refused as well
+            raise ImageError(f"expected floats within 0..1, got {low:g}..{high:g}")
+        return np.asarray(np.rint(array * 255), np.uint8)
+    raise ImageError(f"expected an array of uint8, uint16, bool or float within 0..1, got {array.dtype}")
+
+
+def _swapped(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB to BGR, in a new contiguous array."""
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR), np.uint8)

@@ -1,0 +1,59 @@
+"""Pictures out: drawn copies, and where they go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mien.errors import ConfigError
+from mien.files import make_folder, written_aside
+from mien.images.find import FoundImage
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_KEPT: Final = frozenset({".jpg", ".jpeg", ".png"})
+
+
+def save_picture(image: Image, path: Path) -> None:
+    """Write a picture as JPEG or PNG by the suffix of the path; folders are made as needed. Raises ConfigError."""
+    make_folder(path.parent)
+    with written_aside(path) as part:
+        if path.suffix.lower() == ".png":
+            image.save(part, "PNG", compress_level=4)
+        else:
+            image.save(part, "JPEG", quality=92, subsampling=0)
+
+
+def drawn_paths(found: Sequence[FoundImage], folder: Path) -> list[Path]:
+    """Where the drawn copy of each picture goes: below `folder` as it lies below the folders that were named.
+
+    So equal names in several folders keep apart. JPEG and PNG keep their names, others get `.png` added. Raises
+    ConfigError where a copy would take the place of one of the pictures.
+    """
+    roots = [Path(os.path.abspath(image.root)) for image in found]  # noqa: PTH100 - resolve() would follow links
+    try:
+        common = Path(os.path.commonpath(roots)) if roots else Path()
+    except ValueError:  # several drives of Windows: each becomes a folder
+        common = None
+    drawn = []
+    for image, root in zip(found, roots, strict=True):
+        path = root / image.path.relative_to(image.root)
+        below = path.relative_to(common) if common else Path(path.drive.replace(":", "").strip("\\/"), *path.parts[1:])
+        drawn.append(folder / (below if below.suffix.lower() in _KEPT else below.with_name(below.name + ".png")))
+    originals = {_identity(image.path) for image in found} - {None}
+    for path in drawn:
+        if _identity(path) in originals:
+            raise ConfigError(f"{path} is one of the pictures and would be overwritten: name another folder")
+    return drawn
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells whether two paths are one file, or None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,1 +1,0 @@
-"""Pictures in, drawings and records out."""

@@ -1,0 +1,160 @@
+"""`POST /v1/predict`: pictures in, records out."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import ensure_future
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from io import BytesIO
+from threading import Event
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from mien.analysis import Analysis
+from mien.analyzer import Analyzer
+from mien.errors import ImageError
+from mien.records import to_record
+from mien.service.errors import Problem, answers, named, problem_of
+from mien.service.memory import HeldResponse, Memory
+from mien.service.metrics import Metrics
+from mien.service.pool import BusyError, Pool
+from mien.service.settings import FORMATS, Settings
+from mien.service.uploads import Intake, Upload
+
+T = TypeVar("T")
+
+_RECORD: Final = {"$ref": "#/components/schemas/PictureRecord"}
+
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            **{media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in FORMATS.values()},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+                    },
+                    "required": ["file"],
+                }
+            },
+        },
+    }
+}
+
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "One record for a raw body, a list of them for a form; with draw=1 the picture, faces marked.",
+        "content": {
+            "application/json": {
+                "schema": {"oneOf": [_RECORD, {"type": "array", "items": _RECORD}]},
+            },
+            "image/png": {"schema": {"type": "string", "format": "binary"}},
+        },
+    },
+    **answers(400, 401, 403, 408, 413, 415, 421, 422, 500, 503),
+}
+
+
+def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: Metrics) -> APIRouter:
+    """The route, served by the analyzer in the pool's threads."""
+    router, memory = APIRouter(), Memory(settings.max_buffered, metrics)
+    intake = Intake(settings, memory)
+
+    @router.post(
+        "/v1/predict",
+        summary="The emotions of the faces in pictures",
+        response_class=Response,
+        responses=_ANSWERS,
+        openapi_extra=_BODY,
+        tags=["pictures"],
+    )
+    async def predict(
+        request: Request,
+        draw: Annotated[bool, Query(description="Answer a PNG with the faces marked; takes one picture.")] = False,
+        theme: Annotated[Literal["labels", "emoji", "minimal"], Query(description="How faces are marked.")] = "labels",
+    ) -> Response:
+        """Give a picture as the body (JPEG, PNG or WebP), or several as the files of a form.
+
+        A picture of a form that cannot be read has its `error` in its record, and the others go on; where none can be
+        read, the answer is 422. Large JPEGs are decoded at a half, a quarter or an eighth of their size where that is
+        enough, and drawn in that size; boxes are in pixels of the whole picture all the same.
+        """
+        left = Event()
+        try:
+            pool.check()  # before a body is taken in that cannot be worked on
+            async with intake.uploads(request) as (uploads, is_form):
+                if draw and len(uploads) > 1:
+                    raise Problem(400, f"draw=1 takes one picture, got {len(uploads)}")
+                if draw:
+                    drawing = partial(_drawn, analyzer, uploads[0], theme)
+                    png, faces = await _while_there(request, left, pool.submit(drawing))
+                else:
+                    reading = partial(_records, analyzer, uploads, lambda: left.is_set() or pool.is_closing)
+                    records = await _while_there(request, left, pool.submit(reading))
+        except BusyError as busy:
+            metrics.rejected.labels("end" if pool.is_closing else "queue").inc()
+            raise Problem(503, str(busy), {"Retry-After": str(busy.retry_after_s)}) from None
+        except ImageError as error:
+            raise problem_of(error) from None
+        if draw:  # the body is let go by now
+            metrics.pictures.inc()
+            metrics.faces.inc(faces)
+            return HeldResponse(png, "image/png", memory)
+        metrics.pictures.inc(sum(record["error"] is None for record in records))
+        metrics.faces.inc(sum(len(record["faces"]) for record in records))
+        return JSONResponse(records if is_form else records[0])
+
+    return router
+
+
+async def _while_there(request: Request, left: Event, work: Awaitable[T]) -> T:
+    """What comes of the work. Where the client leaves, the event is set, and what has not begun is given up."""
+    working, leaving = ensure_future(work), ensure_future(request.receive())
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            left.set()
+            raise Problem(400, "the client went away")
+        return await working
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+def _records(analyzer: Analyzer, uploads: Sequence[Upload], is_over: Callable[[], bool]) -> list[dict[str, Any]]:
+    """A record a picture; pictures are let go as soon as they are judged.
+
+    Raises ImageError where a single one cannot be read, Problem where none of several can, and where it is over: the
+    client has left, or the service ends.
+    """
+    records, errors = [], []
+    for result, upload in zip(analyzer.try_many(upload.content for upload in uploads), uploads, strict=True):
+        records.append(_record(analyzer, result, upload))
+        if isinstance(result, ImageError):
+            errors.append(result)
+        if is_over():
+            raise Problem(503, "the service ends", {"Retry-After": "5"})
+    if len(errors) == len(records):
+        if len(errors) == 1:
+            raise errors[0]
+        raise Problem(422, f"none of the {len(errors)} pictures can be read; the first is {records[0]['error']}")
+    return records
+
+
+def _record(analyzer: Analyzer, result: Analysis | ImageError, upload: Upload) -> dict[str, Any]:
+    if isinstance(result, Analysis):
+        return {**result.to_dict(), "source": upload.name}
+    why = named(result, upload.name or "the picture")
+    return to_record((), model=analyzer.card.id, source=upload.name, width=None, height=None, error=why)
+
+
+def _drawn(analyzer: Analyzer, upload: Upload, theme: str) -> tuple[bytes, int]:
+    """The picture with its faces marked, as a PNG file, and their number."""
+    buffer, analysis = BytesIO(), analyzer.analyze(upload.content)
+    analysis.draw(theme=theme).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue(), len(analysis.faces)

@@ -1,0 +1,169 @@
+"""The WebSocket `/v1/stream`: frames in, one record for each out, and one tracker a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from asyncio import FIRST_COMPLETED, ensure_future
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from mien.analyzer import Analyzer
+from mien.errors import ImageError
+from mien.images.decode import read_image
+from mien.records import to_record
+from mien.service.errors import Problem, named
+from mien.service.metrics import Metrics
+from mien.service.pool import Pool
+from mien.service.settings import FORMATS, Settings
+from mien.types import Frame
+
+PROTOCOL: Final = "mien.v1"
+"""The subprotocol that is selected where a client offers it."""
+
+UNSUPPORTED: Final = 1003
+"""The close code for a text message (RFC 6455, 7.4.1)."""
+
+FAILED: Final = 1011
+"""The close code for an error of the service's own (RFC 6455, 7.4.1)."""
+
+IDLE: Final = 4408
+"""The close code for a stream that sent no frame for too long: HTTP's 408, in the range for private use."""
+
+MAX_PIXELS: Final = 4096 * 4096
+"""The largest frame, whatever the limit for pictures: a stream keeps its newest one."""
+
+_RETRY_AFTER: Final = {"Retry-After": "5"}
+
+
+def stream_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: Metrics) -> APIRouter:
+    """The route, its frames worked on by the analyzer in the pool's threads."""
+    router, streams = APIRouter(), _Streams(analyzer, settings, pool, metrics)
+
+    @router.websocket("/v1/stream")
+    async def stream(socket: WebSocket) -> None:
+        await streams.serve(socket)
+
+    return router
+
+
+class _Streams:
+    """All streams of one service, of which so many may be open at once."""
+
+    def __init__(self, analyzer: Analyzer, settings: Settings, pool: Pool, metrics: Metrics) -> None:
+        self._analyzer, self._settings, self._pool, self._metrics = analyzer, settings, pool, metrics
+        self._open = 0
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Serve one client until it leaves, or is closed for a reason."""
+        smooth = socket.query_params.get("smooth", "1")
+        if smooth not in ("0", "1"):
+            await socket.send_denial_response(Problem(400, "smooth must be 0 or 1").response())
+            return
+        if self._open >= self._settings.max_streams:
+            self._metrics.rejected.labels("streams").inc()
+            detail = f"all {self._settings.max_streams} streams are taken: try again"
+            await socket.send_denial_response(Problem(503, detail, _RETRY_AFTER).response())
+            return
+        self._open += 1
+        try:
+            with self._metrics.streams.track_inprogress(), suppress(WebSocketDisconnect):  # the client may leave
+                await self._serve(socket, smooth=smooth == "1")
+        finally:
+            self._open -= 1
+
+    async def _serve(self, socket: WebSocket, *, smooth: bool) -> None:
+        await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
+        try:
+            await self._talk(socket, _Tracker(self._analyzer, self._settings, smooth=smooth))
+        except _EndError as end:
+            await socket.close(end.code, end.reason)
+        except WebSocketDisconnect:
+            raise
+        except Exception:
+            with suppress(WebSocketDisconnect):
+                await socket.close(FAILED, "something went wrong here; the service's log says what")
+            raise
+
+    async def _talk(self, socket: WebSocket, tracker: _Tracker) -> None:
+        """Answer frame by frame. The message after it is awaited meanwhile, so that a client's leaving is noticed."""
+        receiving = ensure_future(socket.receive())
+        working: asyncio.Future[dict[str, Any]] | None = None
+        try:
+            while True:
+                content, began = await self._frame(receiving), time.perf_counter()
+                receiving = ensure_future(socket.receive())
+                working = ensure_future(self._pool.wait(partial(tracker.answer, content, began)))
+                await asyncio.wait([receiving, working], return_when=FIRST_COMPLETED)
+                if receiving.done():
+                    _check_presence(receiving.result())
+                record = await working
+                self._metrics.frame_seconds.observe(time.perf_counter() - began)
+                self._metrics.frames.inc()
+                self._metrics.faces.inc(len(record["faces"]))
+                await socket.send_text(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
+        finally:
+            receiving.cancel()
+            if working is not None:
+                working.cancel()
+
+    async def _frame(self, receiving: asyncio.Future[Message]) -> bytes:
+        """The next frame's file. Raises WebSocketDisconnect where the client left, _EndError where it must."""
+        seconds = self._settings.idle_seconds
+        await asyncio.wait([receiving], timeout=seconds)
+        if not receiving.done():
+            raise _EndError(IDLE, f"no frame came for {seconds:g} s")
+        message = receiving.result()
+        _check_presence(message)
+        content: bytes | None = message.get("bytes")
+        if content is None:
+            raise _EndError(UNSUPPORTED, "expected frames, in binary messages")
+        return content
+
+
+class _Tracker:
+    """Who is in one stream. Frames are given one after the other, from any thread."""
+
+    def __init__(self, analyzer: Analyzer, settings: Settings, *, smooth: bool) -> None:
+        self._model, self._max_pixels = analyzer.card.id, min(MAX_PIXELS, settings.max_pixels)
+        self._frames: deque[Frame] = deque()
+        self._results = analyzer.stream(iter(self._frames.popleft, None), live=True, smooth=smooth)
+        self._count, self._began = 0, 0.0
+
+    def answer(self, content: bytes, now: float) -> dict[str, Any]:
+        """The record of a frame's file that came at this time, in seconds of a clock that never falls."""
+        index = self._count
+        self._count += 1
+        if index == 0:
+            self._began = now
+        time_s = now - self._began
+        try:
+            image = read_image(content, max_pixels=self._max_pixels, formats=tuple(FORMATS))
+        except ImageError as error:
+            why = named(error, "the frame")
+            return to_record(
+                (), model=self._model, source=None, width=None, height=None, frame=index, time_s=time_s, error=why
+            )
+        self._frames.append(Frame(image, index, time_s))
+        return next(self._results).to_dict()
+
+
+class _EndError(Exception):
+    """The stream is closed, with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+def _check_presence(message: Message) -> None:
+    """Raise WebSocketDisconnect where the message says that the client left."""
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message["code"])

@@ -1,0 +1,136 @@
+"""Bodies of requests, taken in within bounds of size, time and memory, and never written to a disk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
+
+from mien.service.errors import Problem
+from mien.service.memory import Memory
+from mien.service.settings import FORMATS, Settings
+
+# It would log bytes of a malformed form, which the answer tells of already.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A picture's file as it came: its content, and the name it was given, if any."""
+
+    content: bytes
+    name: str | None = None
+
+
+class Intake:
+    """Takes in bodies, of which the memory holds so much at once."""
+
+    def __init__(self, settings: Settings, memory: Memory) -> None:
+        self._settings, self._memory = settings, memory
+
+    @asynccontextmanager
+    async def uploads(self, request: Request) -> AsyncGenerator[tuple[list[Upload], bool]]:
+        """The pictures of a request, and whether they came as a form; their bytes count as held meanwhile.
+
+        Raises Problem on a body that is too large, too slow, malformed, or one too many.
+        """
+        holding = _Holding()
+        try:
+            try:
+                async with asyncio.timeout(self._settings.body_seconds):
+                    taken = await self._take(request, holding)
+            except TimeoutError:
+                seconds = self._settings.body_seconds
+                raise Problem(408, f"the body took longer than {seconds:g} s to arrive") from None
+            yield taken
+        finally:
+            self._memory.give(holding.size)
+
+    async def _take(self, request: Request, holding: _Holding) -> tuple[list[Upload], bool]:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise Problem(415, "expected a body without Content-Encoding: pictures are compressed already")
+        if kind == "multipart/form-data":
+            return await self._form(request, holding), True
+        if kind not in {*FORMATS.values(), "application/octet-stream"}:
+            wanted = ", ".join(FORMATS.values())
+            raise Problem(415, f"expected {wanted} or multipart/form-data, got {kind or 'no content type'}")
+        content = b"".join([chunk async for chunk in self._chunks(request, holding)])
+        if not content:
+            raise Problem(400, "the body is empty, expected a picture")
+        return [Upload(content)], False
+
+    async def _form(self, request: Request, holding: _Holding) -> list[Upload]:
+        most = self._settings.max_images
+        # What else Python can decode may take forever, and hold what is no text.
+        if parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8").lower() != b"utf-8":
+            raise Problem(400, "expected a form in utf-8")
+        limits = {"max_files": most, "max_fields": 16, "max_part_size": 4096}
+        parser = _Form(request.headers, self._chunks(request, holding), **limits)
+        parser.spool_max_size = self._settings.max_body + 1  # more would go to a file
+        try:
+            form = await parser.parse()
+        except (MultiPartException, FormParserError, KeyError, ValueError) as error:
+            detail = getattr(error, "message", None) or str(error)
+            raise Problem(400, f"expected multipart/form-data with at most {most} files: {detail}") from None
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        uploads = [Upload(await file.read(), _text(file.filename) or None) for file in files]
+        await form.close()
+        if not uploads:
+            raise Problem(400, "the form holds no file, expected pictures as files")
+        return uploads
+
+    async def _chunks(self, request: Request, holding: _Holding) -> AsyncGenerator[bytes]:
+        """The body as it comes, counted."""
+        most = self._settings.max_body
+        told = request.headers.get("content-length", "0")
+        if told.isdecimal() and int(told) > most:
+            raise Problem(413, f"the body has {int(told):,} bytes, at most {most:,} are taken")
+        try:
+            async for chunk in request.stream():
+                if holding.size + len(chunk) > most:
+                    raise Problem(413, f"the body has more than the {most:,} bytes that are taken")
+                self._memory.take(len(chunk))
+                holding.size += len(chunk)
+                yield chunk
+        except ClientDisconnect:
+            raise Problem(400, "the client went away before the body was whole") from None
+
+
+class _Form(MultiPartParser):
+    """As the library's, but a form that is cut off is malformed: its last file would be left out, and left open."""
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes], **limits: int) -> None:
+        super().__init__(headers, self._whole(stream), **limits)
+        self._has_ended = False
+
+    def on_end(self) -> None:
+        """Take note of the form's last line."""
+        self._has_ended = True
+
+    async def _whole(self, stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        async for chunk in stream:
+            yield chunk
+        if not self._has_ended:
+            raise MultiPartException("The form has no end.")
+
+
+def _text(name: str | None) -> str:
+    """The name without what UTF-8 cannot hold."""
+    return (name or "").encode("utf-8", "replace").decode("utf-8")
+
+
+@dataclass(slots=True)
+class _Holding:
+    """How many bytes one request holds."""
+
+    size: int = 0

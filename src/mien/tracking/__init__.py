@@ -1,0 +1,1 @@
+"""What streams need and photos do not: tracks, optical flow, appearance, smoothing."""

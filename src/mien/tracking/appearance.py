@@ -1,0 +1,60 @@
+"""What a face looks like, to know it again: a small patch compared by correlation, and its colours.
+
+It tells the few faces of one stream apart over seconds. It is no face recognition, and is not kept longer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.tracking.optical_flow import Small
+from mien.types import Box
+
+_SIDE: Final = 24  # pixels of the patch: the box
+_MARGIN: Final = 4  # the middle of a patch is looked for within this many pixels: a detector's boxes are not steady
+_CELLS: Final = 4  # along each side, of which the mean colours are compared
+_COLOR_UNIT: Final = 60.0  # a mean difference of so many levels in a and b of Lab costs all of the similarity
+
+# Of 40 faces of LFW, 30 pixels wide, boxes off by 4 % in place and size: correlation of the same face 0.85 (5 %) and
+# 0.92 (median), of two people 0.40 (median) and 0.73 (99 %); without the search 0.45, 0.72; 0.49 and 0.60.
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """grey (24, 24) float32: the box; color (4, 4, 2) float32: mean a and b of Lab, 0..255."""
+
+    grey: NDArray[np.float32]
+    color: NDArray[np.float32]
+
+    def similarity(self, seen: Look) -> float:
+        """How much alike another look of a face is, 0..1."""
+        middle = self.grey[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+        alike = float(cv2.matchTemplate(seen.grey, middle, cv2.TM_CCOEFF_NORMED).max())
+        tint = float(np.abs(self.color - seen.color).mean())
+        result = alike - tint / _COLOR_UNIT
+        return min(max(result, 0.0), 1.0) if math.isfinite(result) else 0.0
+
+    def blended(self, seen: Look, share: float) -> Look:
+        """A look between this (share 0) and another (share 1)."""
+        keep = np.float32(1 - share)
+        return Look(keep * self.grey + (1 - keep) * seen.grey, keep * self.color + (1 - keep) * seen.color)
+
+
+def look_at(picture: Small, box: Box) -> Look:
+    """The look of what is in a box, in pixels of the whole picture; beyond the edge the picture repeats it."""
+    box = box.scaled(1 / picture.factor, 1 / picture.factor)
+    side = 2 * _SIDE  # halving it again keeps large faces from aliasing
+    across, down = max(box.width, 1e-3) / side, max(box.height, 1e-3) / side
+    matrix = np.array([[across, 0, box.x + (across - 1) / 2], [0, down, box.y + (down - 1) / 2]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    patch = cv2.warpAffine(picture.color, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    patch = cv2.resize(patch, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    cells = cv2.resize(patch, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
+    return Look(grey, cv2.cvtColor(cells, cv2.COLOR_BGR2LAB)[..., 1:].astype(np.float32))

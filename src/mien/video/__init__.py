@@ -1,0 +1,1 @@
+"""Moving pictures: files, cameras, and the window that shows them."""

@@ -1,0 +1,108 @@
+"""Media files as FFmpeg opens them: what can be wrong is said in one line, and clocks rise."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ImageError, MissingExtraError
+from mien.images.decode import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+
+def import_av() -> Any:
+    """PyAV, imported when first needed. Raises MissingExtraError."""
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtraError("video files", "video") from error
+    return av
+
+
+def open_media(path: Path) -> InputContainer:
+    """A media file, opened for reading. It is a local file, and nothing that it names is fetched from a network."""
+    container: InputContainer = import_av().open(f"file:{path}", options={"protocol_whitelist": "file"})
+    return container
+
+
+def open_video(path: Path) -> InputContainer:
+    """A video file, opened for reading. Raises ImageError, one line with the path, where it is none."""
+    errors = import_av().error
+    try:
+        if path.is_dir():
+            raise ImageError(f"{path}: is a folder, expected a video")
+        with path.open("rb") as file:
+            head = file.read(12)
+        if not head:
+            raise ImageError(f"{path}: is empty, expected a video")
+        return open_media(path)
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file") from None
+    except errors.EOFError as error:
+        raise ImageError(f"{path}: ends before its first frame") from error
+    except errors.InvalidDataError as error:
+        if head[4:8] == b"ftyp":
+            reason = "its index (moov) is missing or damaged; it was probably cut short while it was written"
+            raise ImageError(f"{path}: this video cannot be opened: {reason}") from error
+        raise ImageError(f"{path}: not a video, or a damaged one") from error
+    except (OSError, ValueError, errors.FFmpegError) as error:
+        raise ImageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def moving_stream(container: InputContainer, name: str) -> VideoStream:
+    """The stream to decode; a sound file's cover is none. Raises ImageError where there is none that can be."""
+    moving = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & (stream.disposition.attached_pic | stream.disposition.timed_thumbnails)
+    ]
+    if not moving:
+        kind = "sound only" if container.streams.audio else "no video stream"
+        raise ImageError(f"{name}: {kind}, expected a video")
+    stream = moving[0]
+    if stream.codec_context is None:
+        raise ImageError(f"{name}: this video's codec cannot be decoded")
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"{name}: has {width}x{height} pixels, which is more than the limit of {MAX_PIXELS:,}")
+    return stream
+
+
+def duration_of(container: InputContainer, stream: VideoStream) -> float | None:
+    """What the file says of the video's duration, in seconds.
+
+    What it says of itself as a whole comes last: that may be the duration of the sound.
+    """
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    with suppress(KeyError, ValueError):
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    return container.duration / 1_000_000 if container.duration and container.duration > 0 else None
+
+
+class Clock:
+    """Ticks made strictly rising: a missing one is counted on, a repeated one moved by a tick, and a clock that was set
+    back goes on where it stood."""
+
+    def __init__(self, second: int, period: int, least: int | None = None) -> None:
+        """Ticks in a second, from one frame or packet to the next where nothing tells, and that none comes before."""
+        self._second, self._period = second, max(1, period)
+        self._offset = 0
+        self._last = None if least is None else least - 1
+
+    def rising(self, ticks: int | None) -> int:
+        """The ticks to go by; ticks is what the file says, or None where it says nothing."""
+        if self._last is None:
+            self._last = ticks or 0
+            return self._last
+        now = self._last + self._period if ticks is None else ticks + self._offset
+        if now < self._last - self._second:
+            self._offset += self._last + self._period - now
+            now = self._last + self._period
+        self._last = max(now, self._last + 1)
+        return self._last

@@ -1,0 +1,80 @@
+"""Decoded frames as pictures: BGR in the video's own colours, opaque, upright."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.video.containers import import_av
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+HD_HEIGHT: Final = 720
+"""From so many lines on, a video that does not tell its colours is taken for BT.709, below for BT.601."""
+
+BT709: Final = 1
+BT601: Final = 5
+UNTOLD: Final = (0, 2, 3)
+"""Values of a video's matrix coefficients (ITU-T H.273, table 4): two that are used here, and those that tell nothing
+of YUV: identity, unspecified, reserved."""
+
+
+class Converter:
+    """Turns the frames of one video into (H, W, 3) uint8, BGR, C-contiguous, upright, all in the first one's size."""
+
+    def __init__(self, first: VideoFrame) -> None:
+        self._reformatter = import_av().video.reformatter.VideoReformatter()
+        self._matrix = _display_matrix(first)
+        self.stored_size = first.width, first.height
+        """Width and height of frames as they are stored."""
+        self.lies = bool(abs(self._matrix[0, 1]) > abs(self._matrix[0, 0]))
+        """Whether the upright picture's width is the stored one's height."""
+
+    def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """The frame as a picture; transparency is laid over white, another size is scaled."""
+        clear = any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8"
+        converted = self._reformatter.reformat(
+            frame,
+            *self.stored_size,
+            "bgra" if clear else "bgr24",
+            src_colorspace=None if frame.colorspace not in UNTOLD else usual_matrix(frame.height),
+            threads=1,
+        )
+        image = converted.to_ndarray()
+        return _upright(_over_white(image) if clear else image, self._matrix)
+
+
+def usual_matrix(height: int) -> int:
+    """The matrix coefficients of a video so many lines high that does not tell them."""
+    return BT709 if height >= HD_HEIGHT else BT601
+
+
+def _display_matrix(frame: VideoFrame) -> NDArray[np.int32]:
+    """How the file wants its frames turned and mirrored: a step right becomes (m00, m01), a step down (m10, m11)."""
+    try:
+        matrix = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]
+    except KeyError:
+        return np.eye(2, dtype=np.int32)
+    return np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)[:2, :2]
+
+
+def _upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """The image turned by right angles and mirrored as the display matrix says."""
+    if abs(matrix[0, 1]) > abs(matrix[0, 0]):
+        image, across, down = np.asarray(cv2.transpose(image), np.uint8), matrix[1, 0] < 0, matrix[0, 1] < 0
+    else:
+        across, down = matrix[0, 0] < 0, matrix[1, 1] < 0
+    if across or down:
+        image = np.asarray(cv2.flip(image, -1 if across and down else 1 if across else 0), np.uint8)
+    return np.ascontiguousarray(image)
+
+
+def _over_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 4) BGRA laid over white: (H, W, 3)."""
+    opacity = image[:, :, 3:].astype(np.uint16)
+    mixed = image[:, :, :3] * opacity + 255 * (255 - opacity)
+    return np.asarray((mixed + 127) // 255, np.uint8)

@@ -1,0 +1,315 @@
+"""Video files, frame by frame: upright, with true timestamps, in memory that does not grow with their length."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from mien.errors import ConfigError, ImageError
+from mien.types import Frame
+from mien.video.containers import Clock, duration_of, import_av, moving_stream, open_video
+from mien.video.convert import UNTOLD, Converter, usual_matrix
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+VIDEO_SUFFIXES: Final = frozenset(
+    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
+    | {".3gp", ".wmv", ".flv", ".ogv", ".y4m"}
+)
+"""The files that are taken for videos, by their suffix in lower case."""
+
+_DAMAGED: Final = "damaged data was skipped"
+_MAX_THREADS: Final = 8
+_MAX_STUMBLES: Final = 10
+_MAX_HOLE: Final = 4096
+"""Bytes that may lie between two packets of a Matroska file; healthy ones have some ten."""
+
+_TS_PACKETS: Final = (188, 192)
+"""Bytes of a packet of an MPEG transport stream, without and with a time code."""
+
+_BACK_S: Final = (1.0, 15.0)
+"""How many seconds before the wanted time a search aims: some containers find a place behind the one asked for."""
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether the path's suffix is that of a video. A GIF counts as a picture."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+class VideoFile:
+    """The frames of a video file, in order, each once.
+
+        with VideoFile("interview.mp4", every=0.5) as video:
+            for frame in video:
+                ...
+
+    start, end  seconds: frames shown from start on and before end are given; None is the beginning, and the end
+    every       seconds between the frames that are given; None gives every frame
+
+    Frames are BGR, C-contiguous and upright; transparency is laid over white. `time_s` is the file's own timestamp,
+    counted from the video's beginning, and made rising where the file's do not rise. `index` counts all decoded frames;
+    with start, the file is not read from its beginning, and the count goes on from the time reached times the average
+    rate: exact where the rate is constant, an estimate where it varies.
+
+    Damaged parts are skipped or patched up, and `problems` tells of them. Raises ImageError, one line with the path, on
+    what is no video, holds no frame, or is larger than MAX_PIXELS; ConfigError on an option that makes no sense.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        every: float | None = None,
+    ) -> None:
+        _check_range(start, end, every)
+        self._av = import_av()
+        self.path, self.start, self.end, self.every = Path(path), start, end, every
+        self._problems: dict[str, tuple[int, float]] = {}
+        self._time_s = 0.0
+        self._end_s: float | None = None
+        self._container: InputContainer | None = None
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+        self._frames = self._kept()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._frames
+
+    def close(self) -> None:
+        """Close the file; no more frames come."""
+        self._left: Iterator[tuple[VideoFrame, float]] = iter(())
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    @property
+    def name(self) -> str:
+        """The path, as text."""
+        return str(self.path)
+
+    @property
+    def end_s(self) -> float | None:
+        """When the last frame ceases to be shown, in seconds; None as long as not all frames were read."""
+        return self._end_s
+
+    @property
+    def zero_s(self) -> float:
+        """Where time_s 0 lies on the clock that pictures and sound of this file share, in seconds."""
+        return float((self._zero or 0) * self.time_base)
+
+    @property
+    def lead_s(self) -> float:
+        """How many seconds the sound begins before the pictures, 0 or more."""
+        return 0.0 if self._began_s is None else max(0.0, self.zero_s - self._began_s)
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """The width of an upright frame's pixel by its height."""
+        aspect = self._stream.codec_context.sample_aspect_ratio or Fraction(1)
+        return 1 / aspect if self._converter.lies else aspect
+
+    @property
+    def colours(self) -> tuple[int, int, int]:
+        """The matrix coefficients, primaries and transfer characteristics, by the numbers of ITU-T H.273."""
+        context = self._stream.codec_context
+        matrix = usual_matrix(context.height) if context.colorspace in UNTOLD else context.colorspace
+        return matrix, context.color_primaries, context.color_trc
+
+    @property
+    def frame_count(self) -> int | None:
+        """About how many frames there are to give, by the duration and the average rate; None where none is known."""
+        if self.duration_s is None:
+            return None
+        seconds = min(self.duration_s, self.end or self.duration_s) - (self.start or 0.0)
+        return max(1, round(seconds * min(self.rate, 1 / self.every if self.every else self.rate)))
+
+    @property
+    def problems(self) -> list[str]:
+        """What was wrong with the file, as far as it was read: a line for each kind of damage."""
+        return [
+            f"{self.name}: {what} at {first:.2f} s" + (f" (and {times - 1} times more)" if times > 1 else "")
+            for what, (times, first) in self._problems.items()
+        ]
+
+    def note(self, what: str) -> None:
+        """Add a problem, at the time that was reached."""
+        times, first = self._problems.get(what, (0, self._time_s))
+        self._problems[what] = times + 1, first
+
+    def _begin(self) -> None:
+        """Open the file, learn what the first frame tells, and go to the start."""
+        self._open()
+        self._left = self._timed()
+        first = next(self._left, None)
+        if first is None:
+            raise ImageError(f"{self.name}: no frame of this video can be decoded")
+        frame, time_s = first
+        self._converter = Converter(frame)
+        width, height = self._converter.stored_size
+        self.width, self.height = (height, width) if self._converter.lies else (width, height)
+        self._next, self._index = first, 0
+        if self.start and time_s < self.start:
+            self._seek(self.start)
+
+    def _open(self) -> None:
+        """Open the file at its beginning, and read what its header tells."""
+        if self._container is not None:
+            self._container.close()
+        self._container = open_video(self.path)
+        self._stream = moving_stream(self._container, self.name)
+        context = self._stream.codec_context
+        context.thread_type, context.thread_count = "AUTO", min(os.cpu_count() or 1, _MAX_THREADS)
+        self._read_header(self._container, self._stream)
+
+    def _read_header(self, container: InputContainer, stream: VideoStream) -> None:
+        self.time_base: Fraction = stream.time_base or Fraction(1, 1000)
+        self.rate = float(stream.average_rate or stream.guessed_rate or 25)
+        self.has_audio = any(track.codec_context is not None for track in container.streams.audio)
+        self.duration_s = duration_of(container, stream)
+        self._zero: int | None = stream.start_time
+        self._began_s = container.start_time / 1_000_000 if container.start_time is not None else None
+
+    def _seek(self, start: float) -> None:
+        """Go to the first frame that is shown at start or later."""
+        for back in (*_BACK_S, None):
+            self._open()
+            assert self._container is not None
+            if back is not None and start > back:
+                with suppress(self._av.error.FFmpegError):
+                    target = (self._zero or 0) + int((start - back) / self.time_base)
+                    self._container.seek(target, stream=self._stream)
+            elif back is not None:
+                continue
+            self._left = self._timed()
+            found = next(self._left, None)
+            if found is not None and (found[1] <= start or back is None):
+                break
+        self._problems.clear()  # of frames that are not asked for
+        self._index = 0 if back is None or found is None else round(found[1] * self.rate)
+        while found is not None and found[1] < start:
+            found = next(self._left, None)
+            self._index += 1
+        if found is None:
+            raise ImageError(f"{self.name}: ends at {self._time_s:.2f} s, before the start at {start:g} s")
+        self._next = found
+
+    def _kept(self) -> Iterator[Frame]:
+        """The frames that are asked for."""
+        due = self._next[1]
+        decoded, time_s = self._next
+        index = self._index
+        while self.end is None or time_s < self.end:
+            if time_s >= due - 1e-6:
+                if (decoded.width, decoded.height) != self._converter.stored_size:
+                    self.note("the picture changes its size, and was scaled to the first one's")
+                yield Frame(self._converter.convert(decoded), index, time_s)
+                if self.every is not None:
+                    due += self.every * (1 + int((time_s - due) / self.every + 1e-6))
+            following = next(self._left, None)
+            if self._container is None:  # it was closed before the end
+                return
+            if following is None:
+                self._end_s = time_s + self._shown_s(decoded)
+                self._mind_the_end(self._end_s)
+                return
+            decoded, time_s = following
+            index += 1
+        self._end_s = self.end
+
+    def _shown_s(self, frame: VideoFrame) -> float:
+        """How long a frame is shown, in seconds."""
+        return float(frame.duration * self.time_base) if frame.duration else 1 / self.rate
+
+    def _mind_the_end(self, end_s: float) -> None:
+        if self.duration_s is not None and self.duration_s > end_s + 0.5 + 2 / self.rate:
+            self._time_s = end_s
+            self.note(f"cut short: {self.duration_s:.2f} s are announced, and it ends")
+        elif self._container is not None and self._container.format.name == "mpegts":
+            with suppress(OSError):
+                size = self.path.stat().st_size
+                if all(size % packet for packet in _TS_PACKETS):
+                    self._time_s = end_s
+                    self.note("cut short: it ends within a packet")
+
+    def _timed(self) -> Iterator[tuple[VideoFrame, float]]:
+        """The decoded frames from here on, and when each is shown."""
+        clock = Clock(round(1 / self.time_base), round(1 / self.rate / self.time_base), self._zero)
+        for frame in self._decoded():
+            ticks = clock.rising(frame.pts if frame.pts is not None else frame.dts)
+            if self._zero is None:
+                self._zero = ticks
+            time_s = float((ticks - self._zero) * self.time_base)
+            self._time_s = time_s
+            if frame.is_corrupt:
+                self.note("a damaged frame was patched up")
+            yield frame, time_s
+
+    def _decoded(self) -> Iterator[VideoFrame]:
+        """The frames from where the file stands, past whatever is damaged."""
+        stumbles = 0
+        while stumbles < _MAX_STUMBLES:
+            try:
+                for packet in self._packets():
+                    stumbles = 0
+                    if packet.is_corrupt:
+                        self.note(_DAMAGED)
+                    try:
+                        frames = packet.decode()
+                    except self._av.error.EOFError:
+                        return
+                    except self._av.error.FFmpegError:
+                        self.note(_DAMAGED)
+                        continue
+                    yield from frames
+                return
+            except self._av.error.FFmpegError:  # the file itself: it may go on behind the damage
+                stumbles += 1
+                self.note(_DAMAGED)
+        with suppress(self._av.error.FFmpegError):
+            yield from self._stream.decode(None)
+
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        """The video's packets. Where a Matroska file is damaged, nothing tells but a hole between all its packets."""
+        assert self._container is not None
+        if "matroska" not in self._container.format.name:
+            yield from self._container.demux(self._stream)
+            return
+        end: int | None = None
+        for packet in self._container.demux():
+            if packet.size and packet.pos is not None:
+                if end is not None and packet.pos > end + _MAX_HOLE:
+                    self.note(_DAMAGED)
+                end = packet.pos + packet.size
+            if packet.stream.index == self._stream.index:
+                yield packet  # type: ignore[misc]
+
+
+def _check_range(start: float | None, end: float | None, every: float | None) -> None:
+    if start is not None and not 0 <= start < float("inf"):
+        raise ConfigError(f"start must be 0 seconds or more, got {start}")
+    if end is not None and not (start or 0) < end:
+        raise ConfigError(f"end must lie after the start at {start or 0:g} seconds, got {end}")
+    if every is not None and not 0 < every < float("inf"):
+        raise ConfigError(f"every must be more than 0 seconds, got {every}")

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from mien.drawing.colors import class_colour
+from mien.drawing.emoji import covering_side, draw_emoji, lean
+from mien.emotions import EMOTIONS
+from mien.types import Box, Face
+
+UPRIGHT = ((70.0, 80.0), (130.0, 80.0), (100.0, 110.0), (78.0, 140.0), (122.0, 140.0))
+NAMES = (*EMOTIONS, "focused")
+
+
+def turned(degrees: float) -> tuple[tuple[float, float], ...]:
+    """The landmarks of a face that leans so far clockwise, as it is seen."""
+    matrix = cv2.getRotationMatrix2D((100, 100), -degrees, 1)
+    return tuple((float(x), float(y)) for x, y in (matrix @ np.array([(*p, 1) for p in UPRIGHT]).T).T)
+
+
+def drawn(name: str, side: float, *, grey: int = 128, roll: float = 0.0, doubt: bool = False) -> np.ndarray:
+    pixels = math.ceil(side)
+    canvas = np.full((pixels, pixels, 3), grey, np.uint8)
+    draw_emoji(canvas, name, (side / 2, side / 2), side, roll=roll, doubt=doubt)
+    return canvas
+
+
+@pytest.mark.parametrize("side", [16, 32, 64, 256])
+@pytest.mark.parametrize("grey", [0, 255])
+def test_emoji_differ_in_every_size_on_any_ground(side: int, grey: int) -> None:
+    pictures = [drawn(name, side, grey=grey).astype(float) for name in NAMES]
+    luminances = [cv2.cvtColor(picture.astype(np.uint8), cv2.COLOR_BGR2GRAY) for picture in pictures]
+    inner = np.s_[side // 5 : -(side // 5), side // 5 : -(side // 5)]
+    for i, one in enumerate(pictures):
+        for j in range(i):
+            assert abs(one - pictures[j]).mean() > 12
+            # Not by their colours alone.
+            shapes = [(grey_one[inner] - grey_one[inner].mean()).ravel() for grey_one in (luminances[i], luminances[j])]
+            assert np.corrcoef(*shapes)[0, 1] < 0.9
+
+
+def test_an_emoji_that_shrinks_keeps_its_mean_colour() -> None:
+    large = drawn("happiness", 512).mean((0, 1))
+    for side in (300, 100, 33, 17):
+        np.testing.assert_allclose(drawn("happiness", side).mean((0, 1)), large, atol=4)
+
+
+def test_a_class_of_ones_own_has_its_colour_and_a_doubtful_one_is_pale() -> None:
+    forehead = np.s_[40:50, 120:136]
+    colours = [drawn(name, 256)[forehead].mean((0, 1))[::-1] for name in ("bored", "focused", "confused")]
+    for name, colour in zip(("bored", "focused", "confused"), colours, strict=True):
+        np.testing.assert_allclose(colour, class_colour(name), atol=18)
+
+    def saturation(picture: np.ndarray) -> float:
+        return float(np.ptp(picture[100:150, 20:30].astype(int), axis=2).mean())
+
+    sure, unsure = drawn("anger", 256), drawn("anger", 256, doubt=True)
+    assert saturation(unsure) < 0.5 * saturation(sure)
+    badge = unsure[20:80, 170:240]
+    assert (badge == 255).all(2).sum() > 0.3 * badge[:, :, 0].size  # the question mark's ground
+
+
+@pytest.mark.parametrize("degrees", [-170, -60, -20, 0, 15, 45, 120])
+def test_a_face_leans_as_its_landmarks_do(degrees: float) -> None:
+    face = Face(Box(50, 40, 100, 120), 0.9, {"fear": 1.0}, turned(degrees))
+    assert math.degrees(lean(face)) == pytest.approx(degrees)
+    assert lean(Face(face.box, None, face.probabilities)) == 0
+
+
+@pytest.mark.parametrize("degrees", [-90, 30, 90, 180])
+def test_a_rolled_emoji_is_the_upright_one_turned_clockwise(degrees: int) -> None:
+    upright = drawn("sadness", 200)
+    expected = cv2.warpAffine(
+        upright, cv2.getRotationMatrix2D((99.5, 99.5), -degrees, 1), (200, 200), borderValue=(128, 128, 128)
+    )
+    got = drawn("sadness", 200, roll=math.radians(degrees))
+    other = drawn("sadness", 200, roll=math.radians(-degrees))
+    assert abs(got.astype(int) - expected).mean() < 3
+    if degrees != 180:
+        assert abs(other.astype(int) - expected).mean() > 10
+
+
+@pytest.mark.parametrize("size", [(3, 4), (10, 10), (24, 24), (90, 113), (300, 60), (1000, 1300)])
+@pytest.mark.parametrize("degrees", [0, 33])
+def test_it_hides_the_whole_box_and_more(size: tuple[int, int], degrees: float) -> None:
+    """Two grounds, one drawing: what differs shows through."""
+    face = Face(Box(0, 0, *size), None, {"fear": 1.0})
+    side = covering_side(face)
+    dark, light = (drawn("fear", side, grey=grey, roll=math.radians(degrees)) for grey in (0, 255))
+    across, down = (np.arange(dark.shape[0]) + 0.5 - side / 2,) * 2
+    near = np.hypot(across[None, :], down[:, None]) <= 1.1 * math.hypot(*size) / 2
+    assert near.any()
+    np.testing.assert_array_equal(dark[near], light[near])
+
+
+def test_what_lies_outside_of_the_picture_is_left_out() -> None:
+    whole = np.zeros((120, 120, 3), np.uint8)
+    draw_emoji(whole, "anger", (60, 60), 100, doubt=False)
+    part = np.zeros((60, 70, 3), np.uint8)
+    draw_emoji(part, "anger", (10, 60), 100, doubt=False)
+    np.testing.assert_allclose(part, whole[:60, 50:], atol=1)
+    for centre in ((-500.0, 30.0), (30.0, 9000.0)):
+        before = part.copy()
+        draw_emoji(part, "anger", centre, 100, doubt=False)
+        np.testing.assert_array_equal(part, before)
+    draw_emoji(part, "anger", (0, 0), 1e6, doubt=False)
+    assert (part != before).any()

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mien.images.find import find_images
+
+
+@pytest.fixture
+def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("b.JPG", "a.png", "sub/c.webp", "sub/deeper/d.jpeg", "notes.txt", ".hidden.png", ".git/e.png"):
+        path = tmp_path / "album" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "album"
+
+
+def names(paths: list[str], **options: Path) -> list[str]:
+    found, problems = find_images(paths, **options)
+    assert problems == []
+    return [image.path.as_posix() for image in found]
+
+
+def test_a_folder_is_searched_sorted_without_what_is_hidden(album: Path) -> None:
+    everything = ["album/a.png", "album/b.JPG", "album/sub/c.webp", "album/sub/deeper/d.jpeg"]
+    assert names(["album"]) == everything
+    assert names(["album", "album/a.png", str(album)]) == everything
+    found, _ = find_images(["album", "album/notes.txt"])
+    assert found[-1].path.name == "notes.txt"  # a file counts as given
+    assert {image.root.as_posix() for image in found} == {"album"}
+
+
+def test_patterns_are_expanded(album: Path) -> None:
+    assert names(["album/*"]) == ["album/a.png", "album/b.JPG"]
+    assert names(["album/**/*.[wj]*"]) == ["album/sub/c.webp", "album/sub/deeper/d.jpeg"]
+    assert names([str(album / "?.png")]) == [(album / "a.png").as_posix()]
+    found, _ = find_images(["album/sub/*/*.jpeg"])
+    assert found[0].root == Path("album/sub")
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(album: Path) -> None:
+    (album / "x[1].png").touch()
+    assert names(["album/x[1].png"]) == ["album/x[1].png"]
+
+
+def test_what_names_no_picture_is_told_and_the_rest_goes_on(album: Path) -> None:
+    found, problems = find_images(["empty", "gone.jpg", "album/*.gif", "album/a.png", "nul\0"])
+    assert [image.path.name for image in found] == ["a.png"]
+    assert [str(problem) for problem in problems] == [
+        "empty: no pictures in this folder",
+        "gone.jpg: no such file or folder",
+        f"{Path('album/*.gif')}: no picture matches this pattern",
+        "nul\0: no such file or folder",
+    ]
+
+
+def test_the_folder_for_results_is_passed_over_unless_it_is_asked_for(album: Path) -> None:
+    assert names(["album"], skip=Path("album/sub")) == ["album/a.png", "album/b.JPG"]
+    assert names(["album/sub"], skip=album / "sub") == ["album/sub/c.webp", "album/sub/deeper/d.jpeg"]
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink") or os.name == "nt", reason="needs links")
+def test_a_circle_of_links_ends(album: Path) -> None:
+    (album / "sub" / "up").symlink_to(album, target_is_directory=True)
+    assert len(names(["album"])) == 4

@@ -1,0 +1,68 @@
+"""A face is known again in another light and a box that is a little off, another one is not."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mien.tracking.appearance import Look, look_at
+from mien.tracking.optical_flow import reduced
+from mien.types import Box
+
+BOX = Box(100, 80, 60, 60)
+
+
+def textured(seed: int, sigma: float = 8) -> NDArray[np.uint8]:
+    smooth = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, (240, 320, 1)), (0, 0), sigma)
+    grey = 128 + 35 * smooth / smooth.std()
+    return np.repeat(grey[..., None], 3, 2).clip(0, 255).astype(np.uint8)
+
+
+def look(image: NDArray[np.uint8], box: Box = BOX) -> Look:
+    return look_at(reduced(image), box)
+
+
+def test_a_face_is_like_itself_and_not_like_others() -> None:
+    looks = [look(textured(seed)) for seed in range(6)]
+    alike = np.array([[one.similarity(other) for other in looks] for one in looks])
+    np.testing.assert_allclose(np.diag(alike), 1, atol=1e-4)
+    assert alike[~np.eye(6, dtype=bool)].max() < 0.8
+    assert np.median(alike[~np.eye(6, dtype=bool)]) < 0.5
+
+
+def test_light_and_a_box_that_is_off_do_not_matter_much() -> None:
+    image = textured(0)
+    known = look(image)
+    dark = (0.5 * image + 10).astype(np.uint8)
+    assert known.similarity(look(dark)) > 0.97
+    for box in (Box(105, 78, 60, 60), Box(96, 83, 60, 60), Box(98, 78, 64, 64)):
+        assert known.similarity(look(image, box)) > 0.85
+
+
+def test_size_does_not_matter() -> None:
+    image = textured(0)
+    large = np.asarray(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
+    assert look(image).similarity(look(large, BOX.scaled(2, 2))) > 0.95
+
+
+def test_colours_tell_faces_apart() -> None:
+    image = textured(0)
+    red = (image * np.array([0.6, 0.8, 1.0])).astype(np.uint8)
+    assert look(image).similarity(look(red)) < 0.85
+
+
+@pytest.mark.parametrize("box", [Box(-30, -30, 60, 60), Box(290, 210, 60, 60), Box(-500, 0, 60, 60), Box(10, 10, 1, 1)])
+def test_a_box_may_reach_over_the_edge_or_be_small(box: Box) -> None:
+    seen = look(textured(0), box)
+    assert np.isfinite(seen.grey).all()
+    assert 0 <= look(textured(1)).similarity(seen) <= 1
+
+
+def test_blended() -> None:
+    one, other = look(textured(0)), look(textured(1))
+    np.testing.assert_allclose(one.blended(other, 0).grey, one.grey)
+    np.testing.assert_allclose(one.blended(other, 1).color, other.color)
+    half = one.blended(other, 0.5)
+    assert min(half.similarity(one), half.similarity(other)) > one.similarity(other)

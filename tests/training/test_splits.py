@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mien.data.dataset import FaceDataset
+from mien.errors import DataError
+from mien.training.recipes import Recipe
+from mien.training.splits import gather
+
+
+def keys(faces: np.ndarray) -> set[bytes]:
+    return {face.tobytes() for face in faces}
+
+
+def test_parts_are_disjoint_and_complete(striped: FaceDataset, tiny: Recipe) -> None:
+    material = gather(striped, tiny)
+    training = striped.of_split("training")
+    assert not keys(material.learned.faces) & keys(material.held.faces)
+    assert keys(material.learned.faces) | keys(material.held.faces) == keys(training.faces)
+    assert keys(material.validation.faces) == keys(striped.of_split("validation").faces)
+    assert 0 < len(material.held) < 0.25 * len(training)
+    assert material.protocol == "ferplus"
+
+
+def test_copies_of_a_face_stay_together(striped: FaceDataset, tiny: Recipe) -> None:
+    doubled = striped.take(np.repeat(np.arange(len(striped)), 2))
+    material = gather(doubled, dataclasses.replace(tiny, holdback=0.3))
+    assert not keys(material.learned.faces) & keys(material.held.faces)
+
+
+def test_rows_that_are_mostly_no_emotion_are_not_learned(striped: FaceDataset, tiny: Recipe) -> None:
+    assert striped.votes is not None
+    votes = striped.votes.copy()
+    votes[::2] = 0
+    votes[::2, -1] = 10  # not a face
+    material = gather(dataclasses.replace(striped, votes=votes), tiny)
+    assert len(material.learned) + len(material.held) == (striped.split[1::2] == "training").sum()
+
+
+def test_own_labels_are_one_hot_and_judged_as_fer2013(striped: FaceDataset, tiny: Recipe) -> None:
+    material = gather(striped, dataclasses.replace(tiny, labels="own"))
+    assert material.protocol == "fer2013"
+    assert set(np.unique(material.learned.targets)) == {0.0, 1.0}
+
+
+def test_too_few_faces_are_refused(striped: FaceDataset, tiny: Recipe) -> None:
+    with pytest.raises(DataError, match="at least one batch of 16"):
+        gather(striped.take(np.arange(12)), tiny)
+
+
+def test_balance_draws_rare_classes_more_often(striped: FaceDataset, tiny: Recipe) -> None:
+    assert gather(striped, tiny).learned.draws is None
+    rare = striped.take((striped.labels != 1) | (np.arange(len(striped)) % 5 == 0))
+    for balance in (0.5, 1.0):
+        learned = gather(rare, dataclasses.replace(tiny, balance=balance)).learned
+        assert learned.draws is not None
+        frequency = learned.targets.mean(0)
+        drawn = learned.draws / learned.draws.sum() @ learned.targets
+        expected = frequency ** (1 - balance)
+        assert drawn == pytest.approx(expected / expected.sum(), abs=1e-4)
+
+
+def test_own_labels_can_stand_beside_votes(striped: FaceDataset, tiny: Recipe) -> None:
+    other = dataclasses.replace(striped, labels=(striped.labels + 1) % len(striped.classes))
+    material = gather(other, dataclasses.replace(tiny, own_share=0.25))
+    assert np.sort(material.learned.targets, axis=1)[:, -2:] == pytest.approx(
+        np.tile([0.25, 0.75], (len(material.learned), 1)), abs=1e-6
+    )
+    assert material.protocol == "ferplus"
+
+
+def test_without_labels_all_training_faces_are_learned_and_none_judged(striped: FaceDataset, tiny: Recipe) -> None:
+    unlabelled = dataclasses.replace(striped, labels=np.full(len(striped), -1), votes=None)
+    material = gather(unlabelled, dataclasses.replace(tiny, labels="none"))
+    assert len(material.learned) == (striped.split == "training").sum()
+    assert len(material.held) == len(material.validation) == 0
