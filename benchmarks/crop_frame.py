@@ -1,4 +1,4 @@
-"""Where FER2013's 48x48 frame lies relative to each detector's box: what `crops.CROP_RULES` is made from.
+"""Where FER2013's 48x48 frame lies relative to each detector's box: what the detectors' `crop_rule`s are made from.
 
     python benchmarks/crop_frame.py [--data ../shared/data] [--faces 2000]
 

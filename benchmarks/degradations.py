@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face
+from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, crop_face
 from mien.runtime.detectors import MIN_FACE_SCORE, Detector
 from mien.runtime.head_roll import face_roll
 from mien.types import Box
@@ -36,7 +36,7 @@ def reduced(faces: Faces, side: int) -> Faces:
     """Faces that have only side x side pixels in their picture."""
     whole = Box(0, 0, side, side)
     small = (cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA) for face in faces)
-    return np.stack([crop_face(np.asarray(face, np.uint8), whole, CROP_RULES["none"]) for face in small])
+    return np.stack([crop_face(np.asarray(face, np.uint8), whole, WHOLE_PICTURE) for face in small])
 
 
 def blurred(faces: Faces, sigma: float) -> Faces:
@@ -70,14 +70,14 @@ def noised(faces: Faces, sigma: float, seed: int = 0) -> Faces:
 
 def reframed(faces: Faces, scale: float = 1.0, x: float = 0.0, y: float = 0.0) -> Faces:
     """Cut by a box whose side is scale times the face's and whose centre is off by (x, y), in sides of the face."""
-    return np.stack([crop_face(face, _box(scale, x, y), CROP_RULES["none"]) for face in faces])
+    return np.stack([crop_face(face, _box(scale, x, y), WHOLE_PICTURE) for face in faces])
 
 
 def shifted(faces: Faces, share: float, seed: int = 0) -> Faces:
     """Cut by a box that is off by a share of its side, for each face in a direction of its own."""
     angles = np.random.default_rng(seed).uniform(0, 2 * np.pi, len(faces))
     ways = zip(faces, share * np.cos(angles), share * np.sin(angles), strict=True)
-    return np.stack([crop_face(face, _box(1.0, x, y), CROP_RULES["none"]) for face, x, y in ways])
+    return np.stack([crop_face(face, _box(1.0, x, y), WHOLE_PICTURE) for face, x, y in ways])
 
 
 def covered(faces: Faces, part: tuple[slice, slice], grey: int) -> Faces:
@@ -121,7 +121,7 @@ def rolled(faces: Faces, roll: float, back: float | NDArray[np.floating] = math.
             matrix = cv2.getRotationMatrix2D(((shown.shape[1] - 1) / 2, (shown.shape[0] - 1) / 2), turn, 1)
             size = (shown.shape[1], shown.shape[0])
             shown = np.asarray(cv2.warpAffine(shown, matrix, size, borderMode=cv2.BORDER_REFLECT_101), np.uint8)
-        cut.append(crop_face(shown, frame, CROP_RULES["none"]))
+        cut.append(crop_face(shown, frame, WHOLE_PICTURE))
     return np.stack(cut)
 
 

@@ -30,7 +30,8 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
-from mien.runtime.detectors import MIN_FACE_SCORE, Detector, HaarDetector, YuNetDetector
+import mien
+from mien.runtime.detectors import MIN_FACE_SCORE, HaarDetector, YuNetDetector
 from mien.types import Box, Detection
 
 # Only what lies in scikit-image's wheel; no coins, which bear heads.
@@ -107,7 +108,7 @@ def score(detections: Sequence[Detection], truth: Sequence[Box], tally: Tally) -
     tally.false += len(detections) - len(used)
 
 
-def measure(detector: Detector, scenes: Sequence[Scene]) -> dict[str, object]:
+def measure(detector: mien.Detector, scenes: Sequence[Scene]) -> dict[str, object]:
     """Recall by truth and size, false boxes a picture, milliseconds a picture."""
     tallies = {"yunet": Tally([], []), "frame": Tally([], [])}
     on_empty, times = 0, []
@@ -165,7 +166,7 @@ def main() -> None:
     scenes = list(
         make_scenes(load_photos(options.data / "lfw", yunet), options.pictures, options.seed, tuple(options.sides))
     )
-    detectors: dict[str, Detector] = {"yunet": yunet, "haar": HaarDetector()}
+    detectors: dict[str, mien.Detector] = {"yunet": yunet, "haar": HaarDetector()}
     if options.yunet_sides:
         detectors = {str(side): YuNetDetector(file, max_side=side) for side in options.yunet_sides}
     results = {name: measure(detector, scenes) for name, detector in detectors.items()}

@@ -17,7 +17,8 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
-from mien.runtime.detectors import Detector, HaarDetector
+import mien
+from mien.runtime.detectors import HaarDetector
 from mien.types import Box, Detection
 
 Image = NDArray[np.uint8]
@@ -97,7 +98,7 @@ class Film:
             yield time_s, image, truth
 
 
-class TrueDetector:
+class TrueDetector(mien.Detector):
     """Finds what can be seen of the truth, a few per cent off: visible faces but those of a dropped span.
 
     least is the share of a face that must be visible; it and the errors are the film's own.
@@ -158,7 +159,7 @@ def wandering_film(
     return Film(WANDERING, number, cast, curves, size=size, seconds=seconds)
 
 
-def photo_portraits(photos: Path, detector: Detector, count: int = 60) -> list[Portrait]:
+def photo_portraits(photos: Path, detector: mien.Detector, count: int = 60) -> list[Portrait]:
     """The largest face of each photo (*.jpg) in a folder, as far as the detector finds one."""
     files = sorted(photos.glob("*.jpg"))
     people: dict[str, Path] = {}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mien.data.dataset import FaceDataset
 from mien.emotions import FERPLUS_COLUMNS
 from mien.errors import ConfigError
-from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face, to_grey
+from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, crop_face, to_grey
 from mien.types import Box
 
 # Only what lies in scikit-image's wheel; no coins, which bear heads, and no cat.
@@ -49,7 +49,7 @@ def random_squares(pictures: Sequence[NDArray[np.uint8]], count: int, rng: np.ra
         grey = pictures[index % len(pictures)]
         side = rng.uniform(SQUARES[0], min(SQUARES[1], *grey.shape))
         left, top = rng.uniform(0, grey.shape[1] - side), rng.uniform(0, grey.shape[0] - side)
-        squares.append(crop_face(grey, Box(left, top, side, side), CROP_RULES["none"]))
+        squares.append(crop_face(grey, Box(left, top, side, side), WHOLE_PICTURE))
     return np.stack(squares)
 
 

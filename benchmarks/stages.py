@@ -26,7 +26,7 @@ from PIL import Image
 import mien
 from mien.images.decode import read_picture
 from mien.runtime.classifier import Classifier
-from mien.runtime.crops import CROP_RULES, crop_face, to_grey
+from mien.runtime.crops import crop_face, to_grey
 from mien.runtime.weights import find_model
 
 WARM, TIMES = 3, 5
@@ -58,16 +58,16 @@ def as_jpeg(image: Image.Image) -> bytes:
 
 def stages(analyzer: mien.Analyzer, classifier: Classifier, source: Any) -> dict[str, Callable[[], object]]:
     """What `analyze` does one after the other, each on what the one before it made, and the whole."""
-    picture = read_picture(source, reduce_to=getattr(analyzer.detector, "max_side", None))
+    picture = read_picture(source, reduce_to=analyzer.detector.max_side)
     found = analyzer.detector.detect(picture.image)
-    rule = CROP_RULES[analyzer.detector.name]
+    rule = analyzer.detector.crop_rule
 
     def crop() -> NDArray[np.uint8]:
         grey = to_grey(picture.image)
         return np.stack([crop_face(grey, face.box, rule) for face in found])
 
     return {
-        "read": functools.partial(read_picture, source, reduce_to=getattr(analyzer.detector, "max_side", None)),
+        "read": functools.partial(read_picture, source, reduce_to=analyzer.detector.max_side),
         "detect": functools.partial(analyzer.detector.detect, picture.image),
         "crop": crop,
         "classify": functools.partial(classifier.probabilities, crop()),

@@ -1,26 +1,31 @@
 from __future__ import annotations
 
 import io
+import pickle
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 import mien
 from mien.analyzer import Analyzer, load
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError, MissingExtraError, ModelError
+from mien.options import AnalyzerOptions
 from mien.runtime.classifier import Classifier
-from mien.types import Box, Detection
+from mien.runtime.detectors import HaarDetector
+from mien.types import Box, Detection, Detector
 
 
-class SquaresDetector:
+class SquaresDetector(Detector):
     """Finds the bright squares on a black picture; its score is given by the caller. It frames as "none" does."""
 
     name = "none"
@@ -149,7 +154,7 @@ def test_large_pictures_are_not_held_back(squares: Analyzer) -> None:
     assert len(read) == 2
 
 
-class BrightDetector:
+class BrightDetector(Detector):
     """Finds what is brighter than a quarter, so that the traces of JPEG are no faces; notes what it was shown."""
 
     name = "none"
@@ -188,7 +193,7 @@ def test_large_jpegs_are_decoded_as_far_as_their_faces_need(
     brightness_model: Path, file: bytes, reduce: bool, shown: tuple[int, int], kept: tuple[int, int]
 ) -> None:
     detector = BrightDetector()
-    analyzer = Analyzer(Classifier(brightness_model), detector, reduce=reduce)
+    analyzer = Analyzer(Classifier(brightness_model), detector, AnalyzerOptions(reduce=reduce))
     result = analyzer.analyze(file)
     width, height = Image.open(io.BytesIO(file)).size
     assert detector.shown == [(*shown, 3)]
@@ -208,7 +213,7 @@ def test_large_jpegs_are_decoded_as_far_as_their_faces_need(
 
 
 def test_what_can_be_read_once_is_read_in_full(brightness_model: Path) -> None:
-    analyzer = Analyzer(Classifier(brightness_model), BrightDetector(), reduce=True)
+    analyzer = Analyzer(Classifier(brightness_model), BrightDetector(), AnalyzerOptions(reduce=True))
     assert analyzer.analyze(io.BytesIO(photo(400))).image.shape == (600, 3000, 3)
 
 
@@ -216,8 +221,16 @@ def test_a_detector_that_looks_at_every_pixel_gets_every_pixel(brightness_model:
     path = tmp_path / "photo.jpg"
     path.write_bytes(photo(400))
     classifier = Classifier(brightness_model)
-    assert Analyzer(classifier, BrightDetector(None), reduce=True).analyze(path).image.shape == (600, 3000, 3)
-    assert Analyzer(classifier, BrightDetector(), reduce=True).analyze(path).image.shape == (300, 1500, 3)
+    assert Analyzer(classifier, BrightDetector(None), AnalyzerOptions(reduce=True)).analyze(path).image.shape == (
+        600,
+        3000,
+        3,
+    )
+    assert Analyzer(classifier, BrightDetector(), AnalyzerOptions(reduce=True)).analyze(path).image.shape == (
+        300,
+        1500,
+        3,
+    )
 
 
 def test_a_bad_picture_raises_in_its_place_or_is_handed_out(squares: Analyzer) -> None:
@@ -302,9 +315,11 @@ def test_small_and_uncertain_faces_are_left_out(brightness_model: Path) -> None:
     classifier = Classifier(brightness_model)
     image = picture("fear", side=30)
     for side, found in ((30, 1), (30.5, 0), (0, 1)):
-        assert len(Analyzer(classifier, SquaresDetector(), min_face=side).analyze(image).faces) == found
+        assert (
+            len(Analyzer(classifier, SquaresDetector(), AnalyzerOptions(min_face=side)).analyze(image).faces) == found
+        )
     for score, least, found in ((0.5, 0.5, 1), (0.49, 0.5, 0), (None, 1.0, 1)):
-        analyzer = Analyzer(classifier, SquaresDetector(score), min_face_score=least)
+        analyzer = Analyzer(classifier, SquaresDetector(score), AnalyzerOptions(min_face_score=least))
         faces = analyzer.analyze(image).faces
         assert [face.score for face in faces] == [score] * found
 
@@ -341,7 +356,7 @@ class LeftHalfClassifier:
 def test_flip_averages_over_face_and_mirror_image_in_one_batch(brightness_model: Path) -> None:
     classifier = LeftHalfClassifier(Classifier(brightness_model))
     plain, flipped = (
-        Analyzer(classifier, SquaresDetector(), flip=flip)  # type: ignore[arg-type]
+        Analyzer(classifier, SquaresDetector(), AnalyzerOptions(flip=flip))  # type: ignore[arg-type]
         for flip in (False, True)
     )
     face = np.full((48, 48), 51, np.uint8)
@@ -389,7 +404,7 @@ def test_an_analyzer_keeps_to_its_formats_and_pixels(brightness_model: Path) -> 
     with pytest.raises(ImageTooLargeError):
         narrow.analyze(encoded(picture("anger"), "JPEG"))
     for options in ({"formats": ("Jpeg", "Psd")}, {"formats": ()}, {"max_pixels": 0}):
-        with pytest.raises(ConfigError, match="formats of"):
+        with pytest.raises(ConfigError, match="must be"):
             load(brightness_model, detector="none", **options)
 
 
@@ -433,11 +448,71 @@ def test_load_refuses_what_makes_no_sense(brightness_model: Path) -> None:
         load("9.9", detector="none")
     assert load(str(brightness_model), detector="haar").detector.name == "haar"
 
-    class Unknown(SquaresDetector):
-        name = "unknown"
 
-    with pytest.raises(ConfigError, match="crop rule"):
-        Analyzer(Classifier(brightness_model), Unknown())
+def test_what_is_no_detector_is_refused_by_what_it_lacks(brightness_model: Path) -> None:
+    class NoFrame:
+        name = "no frame"
+
+        def detect(self, image: np.ndarray) -> list[Detection]:
+            return []
+
+    with pytest.raises(ConfigError, match=r"a detector with crop_rule, .*, got NoFrame: subclass mien\.Detector"):
+        load(brightness_model, detector=NoFrame())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="goes with YuNet"):
+        load(brightness_model, detector=SquaresDetector(), detector_model="x.onnx")
+
+
+class LowerHalfDetector(mien.Detector):
+    """A custom detector with its own frame: its boxes are twice as high as the face, which is their lower half."""
+
+    name = "lower half"
+    crop_rule = mien.CropRule(side=0.5, y=0.75)
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        boxes = [detection.box for detection in SquaresDetector().detect(image)]
+        return [Detection(Box(box.x, box.y - box.height, box.width, 2 * box.height), 0.9) for box in boxes]
+
+
+def test_a_custom_detector_is_used_for_photos_and_streams(brightness_model: Path) -> None:
+    analyzer = load(brightness_model, detector=LowerHalfDetector())
+    photo = analyzer.analyze(picture("fear", "surprise"))
+    assert emotions(photo) == ["fear", "surprise"]
+    frames = [mien.Frame(picture("fear", "surprise"), index, index / 30) for index in range(3)]
+    for result in analyzer.stream(frames):
+        assert emotions(result) == ["fear", "surprise"]
+
+
+def test_options_are_changed_in_a_copy_and_checked(squares: Analyzer) -> None:
+    sure = squares.with_options(uncertain_below=0.0, min_face=25)
+    assert sure.options == AnalyzerOptions(uncertain_below=0.0, min_face=25)
+    assert squares.options == AnalyzerOptions()
+    assert len(squares.analyze(picture("fear", side=22)).faces) == 1
+    assert len(sure.analyze(picture("fear", side=22)).faces) == 0
+    with pytest.raises(ConfigError, match="min_face must be"):
+        sure.with_options(min_face=-1)
+    with pytest.warns(DeprecationWarning, match=r"Analyzer\.options\.min_face"):
+        assert sure.min_face == 25
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_pickled_analyzer_works_in_another_process(brightness_model: Path, tmp_path: Path, shared: bool) -> None:
+    analyzer = load(brightness_model, detector="none", threads=1, uncertain_below=0.9)
+    analyzer = analyzer.sharing_batches(print) if shared else analyzer
+    paths = [tmp_path / f"{emotion}.png" for emotion in ("fear", "surprise")]
+    for path in paths:
+        cv2.imwrite(str(path), np.full((48, 48, 3), level(path.stem), np.uint8))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        results = list(pool.map(analyzer.analyze, paths))
+    assert [result.to_dict() for result in results] == [analyzer.analyze(path).to_dict() for path in paths]
+    assert pickle.loads(pickle.dumps(analyzer)).options == analyzer.options
+
+
+def test_built_in_detectors_are_pickled() -> None:
+    image = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
+    haar = HaarDetector(max_side=400)
+    copied = pickle.loads(pickle.dumps(haar))
+    assert copied.max_side == 400
+    assert copied.detect(image) == haar.detect(image) != []
 
 
 def test_an_analysis_can_be_looked_at(squares: Analyzer, monkeypatch: pytest.MonkeyPatch) -> None:

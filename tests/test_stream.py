@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import mien
 from mien.analyzer import Analyzer
 from mien.errors import ConfigError, ImageError
 from mien.runtime.classifier import Classifier
@@ -28,11 +29,12 @@ def shown(*places: tuple[int, int], brightness: int = 0) -> Image:
 
 
 @dataclass
-class Finder:
+class Finder(mien.Detector):
     """A detector that knows where the faces are in each frame, told by the frame's number in its first pixel."""
 
     places: Callable[[int], Sequence[tuple[int, int]]]
-    name: str = "yunet"
+    name: str = "scripted"
+    stream_side: int | None = 960
     score: float = 0.95
     asked: list[int] = field(default_factory=list)
     sizes: set[tuple[int, ...]] = field(default_factory=set)
@@ -152,7 +154,7 @@ def test_large_frames_are_detected_in_a_smaller_copy_and_boxes_are_the_frames_ow
             self.sizes.add(image.shape)
             return [Detection(Box(100, 50, 40, 40))]
 
-    finder = Quarter(still, name="haar")
+    finder = Quarter(still, stream_side=640)
     image = np.random.default_rng(2).integers(0, 256, (720, 1280, 3), np.uint8)
     [result] = Analyzer(classifier, finder).stream([Frame(image, 0, 0.0)])
     assert finder.sizes == {(360, 640, 3)}

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
         MienError,
         MissingExtraError,
         ModelError,
+        StorageError,
     )
     from mien.model_card import ModelCard
-    from mien.types import Box, Detection, Face, Frame
+    from mien.options import AnalyzerOptions
+    from mien.types import Box, CropRule, Detection, Detector, Face, Frame
     from mien.video.reader import VideoFile
 
 __version__ = "0.3.0"
@@ -42,10 +44,13 @@ __version__ = "0.3.0"
 _HOMES = {
     "Analysis": "mien.analysis",
     "Analyzer": "mien.analyzer",
+    "AnalyzerOptions": "mien.options",
     "Box": "mien.types",
     "ConfigError": "mien.errors",
     "DataError": "mien.errors",
+    "CropRule": "mien.types",
     "Detection": "mien.types",
+    "Detector": "mien.types",
     "DetectorError": "mien.errors",
     "EMOTIONS": "mien.emotions",
     "Emotion": "mien.emotions",
@@ -58,6 +63,7 @@ _HOMES = {
     "MissingExtraError": "mien.errors",
     "ModelCard": "mien.model_card",
     "ModelError": "mien.errors",
+    "StorageError": "mien.errors",
     "VideoFile": "mien.video.reader",
     "load": "mien.analyzer",
 }
@@ -66,10 +72,13 @@ __all__ = [
     "EMOTIONS",
     "Analysis",
     "Analyzer",
+    "AnalyzerOptions",
     "Box",
     "ConfigError",
+    "CropRule",
     "DataError",
     "Detection",
+    "Detector",
     "DetectorError",
     "Emotion",
     "Face",
@@ -81,6 +90,7 @@ __all__ = [
     "MissingExtraError",
     "ModelCard",
     "ModelError",
+    "StorageError",
     "VideoFile",
     "__version__",
     "load",

@@ -1,33 +1,30 @@
-"""The path of one picture: read it, find its faces, cut them out, judge them, and hand back one Analysis."""
+"""The path of one picture: read it, detect its faces, crop and classify them, and return one Analysis."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Unpack
+from warnings import warn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.analysis import Analysis
 from mien.errors import ConfigError, ImageError
-from mien.images.decode import FORMATS, MAX_PIXELS, ImageSource, Picture, read_image, read_picture, source_name
+from mien.images.decode import ImageSource, Picture, read_image, read_picture, source_name
 from mien.model_card import ModelCard
+from mien.options import AnalyzerOptions, OptionFields
 from mien.runtime.classifier import Classifier, FaceClassifier
-from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face, to_grey
-from mien.runtime.detectors import MIN_FACE_SCORE, Detector, load_detector
+from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, crop_face, to_grey
+from mien.runtime.detectors import check_detector, load_detector
 from mien.runtime.head_roll import face_roll
 from mien.runtime.int8_backend import Int8
 from mien.runtime.weights import find_model
-from mien.types import UNCERTAIN_BELOW, Box, Detection, Face, Frame
-
-MIN_FACE: Final = 20.0
-"""Faces below this many pixels say too little about an emotion; the network itself reads 48."""
+from mien.types import Box, Detection, Detector, Face, Frame
 
 DETECT_EVERY: Final = 0.2
 """Seconds from one detection to the next: a new face is found within 0.3 s, and at 30 frames/s one frame in six pays
@@ -41,94 +38,68 @@ _BATCH_PIXELS: Final = 50_000_000
 def load(
     model: str | os.PathLike[str] | None = None,
     *,
-    detector: str = "auto",
+    detector: str | Detector = "auto",
     detector_model: str | os.PathLike[str] | None = None,
     providers: Sequence[str] | None = None,
     threads: int | None = None,
     int8: Int8 = "auto",
-    min_face: float = MIN_FACE,
-    min_face_score: float = MIN_FACE_SCORE,
-    uncertain_below: float = UNCERTAIN_BELOW,
-    flip: bool = False,
-    reduce: bool = False,
-    max_pixels: int = MAX_PIXELS,
-    formats: Sequence[str] = FORMATS,
+    **options: Unpack[OptionFields],
 ) -> Analyzer:
     """An analyzer, ready to use.
 
     model           None for the newest model that ships with Mien, the version of a shipped one, or an ONNX file
-    detector        "auto" (YuNet where it is at hand, else Haar), "haar", "yunet", or "none": each picture is a face
-    detector_model  YuNet's ONNX file, where it is to be another than the one at hand
+    detector        "auto" (YuNet where it is installed, else Haar), "haar", "yunet", "none" (each picture is a face),
+                    or a custom detector: an object of a subclass of `mien.Detector`
+    detector_model  YuNet's ONNX file, in place of the installed one
     providers       onnxruntime's execution providers, the best first; None for the CPU
     threads         CPU threads for the networks, YuNet's too; None leaves it to onnxruntime
     int8            how an int8 model runs: "auto" by the CPU's flags, or "fast", "exact" or "float" (docs/int8.md)
-    min_face        the shorter side of a face's box in pixels; smaller faces are left out
-    min_face_score  0..1: faces of which the detector is less sure are left out; Haar gives no score
-    uncertain_below 0..1: faces whose likeliest class has a lower probability are marked `uncertain`; 0 marks none
-    flip            judge each face and its mirror image, and average: twice the network's work, and to no use where the
-                    network does so itself, as the shipped one
-    reduce          decode large JPEGs at a half, a quarter or an eighth of their size, as far as detector and faces
-                    allow, which takes a fraction of the time; `Analysis.image` and `draw()` are then so much smaller
-    max_pixels      pictures with more, width times height, are refused before they are decoded
-    formats         the formats that are decoded, of `mien.images.decode.FORMATS`
+    options         the fields of AnalyzerOptions: min_face, min_face_score, uncertain_below, flip, reduce, max_pixels,
+                    formats
 
-    Raises ModelError or DetectorError where one cannot be had, ConfigError on an option that makes no sense.
+    Raises ModelError or DetectorError where one cannot be loaded, ConfigError on an option that is invalid.
     """
-    if not 0 <= min_face < math.inf:
-        raise ConfigError(f"min_face must be 0 pixels or more, got {min_face}")
-    if not 0 <= min_face_score <= 1:
-        raise ConfigError(f"min_face_score must be within 0..1, got {min_face_score}")
-    finder = load_detector(detector, model=None if detector_model is None else Path(detector_model), threads=threads)
+    checked = AnalyzerOptions(**options)
+    if isinstance(detector, str):
+        file = None if detector_model is None else Path(detector_model)
+        detector = load_detector(detector, model=file, threads=threads)
+    elif detector_model is not None:
+        raise ConfigError(f"`detector_model=FILE` goes with YuNet, got the detector {detector.name!r}")
     classifier = Classifier(find_model(model), providers=providers, threads=threads, int8=int8)
-    return Analyzer(
-        classifier,
-        finder,
-        min_face=min_face,
-        min_face_score=min_face_score,
-        uncertain_below=uncertain_below,
-        flip=flip,
-        reduce=reduce,
-        max_pixels=max_pixels,
-        formats=formats,
-    )
+    return Analyzer(classifier, detector, checked)
 
 
 class Analyzer:
     """Reads emotions off the faces in pictures. It keeps nothing between calls, and threads may share it.
 
-    The options are those of `load`. Raises ConfigError on a detector without a crop rule and a threshold outside 0..1.
+    A copy by pickle loads model and detector anew from their files, so it works in other processes:
+    `ProcessPoolExecutor.map(analyzer.analyze, paths)`. Raises ConfigError on a detector that lacks a member of
+    `mien.Detector`.
     """
 
-    def __init__(
-        self,
-        classifier: FaceClassifier,
-        detector: Detector,
-        *,
-        min_face: float = MIN_FACE,
-        min_face_score: float = MIN_FACE_SCORE,
-        uncertain_below: float = UNCERTAIN_BELOW,
-        flip: bool = False,
-        reduce: bool = False,
-        max_pixels: int = MAX_PIXELS,
-        formats: Sequence[str] = FORMATS,
-    ) -> None:
-        if not 0 <= uncertain_below <= 1:
-            raise ConfigError(f"uncertain_below must be within 0..1, got {uncertain_below}")
-        if max_pixels < 1 or not formats or not set(formats) <= set(FORMATS):
-            raise ConfigError(
-                f"expected 1 pixel or more, and formats of {', '.join(FORMATS)}; got {max_pixels} and {formats}"
-            )
-        if detector.name not in CROP_RULES:
-            raise ConfigError(f"expected a detector with a crop rule ({', '.join(CROP_RULES)}), got {detector.name!r}")
-        self._classifier = classifier
-        self.detector = detector
-        self.min_face = min_face
-        self.min_face_score = min_face_score
-        self.uncertain_below = uncertain_below
-        self.flip = flip
-        self.reduce = reduce
-        self.max_pixels = max_pixels
-        self.formats = tuple(formats)
+    def __init__(self, classifier: FaceClassifier, detector: Detector, options: AnalyzerOptions | None = None) -> None:
+        check_detector(detector)
+        self._classifier, self._detector, self._options = classifier, detector, options or AnalyzerOptions()
+
+    @property
+    def detector(self) -> Detector:
+        """What finds the faces."""
+        return self._detector
+
+    @property
+    def options(self) -> AnalyzerOptions:
+        """How pictures are read, and which faces are reported."""
+        return self._options
+
+    def with_options(self, **changes: Unpack[OptionFields]) -> Analyzer:
+        """The same model and detector with other options. Raises ConfigError on a value that is invalid."""
+        return Analyzer(self._classifier, self._detector, replace(self._options, **changes))
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in OptionFields.__annotations__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        warn(f"Analyzer.{name} is now Analyzer.options.{name}", DeprecationWarning, stacklevel=2)
+        return getattr(self._options, name)
 
     @property
     def card(self) -> ModelCard:
@@ -140,16 +111,17 @@ class Analyzer:
         """The model's ONNX file."""
         return self._classifier.path
 
-    def sharing_batches(self, observe: Callable[[int], object] | None = None, *, lanes: int = 1) -> Analyzer:
-        """The same analyzer, but faces that several threads ask about at the same time are judged in one batch.
+    def sharing_batches(
+        self, observe: Callable[[int], object] | None = None, *, max_concurrent_batches: int = 1
+    ) -> Analyzer:
+        """The same analyzer, but faces that several threads classify at the same time go through it in one batch.
 
-        lanes is the number of batches that may be at work at once; observe is told the number of faces in each.
+        At most max_concurrent_batches run at once; observe is called with the number of faces in each.
         """
         from mien.runtime.batching import SharedClassifier  # one thread needs none of it
 
-        shared = copy(self)
-        shared._classifier = SharedClassifier(self._classifier, observe, lanes=lanes)
-        return shared
+        shared = SharedClassifier(self._classifier, observe, max_concurrent_batches=max_concurrent_batches)
+        return Analyzer(shared, self._detector, self._options)
 
     def analyze(self, image: ImageSource, *, color: Literal["bgr", "rgb"] = "bgr") -> Analysis:
         """The faces of one picture, from left to right.
@@ -178,20 +150,20 @@ class Analyzer:
     ) -> Generator[Analysis | ImageError]:
         """As `analyze_many`, but a picture that cannot be read gives its error in its place.
 
-        With overlap a thread of its own reads the next batch of pictures and finds their faces, while one is judged.
+        With overlap another thread reads the next batch of pictures and detects their faces while one is classified.
         The results are the same.
         """
-        batches = _batched(self._try_look(image, color) for image in images)
+        batches = _batched(self._try_detect(image, color) for image in images)
         if not overlap:
             for batch in batches:
-                yield from self._judge(batch)
+                yield from self._classify(batch)
                 del batch  # its pictures are large, and the next ones are being read
             return
         from mien.concurrency import ahead  # a photo needs none of it
 
         with ahead(batches, 1) as made:
             for batch in made:
-                yield from self._judge(batch)
+                yield from self._classify(batch)
                 del batch
 
     def stream(
@@ -206,24 +178,23 @@ class Analyzer:
         """One Analysis for each frame of a video or a camera, as the frames come.
 
         frames may be any iterable of Frame, such as a VideoFile; source is the name that results carry. Faces carry a
-        `track`, the same in all frames. They are detected every so many seconds of the stream's own time, and at once
-        where one is lost, and sooner where an unsure find waits to be confirmed; between, they are followed. With
-        smooth, probabilities are steadied over time. With live, for frames of which some are dropped, a slow detector
-        takes half of the time at most; else results depend on the frames alone. Each call has a memory of its own, so
-        several streams may run at once. `Analysis.stages` tells where the time went. Raises ImageError on a frame that
-        is no picture, ConfigError on a time that falls and on an option without sense.
+        `track`, the same in all frames. They are detected every `detect_every` seconds of the stream's own time, at
+        once where one is lost, and sooner where an uncertain detection waits to be confirmed; between, they are
+        followed. With smooth, probabilities are smoothed over time. With live, for frames of which some are dropped, a
+        slow detector takes half of the time at most; else results depend on the frames alone. Each call has its own
+        tracks, so several streams may run at once. `Analysis.stages` has the time of each stage. Raises ImageError on a
+        frame that is no picture, ConfigError on a time that falls and on an option that is invalid.
         """
-        from mien.stream import FaceStream  # photos need none of it
+        from mien.stream import FaceStream, StreamOptions  # photos need none of it
 
         stream = FaceStream(
-            self.detector,
+            self._detector,
             self._is_wanted,
             lambda image, found: self._probabilities(self._cut(Picture.of(image), found)),
             self.card.classes,
-            uncertain_below=self.uncertain_below,
-            detect_every=detect_every,
-            smooth=smooth,
-            live=live,
+            StreamOptions(
+                uncertain_below=self._options.uncertain_below, detect_every=detect_every, smooth=smooth, live=live
+            ),
         )
         return (
             Analysis(faces, self.card.id, source, frame.image, frame=frame.index, time_s=frame.time_s, stages=stages)
@@ -244,26 +215,26 @@ class Analyzer:
         for crop in crops:
             grey = to_grey(read_image(crop))
             box = Box(0.0, 0.0, float(grey.shape[1]), float(grey.shape[0]))
-            faces.append(crop_face(grey, box, CROP_RULES["none"]))
+            faces.append(crop_face(grey, box, WHOLE_PICTURE))
         return self._probabilities(faces)
 
-    def _try_look(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Looked | ImageError:
+    def _try_detect(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Detected | ImageError:
         try:
-            return self._look(source, color)
+            return self._detect(source, color)
         except ImageError as error:
             return error
 
-    def _look(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Looked:
+    def _detect(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Detected:
         """Read a picture, find its faces, and cut them out."""
         began = perf_counter()
-        reduce_to = getattr(self.detector, "max_side", None) if self.reduce and _can_be_read_again(source) else None
+        reduce_to = self._detector.max_side if self._options.reduce and _can_be_read_again(source) else None
         picture = self._read(source, color, reduce_to)
         if isinstance(source, np.ndarray) and np.may_share_memory(picture.image, source):
-            # the caller may fill its array anew before the result is looked at
+            # the caller may fill its array anew before the result is detected at
             picture = replace(picture, image=picture.image.copy())
         read = perf_counter()
         across, down = picture.scale
-        found = [detection.scaled(across, down) for detection in self.detector.detect(picture.image)]
+        found = [detection.scaled(across, down) for detection in self._detector.detect(picture.image)]
         found = [detection for detection in found if self._is_wanted(detection)]
         found.sort(key=lambda detection: (detection.box.x, detection.box.y))
         detected = perf_counter()
@@ -272,35 +243,38 @@ class Analyzer:
         again = perf_counter() - detected
         crops = self._cut(picture, found)
         stages = {"read": 1000 * (read - began + again), "detect": 1000 * (perf_counter() - read - again)}
-        return _Looked(picture, source_name(source), found, crops, stages)
+        return _Detected(picture, source_name(source), found, crops, stages)
 
     def _read(self, source: ImageSource, color: Literal["bgr", "rgb"], reduce_to: int | None) -> Picture:
-        return read_picture(source, color=color, max_pixels=self.max_pixels, formats=self.formats, reduce_to=reduce_to)
+        options = self._options
+        return read_picture(
+            source, color=color, max_pixels=options.max_pixels, formats=options.formats, reduce_to=reduce_to
+        )
 
     def _cut(self, picture: Picture, found: Sequence[Detection]) -> list[NDArray[np.uint8]]:
         """The faces (48, 48) that were found, boxes in pixels of the whole picture."""
         if not found:
             return []
         across, down = picture.scale
-        grey, rule = to_grey(picture.image), CROP_RULES[self.detector.name]
+        grey, rule = to_grey(picture.image), self._detector.crop_rule
         return [
             crop_face(grey, face.box.scaled(1 / across, 1 / down), rule, face_roll(face.landmarks)) for face in found
         ]
 
     def _is_wanted(self, detection: Detection) -> bool:
         shorter = min(detection.box.width, detection.box.height)
-        certain = detection.score is None or detection.score >= self.min_face_score
-        return shorter > 0 and shorter >= self.min_face and certain
+        certain = detection.score is None or detection.score >= self._options.min_face_score
+        return shorter > 0 and shorter >= self._options.min_face and certain
 
-    def _judge(self, batch: Sequence[_Looked | ImageError]) -> Iterator[Analysis | ImageError]:
-        """Judge the faces of several pictures together, and give each picture its own."""
-        crops = [crop for looked in batch if isinstance(looked, _Looked) for crop in looked.crops]
+    def _classify(self, batch: Sequence[_Detected | ImageError]) -> Iterator[Analysis | ImageError]:
+        """Classify the faces of several pictures together, and give each picture its own."""
+        crops = [crop for detected in batch if isinstance(detected, _Detected) for crop in detected.crops]
         began = perf_counter()
         rows = iter(self._probabilities(crops).tolist())
         a_face = 1000 * (perf_counter() - began) / max(1, len(crops))
-        for looked in batch:
-            if isinstance(looked, ImageError):
-                yield looked
+        for detected in batch:
+            if isinstance(detected, ImageError):
+                yield detected
                 continue
             faces = tuple(
                 Face(
@@ -308,19 +282,19 @@ class Analyzer:
                     found.score,
                     dict(zip(self.card.classes, next(rows), strict=True)),
                     found.landmarks,
-                    self.uncertain_below,
+                    self._options.uncertain_below,
                 )
-                for found in looked.found
+                for found in detected.found
             )
-            picture = looked.picture
+            picture = detected.picture
             size = None if picture.scale == (1, 1) else (picture.width, picture.height)
-            stages = {**looked.stages, "classify": a_face * len(faces)}
-            yield Analysis(faces, self.card.id, looked.source, picture.image, size, stages=stages)
+            stages = {**detected.stages, "classify": a_face * len(faces)}
+            yield Analysis(faces, self.card.id, detected.source, picture.image, size, stages=stages)
 
     def _probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(N, C) float32 of N faces (48, 48); with flip, the mean over each and its mirror image, in one batch."""
         faces = np.stack(crops) if crops else np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8)
-        if not self.flip:
+        if not self._options.flip:
             return self._classifier.probabilities(faces)
         both = self._classifier.probabilities(np.concatenate([faces, faces[:, :, ::-1]]))
         mean: NDArray[np.float32] = both.reshape(2, len(faces), len(self.card.classes)).mean(axis=0, dtype=np.float32)
@@ -328,7 +302,7 @@ class Analyzer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class _Detected:
     """A picture that was read, its faces found and cut out."""
 
     picture: Picture
@@ -338,13 +312,13 @@ class _Looked:
     stages: dict[str, float]
 
 
-def _batched(looked: Iterable[_Looked | ImageError]) -> Iterator[list[_Looked | ImageError]]:
-    """Batches that are judged together. They depend on nothing but the pictures."""
-    batch: list[_Looked | ImageError] = []
+def _batched(detected: Iterable[_Detected | ImageError]) -> Iterator[list[_Detected | ImageError]]:
+    """Batches that are classified together. They depend on nothing but the pictures."""
+    batch: list[_Detected | ImageError] = []
     pixels = faces = 0
-    for one in looked:
+    for one in detected:
         batch.append(one)
-        if isinstance(one, _Looked):
+        if isinstance(one, _Detected):
             pixels += one.picture.image.shape[0] * one.picture.image.shape[1]
             faces += len(one.crops)
         if len(batch) >= _BATCH_PICTURES or faces >= _BATCH_FACES or pixels >= _BATCH_PIXELS:
@@ -357,5 +331,5 @@ def _batched(looked: Iterable[_Looked | ImageError]) -> Iterator[list[_Looked | 
 def _can_be_read_again(source: ImageSource) -> bool:
     """Whether it can be decoded twice: bytes and files can, pipes and file objects cannot."""
     if isinstance(source, str | os.PathLike):
-        return os.path.isfile(source)  # noqa: PTH113 - what is no path at all is told by read_picture
+        return os.path.isfile(source)  # noqa: PTH113 - read_picture reports what is no path at all
     return isinstance(source, bytes | bytearray | memoryview)

@@ -1,63 +1,68 @@
-"""The path of a stream's frames: faces are detected now and then, followed between, judged, and steadied over time."""
+"""The path of a stream's frames: faces are detected now and then, followed between, classified and smoothed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ConfigError
 from mien.runtime.crops import check_picture
-from mien.runtime.detectors import Detector, fitted
+from mien.runtime.detectors import fitted
 from mien.tracking.smoothing import Smoother
 from mien.tracking.tracker import Tracked, Tracker
-from mien.types import Detection, Face, Frame
+from mien.types import Detection, Detector, Face, Frame
 
-DETECT_SIDES: Final = {"haar": 640, "yunet": 960}
-"""The longer side in pixels of the copy that a detector looks at in a stream, by its name, where that is less than what
-it takes of photos: Haar would hold up a live picture of 1280 pixels for several frames."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOptions:
+    """How a stream is followed. Raises ConfigError on a value outside its range.
+
+    uncertain_below 0..1, as in `Face`
+    detect_every    0..10 seconds between detections, by the frames' own time, and half of that while an uncertain
+                    detection waits to be confirmed; 0 detects on every frame
+    smooth          whether probabilities are smoothed over time; else each frame is classified by itself
+    live            whether frames are dropped where the work takes too long: detection, the slowest part, then takes at
+                    most half of the time, so that a slow detector cannot take every frame that is left
+    """
+
+    uncertain_below: float
+    detect_every: float
+    smooth: bool
+    live: bool
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.detect_every <= 10:
+            raise ConfigError(f"detect_every must be within 0..10 seconds, got {self.detect_every}")
 
 
 class FaceStream:
-    """The faces of one stream, frame by frame. It remembers who was there, so each stream needs one of its own.
+    """The faces of one stream, frame by frame. It keeps the stream's tracks, so each stream needs one of its own.
 
-    detector        finds faces; the one that takes whole pictures as faces does so on every frame
-    wanted          whether a find is to be reported
-    judge           the picture and N faces in it to probabilities (N, C) float32
-    classes         the names of the C classes
-    uncertain_below 0..1, as in `Face`
-    detect_every    seconds between detections, by the frames' own time, and half of that while an unsure find waits to
-                    be confirmed; 0 detects on every frame
-    smooth          whether probabilities are steadied over time; else each frame is judged by itself
-    live            whether frames are dropped where the work takes too long: detection, the slowest part, then takes at
-                    most half of the time, so that a slow one cannot take every frame that is left
+    detector  finds faces; one that takes whole pictures as faces runs on every frame
+    wanted    whether a detection is to be reported
+    classify  the picture and N faces in it to probabilities (N, C) float32
+    classes   the names of the C classes
     """
 
     def __init__(
         self,
         detector: Detector,
         wanted: Callable[[Detection], bool],
-        judge: Callable[[NDArray[np.uint8], Sequence[Detection]], NDArray[np.float32]],
+        classify: Callable[[NDArray[np.uint8], Sequence[Detection]], NDArray[np.float32]],
         classes: Sequence[str],
-        *,
-        uncertain_below: float,
-        detect_every: float,
-        smooth: bool,
-        live: bool,
+        options: StreamOptions,
     ) -> None:
-        if not 0 <= detect_every <= 10:
-            raise ConfigError(f"detect_every must be within 0..10 seconds, got {detect_every}")
-        self._detector, self._wanted, self._judge, self._classes = detector, wanted, judge, classes
-        self._uncertain_below = uncertain_below
-        self._detect_every = 0.0 if detector.name == "none" else detect_every
+        self._detector, self._wanted, self._classify, self._classes = detector, wanted, classify, classes
+        self._options = options
+        self._detect_every = 0.0 if detector.whole_picture else options.detect_every
         self._tracker = Tracker()
-        self._smoother = Smoother(len(classes)) if smooth else None
-        self._live = live
+        self._smoother = Smoother(len(classes)) if options.smooth else None
         self._time_s = self._detected_s = -math.inf
         self._due_s = self._rest_s = 0.0
         self._count = 0
@@ -80,7 +85,7 @@ class FaceStream:
         if not tracked:
             return (), stages
         with _timed(stages, "classify"):
-            rows = self._judge(frame.image, [one.detection for one in tracked])
+            rows = self._classify(frame.image, [one.detection for one in tracked])
             if self._smoother is not None:
                 rows = np.stack(
                     [
@@ -94,7 +99,7 @@ class FaceStream:
                 one.detection.score,
                 dict(zip(self._classes, row, strict=True)),
                 one.detection.landmarks,
-                self._uncertain_below,
+                self._options.uncertain_below,
                 one.track,
             )
             for one, row in zip(tracked, rows.tolist(), strict=True)
@@ -115,13 +120,13 @@ class FaceStream:
             tracked = self._tracker.detected(found, frame.image, frame.time_s)
         self._detected_s, self._count = frame.time_s, len(tracked)
         self._due_s = self._detect_every / 2 if self._tracker.is_waiting else self._detect_every
-        if self._live:
+        if self._options.live:
             self._rest_s = 2 * stages["detect"] / 1000
         return tracked
 
     def _detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The faces of a frame, found in a smaller copy of it where it is large."""
-        small = fitted(image, 1, DETECT_SIDES.get(self._detector.name, max(image.shape)))
+        small = fitted(image, 1, self._detector.stream_side or max(image.shape))
         across, down = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
         found = (detection.scaled(across, down) for detection in self._detector.detect(small))
         return [detection for detection in found if self._wanted(detection)]

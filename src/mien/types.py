@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -84,6 +86,45 @@ class Detection:
         box = self.box.scaled(across, down)
         landmarks = None if self.landmarks is None else tuple((a * across + x, b * down + y) for a, b in self.landmarks)
         return Detection(Box(box.x + x, box.y + y, box.width, box.height), self.score, landmarks)
+
+
+@dataclass(frozen=True, slots=True)
+class CropRule:
+    """Where FER2013's frame lies relative to a detector's box.
+
+    side  the side of the square, in heights of the box
+    x, y  the centre of the square, in widths and heights of the box from its left top corner
+    """
+
+    side: float = 1.0
+    x: float = 0.5
+    y: float = 0.5
+
+
+class Detector(Protocol):
+    """A face detector. One object may be used from several threads at once.
+
+    Subclass it for a detector of another library: `name` and `detect` are needed, the other members have defaults.
+
+    name           shown in results and messages
+    crop_rule      from its boxes to FER2013's frame (hair line to chin); by default the square of the box's height
+    max_side       it uses at most N pixels of a picture's longer side, so larger pictures may be decoded at a reduced
+                   size; None: every pixel
+    stream_side    as max_side, for the frames of a stream; None: as for photos
+    model_file     the file of its network, None where it has none
+    whole_picture  whether it takes each picture as one face: a stream then runs it on every frame
+    """
+
+    name: str
+    crop_rule: CropRule = CropRule()
+    max_side: int | None = None
+    stream_side: int | None = None
+    model_file: Path | None = None
+    whole_picture: bool = False
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """The faces in an (H, W, 3) uint8 BGR picture: boxes in its pixels, not clipped, in no fixed order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,13 +40,13 @@ CUSTOM = """
 import os, signal, sys, time
 if any("default_worker" in word for word in sys.orig_argv):
     import mien.analyzer as analyzer
-    look = analyzer.Analyzer._look
+    look = analyzer.Analyzer._detect
     def slower(self, source, color):
         time.sleep(0.02)
         if b"KILLS" in source:
             os.kill(os.getpid(), signal.SIGKILL)
         return look(self, source, color)
-    analyzer.Analyzer._look = slower
+    analyzer.Analyzer._detect = slower
 """
 
 

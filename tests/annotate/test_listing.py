@@ -140,7 +140,7 @@ def test_only_the_unreadable_is_an_error_of_storage(memory: Any, monkeypatch: py
         look_up("memory://in")
 
 
-def test_an_input_that_cannot_be_looked_at_is_not_called_missing(
+def test_an_input_that_cannot_be_detected_at_is_not_called_missing(
     memory: Any, monkeypatch: pytest.MonkeyPatch, waits: list[float]
 ) -> None:
     def info(*_: Any, **__: Any) -> Any:

@@ -47,18 +47,18 @@ if any("spawn_main" in word for word in sys.orig_argv):
         setattr(module, name, deadly)
     where = os.environ.get("MIEN_TEST_DEADLY")
     if where == "judging":
-        die_at(analyzer.Analyzer, "_judge", lambda _, batch: any(one.picture.width == 51 for one in batch))
+        die_at(analyzer.Analyzer, "_classify", lambda _, batch: any(one.picture.width == 51 for one in batch))
     if where == "fetching":
         die_at(prefetch, "read_at_most", lambda system, path, limit: path.endswith(("007.png", "031.png")))
     if where == "writing":
         die_at(shard_output.Part, "_tables", lambda part: part.shard == 1)
-    look = analyzer.Analyzer._look
+    look = analyzer.Analyzer._detect
     def slower(self, source, color):
         time.sleep(float(os.environ.get("MIEN_TEST_SLEEP", "0")))
         if b"KILLS" in source:
             os.kill(os.getpid(), signal.SIGKILL)
         return look(self, source, color)
-    analyzer.Analyzer._look = slower
+    analyzer.Analyzer._detect = slower
 """
 
 

@@ -12,6 +12,7 @@ from mien.annotate.plan import Options, Plan
 from mien.annotate.storage import Folder
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, DetectorError, ModelError, StorageError
+from mien.options import AnalyzerOptions
 
 pytest.importorskip("fsspec")
 
@@ -26,7 +27,9 @@ def gathered(brightness_model: Path) -> Equipment:
 
 @pytest.fixture
 def made(gathered: Equipment, plan: Callable[..., Plan]) -> Plan:
-    return plan(Options(uncertain_below=0.0), model=gathered.model_record, detector=gathered.detector_record)
+    return plan(
+        Options(AnalyzerOptions(uncertain_below=0.0)), model=gathered.model_record, detector=gathered.detector_record
+    )
 
 
 def test_what_is_gathered_says_what_it_is(gathered: Equipment, brightness_model: Path) -> None:

@@ -19,6 +19,7 @@ from mien.annotate.plan import Options, Plan, Shard, Shards, complete, cut, is_s
 from mien.annotate.run import draft_plan
 from mien.annotate.storage import Folder
 from mien.errors import ConfigError, StorageError
+from mien.options import AnalyzerOptions
 
 pytest.importorskip("fsspec")
 pytest.importorskip("pyarrow")
@@ -186,13 +187,16 @@ def test_columns_are_refused_for_pictures(tmp_path: Path) -> None:
             draft_plan(look_up(str(tmp_path)), options, None)  # type: ignore[arg-type]
 
 
+CHANGED = AnalyzerOptions(min_face=1.5, min_face_score=0.5, uncertain_below=0.4, flip=True, max_pixels=9)
+
+
 @pytest.mark.parametrize(
     "plan_of",
     [
         lambda plan: plan,
         lambda plan: replace(plan, kind="parquet", columns=Columns("image", "id"), lost=("a", "b")),
         lambda plan: replace(plan, naming=Naming("/in/\udcff", "ä\udcff", "::x.zip", "zip://"), digest="0f"),
-        lambda plan: replace(plan, options=Options(1.5, 0.5, 0.4, True, 9, "i", "n", 0.25, 3, 4), pictures=5, shards=2),
+        lambda plan: replace(plan, options=Options(CHANGED, "i", "n", 0.25, 3, 4), pictures=5, shards=2),
     ],
 )
 def test_a_plan_is_read_back_as_it_was_written(plan_of: Callable[[Plan], Plan], plan: Callable[..., Plan]) -> None:
@@ -317,10 +321,9 @@ def test_what_would_give_other_rows_is_told(changes: dict[str, Any], told: list[
 )
 def test_each_option_makes_a_difference(name: str, value: Any) -> None:
     kept = bare(Options())
-    other = replace(kept, options=replace(kept.options, **{name: value}), digest="y")
-    before = getattr(kept.options, name)
+    before = kept.options.to_dict()[name]
+    other = replace(kept, options=Options.from_dict(kept.options.to_dict() | {name: value}), digest="y")
     assert kept.differences(other) == [f"{name} {'none' if before is None else before}, not {value}"]
-    assert name in {field.name for field in planning.fields(Options)}
 
 
 @pytest.mark.parametrize(
@@ -334,9 +337,6 @@ def test_each_option_makes_a_difference(name: str, value: Any) -> None:
         {"shard": 0},
         {"shard": -1},
         {"shard": 1_000_001},
-        {"max_pixels": 0},
-        *({name: value} for name in ("min_face_score", "uncertain_below") for value in (-0.1, 1.1, float("nan"))),
-        *({"min_face": value} for value in (-1.0, float("nan"), float("inf"))),
     ],
 )
 def test_options_outside_their_ranges_are_refused(wrong: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ import mien
 from mien.annotate import Options, annotate, storage
 from mien.annotate.run import Progress, dry_run
 from mien.errors import ConfigError, StorageError
+from mien.options import AnalyzerOptions
 
 PICTURES = 40
 
@@ -113,7 +114,7 @@ def test_bad_pictures_are_told_and_stop_nothing(photos: Path, run: Any, tmp_path
     (photos / "2" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (photos / "2" / "gone.png").symlink_to("nowhere.png")
     grey(9, 200).save(photos / "2" / "large.png")
-    counts = run(photos, options=Options(max_pixels=10_000))["counts"]
+    counts = run(photos, options=Options(AnalyzerOptions(max_pixels=10_000)))["counts"]
     told = {Path(row.source).name: row.kind for row in errors(tmp_path / "out").itertuples()}
     assert told == {
         "text.jpg": "format",
@@ -220,7 +221,7 @@ def test_another_question_of_the_same_folder_is_refused(photos: Path, run: Any, 
     run(photos)
     before = times(tmp_path / "out")
     for more, told in (
-        ({"options": Options(min_face=30)}, "min_face 20.0, not 30"),
+        ({"options": Options(AnalyzerOptions(min_face=30))}, "min_face 20.0, not 30"),
         ({"detector": "haar"}, "detector none, not haar"),
         ({"model": None}, "model brightness"),
     ):
@@ -635,9 +636,9 @@ def test_an_estimate_is_made_of_pictures_from_all_over(
     for path in paths[:20]:
         path.write_bytes(b"no picture")
     names, judged = tried(monkeypatch), []
-    look = mien.analyzer.Analyzer._look
+    look = mien.analyzer.Analyzer._detect
     monkeypatch.setattr(
-        mien.analyzer.Analyzer, "_look", lambda *arguments: judged.append(look(*arguments)) or judged[-1]
+        mien.analyzer.Analyzer, "_detect", lambda *arguments: judged.append(look(*arguments)) or judged[-1]
     )
     ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "options": Options(shard=shard)}
     found = dry_run(str(photos), str(tmp_path / "out"), **ask)

@@ -79,14 +79,14 @@ def work(brightness_model: Path, tmp_path: Path) -> Any:
 
 
 def die_in_judging(patch: pytest.MonkeyPatch, guilty: set[int]) -> None:
-    judge = Analyzer._judge
+    judge = Analyzer._classify
 
     def deadly(self: Analyzer, batch: Any) -> Any:
         if any(looked.picture.image.shape[1] - 50 in guilty for looked in batch):
             raise Died
         return judge(self, batch)
 
-    patch.setattr(Analyzer, "_judge", deadly)
+    patch.setattr(Analyzer, "_classify", deadly)
 
 
 def die_in_decoding(patch: pytest.MonkeyPatch, guilty: set[int]) -> None:
@@ -176,7 +176,7 @@ def test_a_worker_that_dies_now_and_then_passes_nothing_over(
 ) -> None:
     """Somebody else kills it, each time at another picture."""
     left = [12, 3, 9, 14, 1]
-    judge = Analyzer._judge
+    judge = Analyzer._classify
     judged: list[int] = []
 
     def deadly(self: Analyzer, batch: Any) -> Any:
@@ -187,7 +187,7 @@ def test_a_worker_that_dies_now_and_then_passes_nothing_over(
             raise Died
         return judge(self, batch)
 
-    monkeypatch.setattr(Analyzer, "_judge", deadly)
+    monkeypatch.setattr(Analyzer, "_classify", deadly)
     assert work(photos)[1] == []
     assert not left
 

@@ -13,10 +13,10 @@ from mien.compat import common
 from mien.emotions import EMOTIONS
 from mien.runtime.classifier import Classifier
 from mien.runtime.detectors import load_detector
-from mien.types import Box, Detection
+from mien.types import Box, Detection, Detector
 
 
-class SquaresDetector:
+class SquaresDetector(Detector):
     """Finds the bright squares on a black picture; score and landmarks are the test's. It frames as "none" does."""
 
     name = "none"

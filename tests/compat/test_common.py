@@ -62,7 +62,7 @@ def test_threads_get_one_model_that_is_made_once(monkeypatch: pytest.MonkeyPatch
     assert len(made) == 1
     assert len({id(analyzer._classifier) for analyzer in analyzers}) == 1
     assert len({id(analyzer.detector) for analyzer in analyzers}) == 1
-    assert [analyzer.min_face for analyzer in analyzers] == list(range(8))
+    assert [analyzer.options.min_face for analyzer in analyzers] == list(range(8))
 
 
 def test_the_shared_model_is_the_shipped_one() -> None:

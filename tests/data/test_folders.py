@@ -12,7 +12,7 @@ from mien.data.readers import read_faces
 from mien.data.readers.rows import find_split
 from mien.emotions import EMOTIONS, SYNONYMS
 from mien.errors import DataError
-from mien.runtime.crops import CROP_RULES, crop_face
+from mien.runtime.crops import WHOLE_PICTURE, crop_face
 from mien.types import Box
 
 SPLIT_NAMES = {
@@ -109,7 +109,7 @@ def test_colour_keeps_grey_pixels_and_other_sizes_are_resampled(tmp_path):
 def test_the_shortcut_for_48_pixels_is_what_the_rule_gives(tmp_path):
     face = np.random.default_rng(4).integers(0, 256, (48, 48), np.uint8)
     put(tmp_path, "happy/1.png", face)
-    np.testing.assert_array_equal(read_faces(tmp_path).faces[0], crop_face(face, Box(0, 0, 48, 48), CROP_RULES["none"]))
+    np.testing.assert_array_equal(read_faces(tmp_path).faces[0], crop_face(face, Box(0, 0, 48, 48), WHOLE_PICTURE))
 
 
 def test_what_is_not_a_picture_is_passed_over(tmp_path):

@@ -92,7 +92,7 @@ def test_an_error_is_raised_to_all_in_the_batch_and_to_none_after_it() -> None:
 
 def test_a_second_lane_does_not_wait_for_the_first() -> None:
     slow = SlowClassifier()
-    shared = SharedClassifier(slow, lanes=2)
+    shared = SharedClassifier(slow, max_concurrent_batches=2)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(shared.probabilities, faces(1))
         assert slow.begun.wait(10)
@@ -122,7 +122,7 @@ def test_faces_of_another_shape_spoil_no_batch() -> None:
 def test_many_threads_get_what_they_asked_for(lanes: int) -> None:
     slow = SlowClassifier()
     slow.let_go.set()
-    shared = SharedClassifier(slow, lanes=lanes)
+    shared = SharedClassifier(slow, max_concurrent_batches=lanes)
 
     def ask(seed: int) -> bool:
         mine = faces(*np.random.default_rng(seed).integers(0, 256, 1 + seed % 4).tolist())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mien.errors import ConfigError, ImageError
-from mien.runtime.crops import CROP_RULES, FACE_SIZE, CropRule, crop_face, crop_square, to_grey
+from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, CropRule, crop_face, crop_square, to_grey
 from mien.types import Box
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "crops.json").read_text(encoding="utf-8"))
@@ -59,7 +59,7 @@ def test_the_definition_written_out_gives_the_same(x: float, y: float, side: flo
 @given(st.integers(0, 2**32 - 1))
 def test_a_face_of_48x48_comes_back_as_it_is(seed: int) -> None:
     face = noise(48, 48, seed)
-    np.testing.assert_array_equal(crop_face(face, Box(0, 0, 48, 48), CROP_RULES["none"]), face)
+    np.testing.assert_array_equal(crop_face(face, Box(0, 0, 48, 48), WHOLE_PICTURE), face)
 
 
 @given(starts, starts, sides, st.integers(0, 255), st.integers(1, 70), st.integers(1, 70))
@@ -103,7 +103,7 @@ def test_a_square_far_outside_reads_the_corner(far: float) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 90), (90, 1)])
 def test_pictures_of_a_pixel_or_a_line(shape: tuple[int, int]) -> None:
     grey = noise(*shape)
-    crop = crop_face(grey, Box(0, 0, shape[1], shape[0]), CROP_RULES["none"])
+    crop = crop_face(grey, Box(0, 0, shape[1], shape[0]), WHOLE_PICTURE)
     assert grey.min() <= crop.min() <= crop.max() <= grey.max()
 
 
@@ -169,7 +169,7 @@ def test_a_face_rolled_by_quarter_turns_comes_back_as_it_is(turns: int) -> None:
     clockwise = np.ascontiguousarray(np.rot90(upright, -turns))
     box = Box(6.0, 6.0, 48.0, 48.0)
     np.testing.assert_array_equal(
-        crop_face(clockwise, box, CROP_RULES["none"], 90.0 * turns), crop_face(upright, box, CROP_RULES["none"])
+        crop_face(clockwise, box, WHOLE_PICTURE, 90.0 * turns), crop_face(upright, box, WHOLE_PICTURE)
     )
 
 
@@ -180,8 +180,8 @@ def test_a_rolled_face_looks_like_the_upright_one(roll: float, side: float) -> N
     matrix = cv2.getRotationMatrix2D((99.5, 99.5), -roll, 1.0)  # of positive angles cv2 makes counter-clockwise turns
     rolled = cv2.warpAffine(upright, matrix, (200, 200), flags=cv2.INTER_CUBIC)
     box = Box(100 - side / 2, 100 - side / 2, side, side)
-    expected = crop_face(np.asarray(upright, np.uint8), box, CROP_RULES["none"]).astype(int)
-    found = crop_face(np.asarray(rolled, np.uint8), box, CROP_RULES["none"], roll).astype(int)
+    expected = crop_face(np.asarray(upright, np.uint8), box, WHOLE_PICTURE).astype(int)
+    found = crop_face(np.asarray(rolled, np.uint8), box, WHOLE_PICTURE, roll).astype(int)
     assert np.abs(found - expected).mean() < 3
 
 

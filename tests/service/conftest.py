@@ -17,6 +17,7 @@ import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
+import mien
 from mien.analyzer import Analyzer, load
 from mien.runtime.classifier import Classifier
 from mien.runtime.detectors import load_detector
@@ -32,7 +33,7 @@ Wait = Callable[[Callable[[], bool]], None]
 WaitForFigure = Callable[[str, str, float], None]
 
 
-class Gate:
+class Gate(mien.Detector):
     """A detector that takes each picture for a face, once it is let."""
 
     name = "none"

@@ -14,7 +14,7 @@ import pytest
 import mien
 from mien.analyzer import Analyzer
 from mien.emotions import EMOTIONS
-from mien.runtime.crops import CROP_RULES
+from mien.runtime.detectors import BUILT_IN
 from mien.service import pages
 from mien.service.app import create_app
 from mien.service.server import running
@@ -107,7 +107,7 @@ def test_the_page_is_told_what_the_service_does(client: httpx.Client) -> None:
     about = client.get("/page.json").json()
     assert about["classes"] == list(EMOTIONS)
     assert about["colours"]["anger"] == "#d55e00"
-    assert set(about["crop_rules"]) == set(CROP_RULES)
+    assert set(about["crop_rules"]) == set(BUILT_IN)
     assert about["key_required"] is False
     assert about["max_body"] == Settings().max_body
     assert about["detector"] == "none"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import mien
 from mien.analyzer import Analyzer
 from mien.emotions import EMOTIONS
 from mien.service.app import create_app
@@ -149,7 +150,7 @@ def test_pictures_are_let_go_as_they_are_judged(analyzer: Analyzer) -> None:
 
 
 def test_who_has_left_is_worked_for_no_more(analyzer: Analyzer) -> None:
-    class Slow:
+    class Slow(mien.Detector):
         name = "none"
 
         def __init__(self) -> None:

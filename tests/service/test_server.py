@@ -157,8 +157,9 @@ from mien.runtime.detectors import load_detector
 from mien.service.app import create_app
 from mien.service.server import serve
 from mien.service.settings import Settings
+from mien.types import Detector
 
-class Slow:
+class Slow(Detector):
     name = "none"
 
     def detect(self, image):

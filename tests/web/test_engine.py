@@ -18,7 +18,7 @@ from skimage import data
 from mien import load
 from mien.emotions import EMOTIONS
 from mien.runtime.classifier import Classifier
-from mien.runtime.crops import CROP_RULES, CropRule, crop_face, to_grey
+from mien.runtime.crops import CropRule, crop_face, to_grey
 from mien.runtime.detectors import YuNetDetector, fitted
 from mien.runtime.head_roll import face_roll
 from mien.runtime.weights import YUNET, find_model
@@ -160,7 +160,7 @@ def test_crops_of_any_place_size_and_roll_are_pythons_to_the_last_bit(tab: Tab) 
     rng = np.random.default_rng(1)
     boxes = [Box(*values) for values in rng.uniform((-90, -90, 5, 5), (200, 160, 240, 240), (60, 4)).tolist()]
     rolls = [0.0 if index % 3 == 0 else roll for index, roll in enumerate(rng.uniform(-180, 180, 60).tolist())]
-    rule = CROP_RULES["yunet"]
+    rule = YuNetDetector.crop_rule
     asked = {"grey": packed(picture), "boxes": [asdict(box) for box in boxes], "rolls": rolls, "rule": asdict(rule)}
     answers = tab.run(
         """({ grey: picture, boxes, rolls, rule }) =>

@@ -66,7 +66,7 @@ def manifest(plan: Plan, totals: Totals, runs: list[dict[str, Any]], *, complete
         "input": {"url": plan.input, "kind": plan.kind, "sha256": plan.digest, "unreadable": list(plan.lost)},
         "model": plan.model,
         "detector": plan.detector,
-        "options": asdict(plan.options),
+        "options": plan.options.to_dict(),
         "counts": {
             "input": plan.pictures,
             "read": totals.pictures,

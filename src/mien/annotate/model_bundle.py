@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -43,9 +43,9 @@ class Equipment:
             weights = analyzer.model_path.read_bytes()
         except OSError as error:
             raise ModelError(f"{analyzer.model_path}: cannot read the model: {error.strerror or error}") from error
-        file = getattr(analyzer.detector, "path", None)
+        file = analyzer.detector.model_file
         try:
-            finding = None if file is None else Path(file).read_bytes()
+            finding = None if file is None else file.read_bytes()
         except OSError as error:
             raise DetectorError(f"{file}: cannot be read: {error.strerror or error}") from error
         return cls(
@@ -79,19 +79,13 @@ class Equipment:
             model.write_bytes(self.model)
             if self.detector is not None:
                 detector.write_bytes(self.detector)
-            options = plan.options
             return load(
                 model,
                 detector=self.detector_record["name"],
                 detector_model=None if self.detector is None else detector,
                 providers=providers,
                 threads=1,
-                min_face=options.min_face,
-                min_face_score=options.min_face_score,
-                uncertain_below=options.uncertain_below,
-                flip=options.flip,
-                max_pixels=options.max_pixels,
-                reduce=True,
+                **{**asdict(plan.options.analyzer), "reduce": True},
             )
 
 

@@ -6,20 +6,17 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from itertools import chain, islice, pairwise
 from typing import Any, Final, cast
 
-from mien.analyzer import MIN_FACE
 from mien.annotate.columns import Columns, row_groups
 from mien.annotate.listing import Kind, Listing, Naming
 from mien.annotate.storage import Folder, one_line
 from mien.errors import ConfigError, DataError, StorageError
-from mien.images.decode import MAX_PIXELS
-from mien.runtime.detectors import MIN_FACE_SCORE
-from mien.types import UNCERTAIN_BELOW
+from mien.options import AnalyzerOptions
 
 SCHEMA: Final = 1
 PLAN: Final = "plan/plan.json"
@@ -33,18 +30,17 @@ _SHARDS_A_FILE: Final = 64
 class Options:
     """What the rows of a run depend on, besides the pictures, the model and the detector.
 
-    min_face, min_face_score, uncertain_below, flip and max_pixels are those of `mien.load`. image_column and id_column
-    name columns of Parquet input: of the pictures' bytes (None: found by name and type), and of what `source` is to be
-    (None: the file and the row's number). sample, 0..1, takes so large a share of the pictures, picked by a hash of
-    their paths; limit takes the first so many of those. shard is the number of pictures in a shard, None for 16 to
-    1,000, by their number. Raises ConfigError on values outside their ranges.
+    analyzer      how pictures are read and which faces are reported; `reduce` is always on, `formats` are all
+    image_column  the column of Parquet input that holds the pictures' bytes; None: found by name and type
+    id_column     the column that becomes `source`; None: the file and the row's number
+    sample        0..1: the fraction of the pictures that is taken, by a hash of their paths
+    limit         at most the first N of those
+    shard         pictures in a shard; None: 16 to 1,000, by their number
+
+    Raises ConfigError on values outside their ranges.
     """
 
-    min_face: float = MIN_FACE
-    min_face_score: float = MIN_FACE_SCORE
-    uncertain_below: float = UNCERTAIN_BELOW
-    flip: bool = False
-    max_pixels: int = MAX_PIXELS
+    analyzer: AnalyzerOptions = field(default_factory=AnalyzerOptions)
     image_column: str | None = None
     id_column: str | None = None
     sample: float = 1.0
@@ -52,19 +48,26 @@ class Options:
     shard: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_face < math.inf:
-            raise ConfigError(f"min_face must be 0 pixels or more, got {self.min_face}")
-        for name in ("min_face_score", "uncertain_below"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be within 0..1, got {getattr(self, name)}")
-        if self.max_pixels < 1:
-            raise ConfigError(f"max_pixels must be 1 or more, got {self.max_pixels}")
         if not 0 < self.sample <= 1:
             raise ConfigError(f"sample must be above 0 and at most 1, got {self.sample}")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit must be 1 or more, got {self.limit}")
         if self.shard is not None and not 1 <= self.shard <= _LARGEST:
             raise ConfigError(f"shard must be within 1 and {_LARGEST:,}, got {self.shard}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All options by name, as a plan holds them."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "analyzer"}
+        return {name: getattr(self.analyzer, name) for name in _OF_ANALYZER} | own
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Options:
+        """The options that `to_dict` gave."""
+        own = {name: value for name, value in values.items() if name not in _OF_ANALYZER}
+        return cls(AnalyzerOptions(**{name: values[name] for name in _OF_ANALYZER}), **own)
+
+
+_OF_ANALYZER: Final = ("min_face", "min_face_score", "uncertain_below", "flip", "max_pixels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as it is kept, with a hash of itself."""
-        values = asdict(self)
+        values = asdict(self) | {"options": self.options.to_dict()}
         return json.dumps({"schema": SCHEMA, "sha256": _hash(values), **values}, indent=1)
 
     @classmethod
@@ -132,7 +135,7 @@ class Plan:
                     **values,
                     "naming": Naming(**values["naming"]),
                     "columns": None if columns is None else Columns(**columns),
-                    "options": Options(**values["options"]),
+                    "options": Options.from_dict(values["options"]),
                     "lost": tuple(values["lost"]),
                 }
             )
@@ -141,7 +144,8 @@ class Plan:
 
     def differences(self, other: Plan) -> list[str]:
         """What of another plan would give other rows than this one, in words."""
-        told = [
+        others = other.options.to_dict()
+        found = [
             f"{name} {_shown(mine)}, not {_shown(its)}"
             for name, mine, its in (
                 ("Mien", self.version, other.version),
@@ -149,17 +153,17 @@ class Plan:
                 ("model", self.model["id"], other.model["id"]),
                 ("detector", self.detector["name"], other.detector["name"]),
                 ("columns", self.columns, other.columns),
-                *((f.name, getattr(self.options, f.name), getattr(other.options, f.name)) for f in fields(Options)),
+                *((name, mine, others[name]) for name, mine in self.options.to_dict().items()),
             )
             if mine != its
         ]
-        if not told and self.model != other.model:
-            told.append("another file of the model")
-        if not told and self.detector != other.detector:
-            told.append("another file of the detector")
-        if not told and other.digest and self.digest != other.digest:
-            told.append(f"{self.pictures:,} pictures, and the input now holds {other.pictures:,}, or others")
-        return told
+        if not found and self.model != other.model:
+            found.append("another file of the model")
+        if not found and self.detector != other.detector:
+            found.append("another file of the detector")
+        if not found and other.digest and self.digest != other.digest:
+            found.append(f"{self.pictures:,} pictures, and the input now holds {other.pictures:,}, or others")
+        return found
 
 
 def _shown(value: object) -> str:

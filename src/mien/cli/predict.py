@@ -112,8 +112,9 @@ def predict(
     person. An uncertain emotion has a question mark in the one, a yes in the other. A photo that cannot be read is
     reported, the others go on, and the exit code is 1. Ctrl-C ends a video early: what was done is kept.
     """
-    from mien.analyzer import MIN_FACE, load
+    from mien.analyzer import load
     from mien.errors import ConfigError
+    from mien.options import MIN_FACE
     from mien.runtime.detectors import MIN_FACE_SCORE
     from mien.types import UNCERTAIN_BELOW
     from mien.video.reader import is_video

@@ -13,10 +13,11 @@ from mien.analysis import Analysis
 from mien.analyzer import Analyzer
 from mien.errors import ConfigError, ImageError
 from mien.images.decode import ImageSource
+from mien.options import AnalyzerOptions
 from mien.runtime.classifier import Classifier
-from mien.runtime.detectors import Detector, load_detector
+from mien.runtime.detectors import load_detector
 from mien.runtime.weights import find_model
-from mien.types import Box
+from mien.types import Box, Detector
 
 PEER_NAMES: Final = MappingProxyType(
     {
@@ -55,7 +56,7 @@ def analyzer_for(detector: str, *, min_face: float) -> Analyzer:
     cannot be had.
     """
     with _MAKING:
-        return Analyzer(_classifier(), _detector(detector), min_face=min_face, reduce=True)
+        return Analyzer(_classifier(), _detector(detector), AnalyzerOptions(min_face=min_face, reduce=True))
 
 
 @cache

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.analysis import Analysis
-from mien.analyzer import MIN_FACE
 from mien.compat.common import (
     PEER_NAMES,
     FaceNotDetectedError,
@@ -21,6 +20,7 @@ from mien.compat.common import (
     pixel_box,
 )
 from mien.images.decode import ImageSource
+from mien.options import MIN_FACE
 from mien.types import Box, Face
 
 BACKENDS: Final = MappingProxyType({"opencv": "haar", "yunet": "yunet", "skip": "none"})

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from mien.analysis import Analysis
-from mien.analyzer import MIN_FACE
 from mien.compat.common import (
     PEER_NAMES,
     InvalidImageError,
@@ -21,7 +20,9 @@ from mien.compat.common import (
 )
 from mien.errors import ImageError
 from mien.images.decode import ImageSource, read_image
-from mien.runtime.crops import CROP_RULES, crop_face, to_grey
+from mien.options import MIN_FACE
+from mien.runtime.crops import crop_face, to_grey
+from mien.runtime.detectors import HaarDetector
 from mien.types import Box
 
 
@@ -107,7 +108,7 @@ class FER:
             grey = to_grey(read_image(as_source(img)))
         except ImageError as error:
             raise InvalidImageError(str(error)) from error
-        crops = [crop_face(grey, box, CROP_RULES["haar"]) for box in boxes]
+        crops = [crop_face(grey, box, HaarDetector.crop_rule) for box in boxes]
         rows, classes = self._analyzer.classify(crops).tolist(), self._analyzer.card.classes
         return [
             {"box": rectangle, "emotions": _rounded(dict(zip(classes, row, strict=True)))}

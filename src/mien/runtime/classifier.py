@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -22,7 +23,7 @@ _BATCH: Final = 64
 
 
 class FaceClassifier(Protocol):
-    """What judges faces: an ONNX file that is ready to run."""
+    """What classifies faces: an ONNX file that is ready to run."""
 
     @property
     def path(self) -> Path:
@@ -37,7 +38,7 @@ class FaceClassifier(Protocol):
 
 
 class Classifier:
-    """A model ready to judge faces. Safe to use from several threads.
+    """A model, ready to classify faces. Safe to use from several threads; a copy by pickle loads its file anew.
 
     path       an ONNX file: "faces" (N, 1, 48, 48) uint8 in, "probabilities" (N, C) float32 out, a model card inside
     providers  onnxruntime's execution providers by name, the first that can run a node runs it; None: the processor
@@ -58,6 +59,7 @@ class Classifier:
         int8: Int8 = "auto",
     ) -> None:
         self._path = Path(path)
+        self._arguments: dict[str, Any] = {"providers": providers, "threads": threads, "int8": int8}
         chosen = _check_providers(providers)
         self.int8: Chosen = choose(cpu_flags(), int8)
         options = session_options(threads, SESSION_ENTRIES[self.int8.path])
@@ -67,10 +69,13 @@ class Classifier:
             raise ModelError(f"{path}: cannot read the model: {error.strerror or error}") from error
         try:
             self._session = ort.InferenceSession(content, options, providers=chosen)
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
+        except Exception as error:  # onnxruntime's exceptions share no base class
             raise ModelError(f"{path}: expected an ONNX model, onnxruntime says: {_first_line(error)}") from error
         self._card = self._read_card()
         self._check_shapes()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(Classifier, **self._arguments), (self._path,)
 
     @property
     def path(self) -> Path:
@@ -102,14 +107,14 @@ class Classifier:
 
     def _run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
-            answer = np.asarray(self._session.run([OUTPUT], {INPUT: batch})[0])
+            rows = np.asarray(self._session.run([OUTPUT], {INPUT: batch})[0])
         except Exception as error:  # as above
             raise ModelError(f"{self.path}: the model fails on {len(batch)} faces: {_first_line(error)}") from error
-        if answer.shape != (len(batch), len(self.classes)):
+        if rows.shape != (len(batch), len(self.classes)):
             raise ModelError(
-                f"{self.path}: expected output of shape {(len(batch), len(self.classes))}, got {answer.shape}"
+                f"{self.path}: expected output of shape {(len(batch), len(self.classes))}, got {rows.shape}"
             )
-        return answer
+        return rows
 
     def _read_card(self) -> ModelCard:
         text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)

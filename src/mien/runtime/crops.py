@@ -18,8 +18,6 @@ square's centre by bilinear interpolation, and 3 and 4 follow. Upright faces are
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -27,35 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ConfigError, ImageError
-from mien.types import Box
+from mien.types import Box, CropRule
 
 FACE_SIZE: Final = 48
 """Width and height of a face in pixels, as in FER2013 (Goodfellow et al., ICONIP 2013)."""
 
 
-@dataclass(frozen=True, slots=True)
-class CropRule:
-    """Where FER2013's frame lies relative to a detector's box.
-
-    side  the side of the square, in heights of the box
-    x, y  the centre of the square, in widths and heights of the box from its left top corner
-    """
-
-    side: float = 1.0
-    x: float = 0.5
-    y: float = 0.5
-
-
-# By benchmarks/crop_frame.py --faces 400, medians. Of training faces of FER2013 that fill the picture, YuNet finds 99 %
-# and sees the frame at side 1.02, x 0.50, y 0.485 of its box; in a grey border 0.95, 0.50, 0.49. Haar finds 64 % and
-# sees it at 1.10, 0.50, 0.51, in a border 72 % and 1.03, 0.50, 0.50: its scale is coarse. On photos of LFW that a face
-# fills Haar's box is 0.88 of YuNet's height. A whole picture is its own frame.
-CROP_RULES: Final[Mapping[str, CropRule]] = {
-    "haar": CropRule(side=1.05, x=0.5, y=0.5),
-    "yunet": CropRule(side=1.0, x=0.5, y=0.485),
-    "none": CropRule(side=1.0, x=0.5, y=0.5),
-}
-"""The rule of each detector, by its name."""
+WHOLE_PICTURE: Final = CropRule()
+"""The rule of a picture that is a face already: it is its own frame."""
 
 
 def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

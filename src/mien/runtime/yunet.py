@@ -7,8 +7,9 @@ as long, since its engine is slower on this network; nor can threads share it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -38,6 +39,7 @@ class YuNet:
     """
 
     def __init__(self, path: Path, *, min_score: float, overlap: float, threads: int | None = None) -> None:
+        self._arguments: dict[str, Any] = {"path": path, "min_score": min_score, "overlap": overlap, "threads": threads}
         self._min_score, self._overlap = min_score, overlap
         # Waiting threads that spin would take the cores from the classifier, whose turn is next (benchmarks/stages.py).
         options = session_options(threads, {"session.intra_op.allow_spinning": "0"})
@@ -52,11 +54,14 @@ class YuNet:
             if sides:
                 raise ValueError(f"it takes pictures of one size only, {sides}")
             self.find(np.zeros((64, 96, 3), np.uint8))
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
+        except Exception as error:  # onnxruntime's exceptions share no base class
             raise DetectorError(
                 f"{path}: expected YuNet for pictures of any size, as the OpenCV zoo has it, got something else: "
                 "`mien detector yunet` fetches it"
             ) from error
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(YuNet, **self._arguments), ()
 
     def find(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Faces (N, 15) in an (H, W, 3) uint8 BGR picture, the surest first.

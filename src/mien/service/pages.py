@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import mimetypes
 import re
+from dataclasses import asdict
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 
 from mien.analyzer import Analyzer
 from mien.emotions import EMOTION_COLOURS
-from mien.runtime.crops import CROP_RULES
+from mien.runtime.detectors import BUILT_IN, YuNetDetector
 from mien.runtime.weights import find_yunet
 from mien.service.errors import Problem
 from mien.service.memory import PIECE, SharedResponse
@@ -56,9 +57,10 @@ _DOCS_SCRIPT: Final = """SwaggerUIBundle({ url: "openapi.json", dom_id: "#docs",
 
 
 def page_router(analyzer: Analyzer, settings: Settings, *, version: str) -> APIRouter:
-    """The routes. What the page may run in the browser are the analyzer's model, and YuNet where it is at hand."""
+    """The routes. What the page may run in the browser are the analyzer's model, and YuNet where it is installed."""
     router = APIRouter(include_in_schema=False)
-    yunet = getattr(analyzer.detector, "path", None) or find_yunet()
+    detector = analyzer.detector
+    yunet = detector.model_file if isinstance(detector, YuNetDetector) else find_yunet()
     about = _about(analyzer, settings, version, has_yunet=yunet is not None)
     # All that is served is known from the beginning, so that no path is ever made of what a client says.
     files = {name: _File(path.read_bytes(), _kind(name), is_zipped=True) for name, path in _built().items()}
@@ -110,16 +112,16 @@ def _about(analyzer: Analyzer, settings: Settings, version: str, *, has_yunet: b
         "model": analyzer.card.id,
         "classes": list(analyzer.card.classes),
         "colours": {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in EMOTION_COLOURS.items()},
-        "uncertain_below": analyzer.uncertain_below,
-        "min_face": analyzer.min_face,
-        "min_face_score": analyzer.min_face_score,
+        "uncertain_below": analyzer.options.uncertain_below,
+        "min_face": analyzer.options.min_face,
+        "min_face_score": analyzer.options.min_face_score,
         "detector": analyzer.detector.name,
         "key_required": bool(settings.api_keys),
         "formats": list(FORMATS.values()),
         "max_body": settings.max_body,
         "max_frame": settings.max_frame,
         "max_pixels": settings.max_pixels,
-        "crop_rules": {name: {"side": rule.side, "x": rule.x, "y": rule.y} for name, rule in CROP_RULES.items()},
+        "crop_rules": {name: asdict(detector.crop_rule) for name, detector in BUILT_IN.items()},
         "engine": {"model": "engine/model.onnx", "detector": "engine/yunet.onnx" if has_yunet else None},
     }
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.images.decode import read_image
-from mien.runtime.crops import CROP_RULES, FACE_SIZE, crop_face, to_grey
+from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, crop_face, to_grey
 from mien.types import Box
 
 
@@ -21,4 +21,4 @@ def read_face(picture: Path | bytes) -> NDArray[np.uint8]:
     if grey.shape == (FACE_SIZE, FACE_SIZE):  # what the rule would give, 40 times faster
         return grey
     height, width = grey.shape
-    return crop_face(grey, Box(0, 0, width, height), CROP_RULES["none"])
+    return crop_face(grey, Box(0, 0, width, height), WHOLE_PICTURE)
