@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.emotions import EMOTIONS
-from mien.records import ROW_COLUMNS, csv_rows, json_lines, to_record, to_rows
+from mien.records import ROW_COLUMNS, Origin, csv_rows, json_lines, to_record, to_rows
 from mien.types import Box, Face
 
 SHARES = dict(zip(EMOTIONS, (0.01, 0.02, 0.03, 0.8, 0.1, 0.03, 0.01), strict=True))
@@ -19,7 +19,7 @@ SHARES = dict(zip(EMOTIONS, (0.01, 0.02, 0.03, 0.8, 0.1, 0.03, 0.01), strict=Tru
 
 def test_a_record_has_the_schema_of_the_wire_format() -> None:
     face = Face(Box(-4.26, 10.04, 30.0, 200.0), 0.98765, SHARES)
-    record = to_record([face], model="m-1-int8", source="a/b.jpg", width=100, height=60)
+    record = to_record([face], Origin("a/b.jpg", 100, 60), model="m-1-int8")
     assert json.loads(json.dumps(record)) == {
         "schema": 1,
         "model": "m-1-int8",
@@ -46,35 +46,35 @@ def test_a_record_has_the_schema_of_the_wire_format() -> None:
 
 def test_the_record_of_a_streams_frame_tells_when_it_is_shown_and_whose_face_it_is() -> None:
     face = Face(Box(0, 0, 5, 5), None, SHARES, track=3)
-    record = to_record([face], model="m", source="v.mp4", width=9, height=9, frame=7, time_s=np.float64(7 / 30))
+    record = to_record([face], Origin("v.mp4", 9, 9, frame=7, time_s=np.float64(7 / 30)), model="m")
     assert (record["frame"], record["time_s"], record["faces"][0]["track"]) == (7, 0.233333, 3)
     assert [(row["frame"], row["time_s"], row["track"]) for row in to_rows(record)] == [(7, 0.233333, 3)]
 
 
 def test_a_record_tells_by_the_faces_own_threshold_what_is_uncertain() -> None:
     faces = [Face(Box(0, 0, 5, 5), None, SHARES, None, threshold) for threshold in (0.8, 0.81)]
-    record = json.loads(json.dumps(to_record(faces, model="m", source=None, width=9, height=9)))
+    record = json.loads(json.dumps(to_record(faces, Origin(None, 9, 9), model="m")))
     assert [face["uncertain"] for face in record["faces"]] == [False, True]
     assert [row["uncertain"] for row in to_rows(record)] == [False, True]
 
 
 def test_what_is_not_known_is_null() -> None:
-    record = to_record([Face(Box(0, 0, 5, 5), None, SHARES)], model="m", source=None, width=9, height=9)
+    record = to_record([Face(Box(0, 0, 5, 5), None, SHARES)], Origin(None, 9, 9), model="m")
     assert record["source"] is None
     assert record["faces"][0]["score"] is None
-    failed = to_record([], model="m", source="x.jpg", width=None, height=None, error="x.jpg: no such file")
+    failed = to_record([], Origin("x.jpg"), model="m", error="x.jpg: no such file")
     assert (failed["width"], failed["faces"], failed["error"]) == (None, [], "x.jpg: no such file")
 
 
 def test_numbers_of_numpy_become_plain_ones() -> None:
     shares = dict(zip(EMOTIONS, np.full(7, 1 / 7, np.float32), strict=True))
     box = Box(*np.array([1, 2, 3, 4], np.float32))  # type: ignore[arg-type]
-    json.dumps(to_record([Face(box, np.float32(0.5), shares)], model="m", source=None, width=9, height=9))  # type: ignore[arg-type]
+    json.dumps(to_record([Face(box, np.float32(0.5), shares)], Origin(None, 9, 9), model="m"))  # type: ignore[arg-type]
 
 
 @given(st.builds(Box, *[st.floats(-50, 150)] * 2, *[st.floats(0.5, 200)] * 2), st.integers(1, 100), st.integers(1, 100))
 def test_boxes_lie_within_the_picture_and_near_the_true_ones(box: Box, width: int, height: int) -> None:
-    (face,) = to_record([Face(box, None, SHARES)], model="m", source=None, width=width, height=height)["faces"]
+    (face,) = to_record([Face(box, None, SHARES)], Origin(None, width, height), model="m")["faces"]
     told, true = face["box"], box.clipped(width, height)
     assert 0 <= told["x"] <= told["x"] + told["width"] <= width + 1e-9
     assert 0 <= told["y"] <= told["y"] + told["height"] <= height + 1e-9
@@ -84,14 +84,14 @@ def test_boxes_lie_within_the_picture_and_near_the_true_ones(box: Box, width: in
 
 def test_rows_are_flat_and_one_a_face() -> None:
     faces = [Face(Box(x, 0, 5, 5), None, SHARES) for x in (0, 6)]
-    rows = to_rows(to_record(faces, model="m", source="a.png", width=20, height=20))
+    rows = to_rows(to_record(faces, Origin("a.png", 20, 20), model="m"))
     assert [(row["source"], row["face"], row["x"]) for row in rows] == [("a.png", 1, 0), ("a.png", 2, 6)]
     assert rows[0]["p_happiness"] == 0.8
     assert list(rows[0]) == [
         *ROW_COLUMNS,
         *(f"p_{name}" for name in EMOTIONS),
     ]
-    assert to_rows(to_record([], model="m", source="a.png", width=20, height=20)) == []
+    assert to_rows(to_record([], Origin("a.png", 20, 20), model="m")) == []
 
 
 def test_json_lines_go_to_a_file_at_the_end(tmp_path: Path) -> None:

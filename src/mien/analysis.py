@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.records import ROW_COLUMNS, to_record, to_rows
+from mien.records import ROW_COLUMNS, Origin, PictureRecord, to_record, to_rows
 from mien.types import Detection, Face
 
 if TYPE_CHECKING:
@@ -52,17 +52,10 @@ class Analysis:
         """Height of the picture in pixels."""
         return self.image.shape[0] if self.size is None else self.size[1]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PictureRecord:
         """The record of this picture, as `mien predict --json` writes it."""
-        return to_record(
-            self.faces,
-            model=self.model,
-            source=self.source,
-            width=self.width,
-            height=self.height,
-            frame=self.frame,
-            time_s=self.time_s,
-        )
+        origin = Origin(self.source, self.width, self.height, self.frame, self.time_s)
+        return to_record(self.faces, origin, model=self.model)
 
     def to_pandas(self) -> pd.DataFrame:
         """A table with a row a face. Raises MissingExtraError without pandas."""

@@ -7,16 +7,43 @@ MienError
 │   ├── ImageFormatError   it is of no format that is decoded
 │   └── ImageTooLargeError it has more pixels than are decoded
 ├── DataError          a dataset, or one row of it, is malformed
-├── StorageError       files cannot be listed, read or written where they lie
+├── StorageError       files cannot be listed, read or written
 ├── ModelError         weights, a checkpoint or a model card cannot be used
-└── DetectorError      a face detector cannot be had
+└── DetectorError      a face detector cannot be loaded
+
+A message names an argument as `argument=VALUE`, in backticks; the command line shows it as its own option.
 """
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_LONGEST: Final = 300
+"""Characters of a word, such as a path, that a message shows in full."""
+
+_LONG: Final = re.compile(rf"\S{{{_LONGEST + 1},}}")
+
+
+def one_line(text: object) -> str:
+    """The text of a message, on one line: what cannot be printed is escaped, a long word keeps its two ends. An error
+    without text gives its type."""
+    words = " ".join(str(text).split()) or type(text).__name__ if isinstance(text, BaseException) else str(text)
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+    half = _LONGEST // 2
+    return _LONG.sub(lambda word: f"{word[0][:half]}...{word[0][-half:]}", plain)
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in a few words on one line: the system's words, else the error's text, else its type."""
+    return one_line(getattr(error, "strerror", None) or error)
+
 
 class MienError(Exception):
     """The base of all errors that Mien raises on purpose."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(message))
 
 
 class ConfigError(MienError):
@@ -28,7 +55,10 @@ class MissingExtraError(ConfigError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional part of Mien: pip install 'mien[{extra}]'")
-        self.extra = extra
+        self.what, self.extra = what, extra
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.what, self.extra)
 
 
 class ImageError(MienError):
@@ -48,7 +78,7 @@ class DataError(MienError):
 
 
 class StorageError(MienError):
-    """Files cannot be listed, read or written where they lie: a disk, a share, an object store."""
+    """Files cannot be listed, read or written: on a disk, a network share, an object store."""
 
 
 class ModelError(MienError):
@@ -56,4 +86,4 @@ class ModelError(MienError):
 
 
 class DetectorError(MienError):
-    """A face detector cannot be had: its file is missing, damaged or not what it should be."""
+    """A face detector cannot be loaded: its file is missing, damaged or not what it should be."""

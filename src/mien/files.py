@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, reason
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def written_aside(path: Path) -> Iterator[Path]:
         if not is_device:
             part.replace(target)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise ConfigError(f"{path}: cannot be written: {reason(error)}") from error
     finally:
         if not is_device:
             with suppress(OSError):
@@ -39,4 +39,4 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be made a folder: {error.strerror or error}") from error
+        raise ConfigError(f"{path}: cannot be made a folder: {reason(error)}") from error

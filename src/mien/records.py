@@ -1,64 +1,139 @@
-"""The one wire format: what Mien says about one picture, as plain dictionaries, numbers and strings."""
+"""The one wire format: what Mien reports of one picture.
+
+The types here own it. JSON Schema, the service's OpenAPI document and the page's TypeScript are generated from them
+(scripts/record_types.py), the columns of CSV and Parquet are FaceRow's, and reports read what they declare.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from mien.files import written_aside
 from mien.types import Face
 
+if sys.version_info >= (3, 12):
+    from typing import TypedDict
+else:
+    from typing_extensions import TypedDict  # pydantic reads the types below, and typing's from Python 3.12 on only
+
 SCHEMA: Final = 1
 """The version of the records; it rises when a field changes its meaning or goes."""
 
-ROW_COLUMNS: Final = (
-    *("source", "frame", "time_s", "face", "track", "x", "y", "width", "height"),
-    *("score", "emotion", "confidence", "uncertain"),
-)
+
+class BoxRecord(TypedDict):
+    """A rectangle in pixels of the picture, clipped to it; x and y are its left top corner. Rounded to 0.1."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class FaceRecord(TypedDict):
+    """One face and its emotion."""
+
+    box: BoxRecord
+    score: float | None
+    """The detector's, 0 to 1; null where it has none. Between detections that of the last one."""
+    emotion: str
+    """The likeliest class."""
+    confidence: float
+    """The probability of `emotion`, 0 to 1, calibrated."""
+    uncertain: bool
+    """Whether `confidence` is below the threshold."""
+    probabilities: dict[str, float]
+    """By class, in the model's order, each 0 to 1, of sum 1; rounded to 6 digits."""
+    track: int | None
+    """The same number for the same face in all frames of a stream; null in a photo."""
+
+
+class PictureRecord(TypedDict):
+    """What was found in one picture: a line of `mien predict --json`."""
+
+    schema: int
+    """The version of the record."""
+    model: str
+    """The id of the model."""
+    source: str | None
+    """The file's path or name, where it has one."""
+    frame: int | None
+    """The frame's number in its stream, from 0; null for a photo."""
+    time_s: float | None
+    """When the frame is shown, in seconds from the stream's beginning; null for a photo."""
+    width: int | None
+    """Of the picture, in pixels; null where it could not be read."""
+    height: int | None
+    """Of the picture, in pixels; null where it could not be read."""
+    faces: list[FaceRecord]
+    error: str | None
+    """Why the picture could not be read; there are no faces then."""
+
+
+class FaceRow(TypedDict):
+    """A face as one flat row of a table; `p_` with each class's name follows: its probability."""
+
+    source: str | None
+    frame: int | None
+    time_s: float | None
+    face: int
+    """Its number in the picture, from 1."""
+    track: int | None
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float | None
+    emotion: str
+    confidence: float
+    uncertain: bool
+
+
+ROW_COLUMNS: Final = tuple(FaceRow.__annotations__)
 """The columns of `to_rows`, which are followed by one for each class."""
 
 
-def to_record(
-    faces: Sequence[Face],
-    *,
-    model: str,
-    source: str | None,
-    width: int | None,
-    height: int | None,
-    frame: int | None = None,
-    time_s: float | None = None,
-    error: str | None = None,
-) -> dict[str, Any]:
-    """The record of one picture, ready for JSON.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which picture a record is of.
 
-    model is the model's id; source the picture's path or None; width and height its size in pixels. Of a stream, frame
-    counts its frames from 0, and time_s is when this one is shown, in seconds; of a photo they are None. Of a picture
-    that could not be read, error says why, width and height are None, and there are no faces.
+    source         the picture's path or name, None where it has none
+    width, height  its size in pixels, None where it could not be read
+    frame, time_s  of a stream: the frame's number from 0, and when it is shown in seconds; None for a photo
+    """
 
-    A face carries its box in pixels, rounded to 0.1 and clipped to the picture; the detector's score 0..1, between
-    detections that of the last one, or None where it has none; the likeliest emotion, its probability as confidence,
-    whether that is uncertain (below the face's own threshold), the probabilities of all classes in the model's order,
-    rounded to 6 digits, and its track: the same number for the same face in all frames of a stream, None in a photo.
+    source: str | None
+    width: int | None = None
+    height: int | None = None
+    frame: int | None = None
+    time_s: float | None = None
+
+
+def to_record(faces: Sequence[Face], origin: Origin, *, model: str, error: str | None = None) -> PictureRecord:
+    """The record of one picture, ready for JSON, by a model of this id.
+
+    Boxes are clipped to the picture. Of a picture that could not be read, error holds the reason.
     """
     return {
         "schema": SCHEMA,
         "model": model,
-        "source": source,
-        "frame": frame,
-        "time_s": None if time_s is None else round(float(time_s), 6),
-        "width": width,
-        "height": height,
-        "faces": [_face(face, width, height) for face in faces],
+        "source": origin.source,
+        "frame": origin.frame,
+        "time_s": None if origin.time_s is None else round(float(origin.time_s), 6),
+        "width": origin.width,
+        "height": origin.height,
+        "faces": [_face(face, origin.width, origin.height) for face in faces],
         "error": error,
     }
 
 
-def _face(face: Face, width: int | None, height: int | None) -> dict[str, Any]:
+def _face(face: Face, width: int | None, height: int | None) -> FaceRecord:
     box = face.box if width is None or height is None else face.box.clipped(width, height)
     left, top = round(float(box.x), 1), round(float(box.y), 1)
     right, bottom = round(float(box.x + box.width), 1), round(float(box.y + box.height), 1)
@@ -73,13 +148,11 @@ def _face(face: Face, width: int | None, height: int | None) -> dict[str, Any]:
     }
 
 
-def to_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A record as flat rows, one a face, numbered from 1; a picture without faces gives none.
-
-    The columns are ROW_COLUMNS, then `p_` with each class's name: its probability.
-    """
-    return [
-        {
+def to_rows(record: PictureRecord) -> list[dict[str, Any]]:
+    """A record as flat rows, one a face: a FaceRow, then `p_` with each class's name. No face, no row."""
+    rows = []
+    for number, face in enumerate(record["faces"], 1):
+        row: FaceRow = {
             "source": record["source"],
             "frame": record["frame"],
             "time_s": record["time_s"],
@@ -90,14 +163,13 @@ def to_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
             "emotion": face["emotion"],
             "confidence": face["confidence"],
             "uncertain": face["uncertain"],
-            **{f"p_{name}": value for name, value in face["probabilities"].items()},
         }
-        for number, face in enumerate(record["faces"], 1)
-    ]
+        rows.append({**row, **{f"p_{name}": value for name, value in face["probabilities"].items()}})
+    return rows
 
 
 @contextmanager
-def json_lines(destination: str) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def json_lines(destination: str) -> Iterator[Callable[[PictureRecord], None]]:
     """A function that writes a record as one line of JSON, to a file or, for "-", to standard output.
 
     The file appears when the context ends well. The lines are plain ASCII, so that no console or file name breaks them.
@@ -110,7 +182,7 @@ def json_lines(destination: str) -> Iterator[Callable[[Mapping[str, Any]], None]
 
 
 @contextmanager
-def csv_rows(destination: str, classes: Sequence[str]) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def csv_rows(destination: str, classes: Sequence[str]) -> Iterator[Callable[[PictureRecord], None]]:
     """A function that writes the faces of a record as rows of CSV, to a file or, for "-", to standard output.
 
     The first row names the columns: ROW_COLUMNS, then `p_` with each class's name. A cell without a value is empty. The
@@ -126,7 +198,7 @@ def csv_rows(destination: str, classes: Sequence[str]) -> Iterator[Callable[[Map
         rows = csv.DictWriter(file, columns, lineterminator="\n")
         rows.writeheader()
 
-        def write(record: Mapping[str, Any]) -> None:
+        def write(record: PictureRecord) -> None:
             rows.writerows(to_rows(record))
             if destination == "-":
                 file.flush()

@@ -65,8 +65,8 @@ def test_named_columns_are_taken(keep: Callable[..., str]) -> None:
 @pytest.mark.parametrize(
     ("columns", "image", "name", "words"),
     [
-        ({"a": [b"x"], "b": [b"x"]}, None, None, "2 columns of bytes: a, b; --image-column names"),
-        ({"a": [1], "b": ["x"]}, None, None, "no column of bytes; --image-column names"),
+        ({"a": [b"x"], "b": [b"x"]}, None, None, "2 columns of bytes: a, b; `image_column=NAME` names"),
+        ({"a": [1], "b": ["x"]}, None, None, "no column of bytes; `image_column=NAME` names"),
         ({"image": [b"x"]}, "img", None, "has no column 'img'; its columns are image"),
         ({"image": [b"x"]}, None, "id", "has no column 'id'; its columns are image"),
         ({"image": [b"x"], "n": [1]}, "n", None, "column 'n' holds int64, expected bytes of pictures"),

@@ -228,7 +228,9 @@ def test_another_question_of_the_same_folder_is_refused(photos: Path, run: Any, 
         with pytest.raises(ConfigError, match=told):
             run(photos, **more)
     grey(3).save(photos / "0" / "new.png")
-    with pytest.raises(ConfigError, match=f"{PICTURES} pictures, and the input now holds {PICTURES + 1}.*--planned"):
+    with pytest.raises(
+        ConfigError, match=f"{PICTURES} pictures, and the input now holds {PICTURES + 1}.*`planned=True`"
+    ):
         run(photos)
     (photos / "0" / "new.png").unlink()
     assert times(tmp_path / "out") == before

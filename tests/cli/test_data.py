@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mien.cli import data
+from mien.cli.console import as_options
 from mien.errors import DataError
 
 FACE = np.random.default_rng(0).integers(0, 256, (2, 2304))
@@ -62,7 +63,7 @@ def test_bad_row_ends_it_and_names_the_way_on(bad):
     result = run(bad)
     assert isinstance(result.exception, DataError)  # the entry point turns it into one line and exit code 2
     assert f"{bad}: row 3: expected 2304 pixels, got 3" in str(result.exception)
-    assert "--skip-bad" in str(result.exception)
+    assert "--skip-bad" in as_options(str(result.exception))
     assert result.stdout == ""
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mien.cli.app import app
+from mien.cli.console import as_options
 from mien.errors import ConfigError, MissingExtraError
 
 
@@ -82,7 +83,7 @@ def test_without_a_key_it_says_who_may_use_it(brightness_model: Path) -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused(options: list[str], words: str) -> None:
-    assert words in refused(*options)
+    assert words in as_options(refused(*options))
 
 
 def test_a_key_that_was_not_filled_in_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:

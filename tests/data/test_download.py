@@ -133,7 +133,7 @@ def test_a_different_file_is_replaced_with_force_only(github: Any, kaggle: Kaggl
     get = get_ferplus if name == "fer2013new.csv" else get_fer2013
     out.mkdir(parents=True)
     (out / name).write_bytes(b"mine")
-    with pytest.raises(ConfigError, match=rf"{name}: expected (SHA256|MD5) \w+, got \w+: .*--force"):
+    with pytest.raises(ConfigError, match=rf"{name}: expected (SHA256|MD5) \w+, got \w+: .*`force=True`"):
         get(out)
     assert (out / name).read_bytes() == b"mine"
     assert (github.asked, kaggle.asked) == (0, [])
@@ -296,7 +296,7 @@ def test_an_archive_that_unpacks_to_too_much(
 
 def test_faces_that_are_not_kaggles(kaggle: Kaggle, out: Path) -> None:
     pack(kaggle.archive, {"./fer2013/fer2013.csv": FACES[:-1]})
-    with pytest.raises(DataError, match=r"expected fer2013/fer2013.csv of MD5 \w+, got \w+; nothing was kept"):
+    with pytest.raises(DataError, match=r"expected fer2013/fer2013.csv of MD5 \w+, got \w+; nothing was saved"):
         get_fer2013(out)
     assert list(out.iterdir()) == []
 

@@ -140,7 +140,7 @@ def test_bad_row_names_file_row_and_reason(kind, forms, same, tmp_path):
     with pytest.raises(DataError) as caught:
         read_faces(path)
     assert str(caught.value).startswith(f"{path}: row 2: {reason}")
-    assert "--skip-bad" in str(caught.value)
+    assert "`skip_bad=True`" in str(caught.value)
     read = read_faces(path, skip_bad=True)
     same(read, replace(made, row=np.array(["0", "1", "3", "4"])))
     assert len(read.bad) == 1

@@ -86,7 +86,7 @@ def test_what_is_there_is_kept_unless_it_is_a_pack_that_may_be_replaced(forms, t
     sources = [forms.kaggle(tmp_path / str(seed), forms.random(seed, 3)) for seed in (0, 1)]
     pack = tmp_path / "pack"
     write_pack(sources[0], pack)
-    with pytest.raises(ConfigError, match="holds a pack already: --force replaces it"):
+    with pytest.raises(ConfigError, match="holds a pack already: `force=True` replaces it"):
         write_pack(sources[1], pack)
     replaced = write_pack(sources[1], pack, force=True)
     np.testing.assert_array_equal(replaced.faces[:], forms.random(1, 3).faces)

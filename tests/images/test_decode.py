@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import ExifTags, Image, ImageChops
 
-from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError
+from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError, one_line
 from mien.images.decode import read_image, read_picture
 
 RGB = np.arange(6 * 9 * 3, dtype=np.uint8).reshape(6, 9, 3)
@@ -231,7 +231,7 @@ def test_bad_files_are_refused_in_one_line_that_names_them(tmp_path: Path) -> No
             path.write_bytes(content)
         with pytest.raises(ImageError, match=words) as caught:
             read_image(path)
-        assert str(caught.value).startswith(str(path))
+        assert str(caught.value).startswith(one_line(path))
         assert "\n" not in str(caught.value)
     with pytest.raises(ImageError, match="is a folder"):
         read_image(tmp_path)

@@ -79,7 +79,7 @@ def test_a_fetched_file_has_the_usual_mode(server: str, tmp_path: Path) -> None:
         ("/other", SHA256, 0, "expected SHA-256"),
         ("/other", SHA256, len(CONTENT), "expected 256,000 bytes, got 20"),
         ("/good", SHA256, 100_000, "expected 100,000 bytes, got more"),
-        ("/nowhere", SHA256, 0, "the server answered 404 Not Found.*--detector-model FILE"),
+        ("/nowhere", SHA256, 0, "the server answered 404 Not Found.*`detector_model=FILE`"),
     ],
 )
 def test_fetch_keeps_nothing_that_is_wrong(
@@ -99,7 +99,9 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    with pytest.raises(DetectorError, match=rf"cannot fetch http://127.0.0.1:{port}/x: .*refused.*--detector-model"):
+    with pytest.raises(
+        DetectorError, match=rf"cannot fetch http://127.0.0.1:{port}/x: .*refused.*`detector_model=FILE`"
+    ):
         fetch(f"http://127.0.0.1:{port}/x", SHA256, tmp_path / "file.bin")
     assert list(tmp_path.iterdir()) == []
 
@@ -124,7 +126,7 @@ def test_a_folder_that_cannot_be_made(server: str, tmp_path: Path) -> None:
 def test_a_file_that_is_no_detector_fails_in_its_own_words(server: str, tmp_path: Path, path: str) -> None:
     with pytest.raises(DataError) as raised:
         fetch(server + path, SHA256, tmp_path / "x", error=DataError, by_hand="ask the library")
-    assert "--detector-model" not in str(raised.value)
+    assert "detector_model" not in str(raised.value)
     assert str(raised.value).endswith("; ask the library") == (path == "/nowhere")
     with pytest.raises(DataError, match="cannot read"):
         place(tmp_path / "nothing", SHA256, tmp_path / "x", error=DataError)

@@ -15,7 +15,7 @@ def test_this_computer_needs_no_key(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
 def test_a_wider_bind_asks_for_a_key_or_a_word(host: str) -> None:
-    with pytest.raises(ConfigError, match=r"reached from other computers: give --api-key .* or --insecure"):
+    with pytest.raises(ConfigError, match=r"reached from other computers: give `api_key=KEY` .* or `insecure=True`"):
         Settings(host=host)
     assert not Settings(host=host, api_keys=("long-enough",)).is_local
     assert not Settings(host=host, insecure=True).is_local

@@ -65,7 +65,7 @@ def torchrun(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def test_what_contradicts_torchrun_is_refused(torchrun: Callable[..., None], tiny: Recipe) -> None:
     torchrun(TORCHELASTIC_RUN_ID="a", LOCAL_WORLD_SIZE="2", WORLD_SIZE="4", RANK="0", LOCAL_RANK="0")
-    with pytest.raises(ConfigError, match="--devices 3 contradicts torchrun, which started 2 processes"):
+    with pytest.raises(ConfigError, match="`devices=3` contradicts torchrun, which started 2 processes"):
         launch(tiny, "cpu", 3, "32-true")
     torchrun(WORLD_SIZE="3")
     with pytest.raises(ConfigError, match="as many processes on each machine, got 2 of 3"):

@@ -183,7 +183,7 @@ def torchvision_sized(tmp_path: Path) -> Path:
 
 
 def test_a_named_network_is_proposed(torchvision_sized: Path, striped: FaceDataset) -> None:
-    with pytest.raises(ModelError, match="--network alexnet-torchvision would fit"):
+    with pytest.raises(ModelError, match="`network=alexnet-torchvision` would fit"):
         initialise(fresh(TORCHVISION), str(torchvision_sized), striped.faces)
 
 

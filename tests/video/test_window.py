@@ -125,7 +125,7 @@ def test_where_sdl_would_show_nothing_an_error_says_what_else_there_is(monkeypat
     with pytest.raises(ConfigError, match="mien serve") as caught:
         Window("test")
     assert str(caught.value) == NO_WINDOW
-    assert "--no-window" in NO_WINDOW
+    assert "`no_window=True`" in NO_WINDOW
     assert "\n" not in NO_WINDOW
 
 

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from mien.annotate.shard_output import Done
-from mien.annotate.storage import one_line, reason
 from mien.annotate.worker import Report, Worker
-from mien.errors import ConfigError, MissingExtraError, StorageError
+from mien.errors import ConfigError, MissingExtraError, StorageError, one_line, reason
 
 
 def work_on_ray(

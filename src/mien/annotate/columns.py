@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mien.annotate.storage import Origin, one_line, persistently, reason
-from mien.errors import ConfigError, DataError, MienError, MissingExtraError, StorageError
+from mien.annotate.storage import Origin, persistently
+from mien.errors import ConfigError, DataError, MienError, MissingExtraError, StorageError, one_line, reason
 
 _IMAGE_NAMES: Final = (
     "image",
@@ -55,7 +55,7 @@ def find_columns(path: str, origin: str, image: str | None, name: str | None) ->
     chosen = [image] if image is not None else usual[:1] or fitting
     if len(chosen) != 1:
         found = f"{len(chosen)} columns of bytes: {', '.join(chosen)}" if chosen else "no column of bytes"
-        raise ConfigError(f"{path}: {found}; --image-column names the one that holds pictures")
+        raise ConfigError(f"{path}: {found}; `image_column=NAME` names the one that holds pictures")
     return Columns(chosen[0], name)
 
 

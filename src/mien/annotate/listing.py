@@ -14,8 +14,8 @@ from itertools import takewhile
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Final, Literal
 
-from mien.annotate.storage import FileSystem, is_local, locate, may_pass, persistently, reason, walk
-from mien.errors import ConfigError, StorageError
+from mien.annotate.storage import FileSystem, is_local, locate, may_pass, persistently, walk
+from mien.errors import ConfigError, StorageError, reason
 from mien.images.find import IMAGE_SUFFIXES
 
 LIST_SUFFIXES: Final = frozenset({".txt", ".lst", ".list"})

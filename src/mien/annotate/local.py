@@ -16,9 +16,8 @@ from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 from typing import Any, Final
 
-from mien.annotate.storage import reason
 from mien.annotate.worker import Report, Worker
-from mien.errors import ConfigError
+from mien.errors import ConfigError, reason
 
 _TELL_S: Final = 0.25
 _STOP: Final = -1

@@ -12,7 +12,7 @@ from typing import Any, Final
 from mien.analyzer import Analyzer, load
 from mien.annotate.plan import Plan
 from mien.annotate.storage import Folder
-from mien.errors import DetectorError, ModelError, StorageError
+from mien.errors import DetectorError, ModelError, StorageError, reason
 
 _MODEL: Final = "plan/model.onnx"
 _DETECTOR: Final = "plan/detector.onnx"
@@ -42,12 +42,12 @@ class Equipment:
         try:
             weights = analyzer.model_path.read_bytes()
         except OSError as error:
-            raise ModelError(f"{analyzer.model_path}: cannot read the model: {error.strerror or error}") from error
+            raise ModelError(f"{analyzer.model_path}: cannot read the model: {reason(error)}") from error
         file = analyzer.detector.model_file
         try:
             finding = None if file is None else file.read_bytes()
         except OSError as error:
-            raise DetectorError(f"{file}: cannot be read: {error.strerror or error}") from error
+            raise DetectorError(f"{file}: cannot be read: {reason(error)}") from error
         return cls(
             weights,
             finding,

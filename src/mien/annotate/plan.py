@@ -14,8 +14,8 @@ from typing import Any, Final, cast
 
 from mien.annotate.columns import Columns, row_groups
 from mien.annotate.listing import Kind, Listing, Naming
-from mien.annotate.storage import Folder, one_line
-from mien.errors import ConfigError, DataError, StorageError
+from mien.annotate.storage import Folder
+from mien.errors import ConfigError, DataError, StorageError, one_line
 from mien.options import AnalyzerOptions
 
 SCHEMA: Final = 1

@@ -11,9 +11,9 @@ from typing import Final, TypeVar
 
 from mien.annotate.columns import rows
 from mien.annotate.plan import Plan, Shard, is_sampled, row_name
-from mien.annotate.storage import Origin, is_local, may_pass, one_line, persistently, read_at_most, reason
+from mien.annotate.storage import Origin, is_local, may_pass, persistently, read_at_most
 from mien.concurrency import ahead
-from mien.errors import ConfigError, DataError, MienError, StorageError
+from mien.errors import ConfigError, DataError, MienError, StorageError, one_line, reason
 
 S = TypeVar("S")
 

@@ -273,7 +273,11 @@ def _check_same(out: Folder, kept: Plan, asked: Plan) -> None:
     if differences:
         raise ConfigError(
             f"{out.url}: was planned with {'; '.join(differences)}: ask as then, or name another folder"
-            + (", or --planned goes on with the plan as it was" if kept.digest != asked.digest and asked.digest else "")
+            + (
+                ", or `planned=True` goes on with the plan as it was"
+                if kept.digest != asked.digest and asked.digest
+                else ""
+            )
         )
 
 

@@ -12,16 +12,18 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, get_args, get_type_hints
 
 from mien.annotate.prefetch import REDONE, Failure
 from mien.annotate.storage import Folder
+from mien.records import FaceRow
 
 FACES: Final = "faces"
 ERRORS: Final = "errors"
 DONE: Final = "plan/done"
 
 _SCHEMA: Final = 1
+_OF_STREAMS: Final = ("frame", "time_s", "track")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,22 +153,17 @@ class Part:
 
 
 def faces_schema(classes: Sequence[str]) -> Any:
-    """The columns of the table of faces: those of `to_rows` that say something of a photo, and the model's id."""
+    """The columns of the table of faces: those of FaceRow but for a stream's, the probabilities, and the model's id."""
     import pyarrow as pa
 
-    return pa.schema(
-        [
-            pa.field("source", pa.string(), nullable=False),
-            pa.field("face", pa.int32(), nullable=False),
-            *(pa.field(name, pa.float32(), nullable=False) for name in ("x", "y", "width", "height")),
-            pa.field("score", pa.float32()),
-            pa.field("emotion", pa.string(), nullable=False),
-            pa.field("confidence", pa.float32(), nullable=False),
-            pa.field("uncertain", pa.bool_(), nullable=False),
-            *(pa.field(f"p_{name}", pa.float32(), nullable=False) for name in classes),
-            pa.field("model", pa.string(), nullable=False),
-        ]
-    )
+    kinds = {str: pa.string(), int: pa.int32(), float: pa.float32(), bool: pa.bool_()}
+    fields = []
+    for name, hint in get_type_hints(FaceRow).items():
+        kind, *null = get_args(hint) or (hint,)
+        if name not in _OF_STREAMS:
+            fields.append(pa.field(name, kinds[kind], nullable=bool(null) and name != "source"))
+    probabilities = (pa.field(f"p_{name}", pa.float32(), nullable=False) for name in classes)
+    return pa.schema([*fields, *probabilities, pa.field("model", pa.string(), nullable=False)])
 
 
 def errors_schema() -> Any:

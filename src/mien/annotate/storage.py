@@ -13,7 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, TypeAlias, TypeVar
 
-from mien.errors import ConfigError, MienError, MissingExtraError, StorageError
+from mien.errors import ConfigError, MienError, MissingExtraError, StorageError, one_line, reason
 
 T = TypeVar("T")
 
@@ -251,16 +251,6 @@ def walk(
         yield from (path for path, kind in shown if kind not in ("directory", "other"))
         if depth is None or below < depth:
             waiting += [(path, below + 1) for path, kind in reversed(shown) if kind == "directory"]
-
-
-def reason(error: Exception) -> str:
-    """What went wrong, in a few words."""
-    return getattr(error, "strerror", None) or one_line(error)
-
-
-def one_line(error: BaseException) -> str:
-    """An error's text on one line, or its name where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _protocols(system: FileSystem) -> tuple[str, ...]:

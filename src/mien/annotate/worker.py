@@ -17,8 +17,17 @@ from mien.annotate.plan import Plan, Shard, Shards, kept_plan
 from mien.annotate.prefetch import FAILED, Failure, Fetched, fetch
 from mien.annotate.quarantine import KILLED, Attempts
 from mien.annotate.shard_output import Done, Part, kept_part
-from mien.annotate.storage import Folder, one_line, reason
-from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError, MienError, StorageError
+from mien.annotate.storage import Folder
+from mien.errors import (
+    ConfigError,
+    ImageError,
+    ImageFormatError,
+    ImageTooLargeError,
+    MienError,
+    StorageError,
+    one_line,
+    reason,
+)
 from mien.records import to_rows
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import sys
 from errno import EDQUOT, EFBIG, ENOSPC
 
 from mien.cli import console
-from mien.errors import MienError
+from mien.errors import MienError, reason
 
 
 def main() -> None:
@@ -22,12 +22,12 @@ def main() -> None:
 
         app(standalone_mode=True)
     except MienError as error:
-        console.err().print(f"[bold red]error:[/] {console.escape(str(error))}", soft_wrap=True)
+        console.err().print(f"[bold red]error:[/] {console.escape(console.as_options(str(error)))}", soft_wrap=True)
         sys.exit(2)
     except OSError as error:  # files tell of it themselves, so it is where standard output leads to
         if error.errno not in (ENOSPC, EDQUOT, EFBIG):
             raise
-        console.err().print(f"[bold red]error:[/] standard output: cannot be written: {error.strerror}", soft_wrap=True)
+        console.err().print(f"[bold red]error:[/] standard output: cannot be written: {reason(error)}", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         console.err().print("interrupted")

@@ -5,6 +5,7 @@ rich is imported when something is printed with it, so that a command that has n
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import cache
 from typing import TYPE_CHECKING
@@ -42,9 +43,25 @@ def escape(text: str) -> str:
     return escaped(text)
 
 
+def as_options(text: str) -> str:
+    """A library's message with its `argument=VALUE` shown as the command line's options.
+
+    >>> as_options("name its file: `detector_model=FILE`, or `skip_bad=True`; `network.pool=6` fits")
+    'name its file: --detector-model FILE, or --skip-bad; --set network.pool=6 fits'
+    """
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if "." in name:
+            return f"--set {name}={value}"
+        return f"--{name.replace('_', '-')}" + ("" if value == "True" else f" {value}")
+
+    return re.sub(r"`([a-z_.]+)=([^`]+)`", option, text)
+
+
 def report(problem: str) -> None:
     """Tell of something that went wrong with one item among others, in one line on standard error."""
-    err().print(f"[bold red]error:[/] {escape(printable(problem))}", soft_wrap=True, highlight=False)
+    err().print(f"[bold red]error:[/] {escape(printable(as_options(problem)))}", soft_wrap=True, highlight=False)
 
 
 def note(text: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from mien.concurrency import ahead, freshest
 from mien.drawing.draw import draw_frame
 from mien.drawing.style import Style
 from mien.errors import ConfigError
+from mien.records import PictureRecord
 from mien.types import Frame
 from mien.video.camera import Live
 from mien.video.recorder import Recorder
@@ -66,7 +67,7 @@ class Viewer:
         style: Style,
         screen: Screen | None,
         recorder: Recorder,
-        write: Callable[[Mapping[str, Any]], None] | None,
+        write: Callable[[PictureRecord], None] | None,
         say: Callable[[str], object],
         report: Callable[[str], object],
         times: StageTimes,

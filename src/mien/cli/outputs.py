@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mien.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mien.records import PictureRecord
 
 
 def check_apart(written: Sequence[Path], read: Sequence[Path]) -> None:
@@ -30,7 +33,7 @@ def record_files(json_to: str | None, csv_to: str | None) -> list[Path]:
 @contextmanager
 def records_to(
     json_to: str | None, csv_to: str | None, classes: Sequence[str]
-) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+) -> Iterator[Callable[[PictureRecord], None]]:
     """A function that writes a record to JSON Lines and its faces to a CSV table, each where it is asked for.
 
     "-" is standard output. The files appear when the context ends well. Raises ConfigError where both are "-".
@@ -40,13 +43,13 @@ def records_to(
     if json_to == csv_to == "-":
         raise ConfigError("--json and --csv cannot both go to standard output")
     with ExitStack() as stack:
-        writers: list[Callable[[Mapping[str, Any]], None]] = []
+        writers: list[Callable[[PictureRecord], None]] = []
         if json_to is not None:
             writers.append(stack.enter_context(json_lines(json_to)))
         if csv_to is not None:
             writers.append(stack.enter_context(csv_rows(csv_to, classes)))
 
-        def write(record: Mapping[str, Any]) -> None:
+        def write(record: PictureRecord) -> None:
             for writer in writers:
                 writer(record)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mien.analyzer import Analyzer
+    from mien.records import PictureRecord
 
 _FEW = 3
 _VIDEO = "Video"
@@ -271,7 +272,7 @@ def _counted(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.update(task, advance=1, speed=f"{bar.tasks[task].speed or 0:.1f}/s")
 
 
-def _failure(source: str, reason: str, model: str) -> dict[str, Any]:
-    from mien.records import to_record
+def _failure(source: str, reason: str, model: str) -> PictureRecord:
+    from mien.records import Origin, to_record
 
-    return to_record([], model=model, source=source, width=None, height=None, error=reason)
+    return to_record([], Origin(source), model=model, error=reason)

@@ -143,7 +143,7 @@ def judged(dataset: FaceDataset, protocol: Protocol) -> tuple[NDArray[np.int64],
     if protocol == "fer2013":
         return dataset.labels, dataset.labels >= 0
     if dataset.votes is None:
-        raise ConfigError(f"protocol {protocol} needs FER+ votes; {dataset.source} has none: use --protocol fer2013")
+        raise ConfigError(f"protocol {protocol} needs FER+ votes; {dataset.source} has none: use `protocol=fer2013`")
     votes = dataset.votes
     top = votes.max(1)
     winner = votes.argmax(1)

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from mien.data.readers.kaggle import VOTES_FILE
-from mien.errors import ConfigError, DataError, MissingExtraError
+from mien.errors import ConfigError, DataError, MissingExtraError, reason
 from mien.files import written_aside
 from mien.runtime.download import fetch
 from mien.runtime.weights import RemoteFile
@@ -90,7 +90,7 @@ def get_fer2013(folder: Path, progress: Progress | None = None, *, force: bool =
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made: {error.strerror or error}") from error
+        raise ConfigError(f"{folder}: cannot be made: {reason(error)}") from error
     with written_aside(path) as part, part.open("xb") as file:
         archive = _from_kaggle(kagglehub, force)
         found = _MD5()
@@ -99,8 +99,8 @@ def get_fer2013(folder: Path, progress: Progress | None = None, *, force: bool =
             file.write(chunk)
         if found.hexdigest() != FACES_MD5:
             raise DataError(
-                f"{archive}: expected {_MEMBER} of MD5 {FACES_MD5}, got {found.hexdigest()}; nothing was kept, "
-                "--force fetches the archive anew"
+                f"{archive}: expected {_MEMBER} of MD5 {FACES_MD5}, got {found.hexdigest()}; nothing was saved, "
+                "`force=True` fetches the archive anew"
             )
     return True
 
@@ -122,11 +122,11 @@ def _is_there(path: Path, new_hash: Callable[[], Any], digest: str, force: bool)
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise ConfigError(f"{path}: cannot be read: {reason(error)}") from error
     if found != digest and not force:
         raise ConfigError(
             f"{path}: expected {new_hash().name.upper()} {digest}, got {found}: a different file is there and was "
-            "left, --force replaces it"
+            "left, `force=True` replaces it"
         )
     return found == digest
 

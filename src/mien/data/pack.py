@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import SPLITS, FaceDataset
 from mien.data.packed_faces import PackedFaces
-from mien.errors import DataError
+from mien.errors import DataError, reason
 
 DESCRIPTION: Final = "pack.json"
 SCHEMA: Final = 1
@@ -87,7 +87,7 @@ def verify(folder: Path, progress: Callable[[int, int], None] | None = None) -> 
                     if progress is not None:
                         progress(done, total)
         except OSError as error:
-            raise _damaged(folder, f"{name} cannot be read: {error.strerror or error}") from None
+            raise _damaged(folder, f"{name} cannot be read: {reason(error)}") from None
         if digest.hexdigest() != file["sha256"]:
             raise _damaged(folder, f"{name} is not as it was written: its SHA-256 differs")
 

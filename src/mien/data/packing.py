@@ -24,7 +24,7 @@ from mien.data.packed_faces import keys_of
 from mien.data.readers import rows_of
 from mien.data.readers.rows import Options, Progress, Row, good_rows, none_good
 from mien.emotions import EMOTIONS, FERPLUS_COLUMNS
-from mien.errors import ConfigError
+from mien.errors import ConfigError, reason
 from mien.files import make_folder
 
 _CHUNK: Final = 4096
@@ -70,7 +70,7 @@ def _check(source: Path, out: Path, *, force: bool) -> None:
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ConfigError(f"{out} lies within the dataset that is to be packed: name another folder")
     if is_pack(out) and not force:
-        raise ConfigError(f"{out} holds a pack already: --force replaces it")
+        raise ConfigError(f"{out} holds a pack already: `force=True` replaces it")
     if out.exists() and not is_pack(out):
         raise ConfigError(f"{out} is there, and is no pack: name a folder that is not there yet")
 
@@ -94,7 +94,7 @@ def _folder_aside(out: Path) -> Iterator[Path]:
             raise
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise ConfigError(f"{out}: cannot be written: {error.strerror or error}") from error
+        raise ConfigError(f"{out}: cannot be written: {reason(error)}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

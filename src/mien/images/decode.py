@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError
+from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError, reason
 from mien.images.limits import check_parts
 
 MAX_PIXELS: Final = 100_000_000
@@ -131,7 +131,7 @@ def _open_file(path: Path, name: str) -> BinaryIO:
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except (OSError, ValueError) as error:
-        raise ImageError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise ImageError(f"{name}: cannot be read: {reason(error)}") from error
 
 
 def _identify(file: IO[bytes], name: str, formats: Sequence[str]) -> Image.Image:
@@ -150,7 +150,7 @@ def _identify(file: IO[bytes], name: str, formats: Sequence[str]) -> Image.Image
                 image: Image.Image = factory(file, name)
                 return image
             except Exception as error:  # plugins raise nearly anything on damaged files
-                raise ImageError(f"{name}: damaged or truncated: {_reason(error)}") from error
+                raise ImageError(f"{name}: damaged or truncated: {reason(error)}") from error
     raise ImageFormatError(f"{name}: not a picture of a known format; known are {', '.join(formats).upper()}")
 
 
@@ -161,10 +161,6 @@ def _plugin(name: str) -> Any:
     with suppress(ImportError):
         import_module(f"PIL.{name}ImagePlugin")
     return Image.OPEN.get(name.upper())
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
@@ -199,7 +195,7 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | N
     except ImageError as error:
         raise type(error)(f"{name}: {error}") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
-        raise ImageError(f"{name}: damaged or truncated: {_reason(error)}") from error
+        raise ImageError(f"{name}: damaged or truncated: {reason(error)}") from error
 
 
 def _deep_values(image: Image.Image) -> NDArray[Any]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mien.errors import reason
+
 IMAGE_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
     | {".ppm", ".pgm", ".pbm", ".pnm", ".avif"}
@@ -84,7 +86,7 @@ def _lies_in(path: Path, folder: Path) -> bool:
 
 def _walk(folder: Path, problems: list[Unfound]) -> Iterator[Path]:
     def unreadable(error: OSError) -> None:
-        problems.append(Unfound(str(error.filename), f"cannot be read: {error.strerror}"))
+        problems.append(Unfound(str(error.filename), f"cannot be read: {reason(error)}"))
 
     for parent, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from mien.errors import DataError
+from mien.errors import DataError, reason
 from mien.reports.aggregate import Gatherer
 from mien.reports.timeline import Timeline
 
@@ -38,7 +38,7 @@ def read_timeline(
                     gatherer.add(_parsed(line))
             progress(done, total)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise DataError(f"{path}: cannot be read: {reason(error)}") from None
     except DataError as error:
         raise DataError(f"{path}, line {number}: {error}") from None
     try:

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from mien.errors import ConfigError, ImageError, ModelError
+from mien.errors import ConfigError, ImageError, ModelError, one_line, reason
 from mien.model_card import CARD_KEY, ModelCard
 from mien.runtime.crops import FACE_SIZE
 from mien.runtime.int8_backend import SESSION_ENTRIES, Chosen, Int8, choose, cpu_flags, session_options
@@ -66,11 +66,11 @@ class Classifier:
         try:
             content = self._path.read_bytes()
         except OSError as error:
-            raise ModelError(f"{path}: cannot read the model: {error.strerror or error}") from error
+            raise ModelError(f"{path}: cannot read the model: {reason(error)}") from error
         try:
             self._session = ort.InferenceSession(content, options, providers=chosen)
         except Exception as error:  # onnxruntime's exceptions share no base class
-            raise ModelError(f"{path}: expected an ONNX model, onnxruntime says: {_first_line(error)}") from error
+            raise ModelError(f"{path}: expected an ONNX model, onnxruntime says: {one_line(error)}") from error
         self._card = self._read_card()
         self._check_shapes()
 
@@ -109,7 +109,7 @@ class Classifier:
         try:
             rows = np.asarray(self._session.run([OUTPUT], {INPUT: batch})[0])
         except Exception as error:  # as above
-            raise ModelError(f"{self.path}: the model fails on {len(batch)} faces: {_first_line(error)}") from error
+            raise ModelError(f"{self.path}: the model fails on {len(batch)} faces: {one_line(error)}") from error
         if rows.shape != (len(batch), len(self.classes)):
             raise ModelError(
                 f"{self.path}: expected output of shape {(len(batch), len(self.classes))}, got {rows.shape}"
@@ -171,7 +171,3 @@ def _agree(shape: Sequence[int | str | None], wanted: Sequence[int | None]) -> b
 
 def _show(shape: Sequence[int | str | None]) -> str:
     return "(" + ", ".join("N" if size is None else str(size) for size in shape) + ")"
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

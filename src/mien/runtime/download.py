@@ -13,11 +13,11 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final
 
-from mien.errors import DetectorError, MienError
+from mien.errors import DetectorError, MienError, reason
 
 _CHUNK: Final = 1 << 16
 _TIMEOUT_S: Final = 30.0
-_DETECTOR_BY_HAND: Final = "fetch the file by other means and name it with --detector-model FILE"
+_DETECTOR_BY_HAND: Final = "fetch the file by other means and name it: `detector_model=FILE`"
 
 
 def fetch(
@@ -60,7 +60,7 @@ def place(source: Path, sha256: str, destination: Path, *, error: type[MienError
         try:
             content = source.read_bytes()
         except OSError as unread:
-            raise _Failure(f"{source}: cannot read: {unread.strerror or unread}") from unread
+            raise _Failure(f"{source}: cannot read: {reason(unread)}") from unread
         _verify(content, sha256, source)
         with _aside(destination) as aside:
             aside.write_bytes(content)
@@ -98,7 +98,7 @@ def _aside(destination: Path) -> Iterator[Path]:
         yield aside
         aside.replace(destination)
     except OSError as error:
-        raise _Failure(f"{destination}: cannot write: {error.strerror or error}") from error
+        raise _Failure(f"{destination}: cannot write: {reason(error)}") from error
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()

@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from mien.errors import DetectorError
+from mien.errors import DetectorError, reason
 from mien.runtime.int8_backend import session_options
 
 STRIDES: Final = (8, 16, 32)
@@ -46,7 +46,7 @@ class YuNet:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise DetectorError(f"{path}: cannot read YuNet's file: {error.strerror or error}") from error
+            raise DetectorError(f"{path}: cannot read YuNet's file: {reason(error)}") from error
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
             entry = self._session.get_inputs()[0]

@@ -19,7 +19,7 @@ from mien.service.metrics import Measured, Metrics
 from mien.service.pages import page_router
 from mien.service.pool import Pool
 from mien.service.predict import predict_router
-from mien.service.schemas import PictureRecord, StatusRecord
+from mien.service.schemas import StatusRecord, record_schema
 from mien.service.settings import FORMATS, Settings
 from mien.service.stream import stream_router
 
@@ -30,6 +30,7 @@ Pictures are worked on in memory, never stored, and nothing of them is logged. A
 problems.
 """
 
+_COMPONENTS: Final = "#/components/schemas/{model}"
 _WORKERS_PER_BATCH: Final = 4
 """A network on one core judges about 1,100 faces/s; finding the faces of a photo takes a core 5 to 100 ms."""
 
@@ -136,10 +137,9 @@ def _describe(app: FastAPI, *, has_keys: bool) -> None:
         if app.openapi_schema is None:
             document = make()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            for model in (PictureRecord, ProblemDetails):
-                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-                schemas.update(schema.pop("$defs", {}))
-                schemas[model.__name__] = schema
+            schemas["PictureRecord"] = record_schema(_COMPONENTS)
+            schemas.update(schemas["PictureRecord"].pop("$defs"))
+            schemas["ProblemDetails"] = ProblemDetails.model_json_schema(ref_template=_COMPONENTS)
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             for operations in document["paths"].values():

@@ -95,11 +95,15 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._keys and not self._is_own(host):
-            return Problem(421, f"{host or 'no host'} is no name of this service: start it with --name NAME")
+            return Problem(
+                421, f"{host or 'no host'} is no name of this service: start it with `mien serve --name NAME`"
+            )
         origin = headers.get("origin")
         only_reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         if not only_reads and origin is not None and not self._is_trusted(origin, host):
-            return Problem(403, f"pages of {origin} may not use this service: start it with --origin {origin}")
+            return Problem(
+                403, f"pages of {origin} may not use this service: start it with `mien serve --origin {origin}`"
+            )
         path: str = scope["path"].removeprefix(self._settings.root_path)
         is_open = path in _OPEN or path.startswith(_OPEN_FOLDER)
         if self._keys and not is_open and not self._knows_key(headers):

@@ -6,11 +6,11 @@ import gzip
 import hashlib
 import mimetypes
 import re
-from dataclasses import asdict
+import sys
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
@@ -22,6 +22,12 @@ from mien.runtime.weights import find_yunet
 from mien.service.errors import Problem
 from mien.service.memory import PIECE, SharedResponse
 from mien.service.settings import FORMATS, Settings
+from mien.types import CropRule
+
+if sys.version_info >= (3, 12):
+    from typing import TypedDict
+else:
+    from typing_extensions import TypedDict
 
 BUILT: Final = Path(__file__).parent / "page"
 """Where `make page` builds the page. Each file is stored gzipped, as NAME.gz: in the wheel it takes a quarter."""
@@ -54,6 +60,50 @@ _DOCS: Final = """<!DOCTYPE html>
 
 _DOCS_SCRIPT: Final = """SwaggerUIBundle({ url: "openapi.json", dom_id: "#docs", validatorUrl: null });
 """
+
+
+class EngineFiles(TypedDict):
+    """The ONNX files that run in the browser, by their addresses relative to the page."""
+
+    model: str
+    detector: str | None
+    """YuNet; null where it is not installed."""
+
+
+class CropRuleRecord(TypedDict):
+    """Where FER2013's frame lies relative to a detector's box (`mien.CropRule`)."""
+
+    side: float
+    x: float
+    y: float
+
+
+class PageConfig(TypedDict):
+    """What the page must know of the service: GET page.json."""
+
+    version: str
+    model: str
+    """Id of the model."""
+    classes: list[str]
+    colours: dict[str, str]
+    """#rrggbb by class; a custom class may have none."""
+    uncertain_below: float
+    min_face: float
+    min_face_score: float
+    detector: str
+    """Name of the service's detector."""
+    key_required: bool
+    formats: list[str]
+    """Media types of pictures that the service decodes."""
+    max_body: int
+    """In bytes, of one request's body."""
+    max_frame: int
+    """In bytes, of one frame of a stream."""
+    max_pixels: int
+    """Width times height of one picture."""
+    crop_rules: dict[str, CropRuleRecord]
+    """By the detector's name."""
+    engine: EngineFiles
 
 
 def page_router(analyzer: Analyzer, settings: Settings, *, version: str) -> APIRouter:
@@ -105,8 +155,7 @@ def is_built() -> bool:
     return "index.html" in _built()
 
 
-def _about(analyzer: Analyzer, settings: Settings, version: str, *, has_yunet: bool) -> dict[str, Any]:
-    """What the page must know: PageConfig in web/src/record.ts."""
+def _about(analyzer: Analyzer, settings: Settings, version: str, *, has_yunet: bool) -> PageConfig:
     return {
         "version": version,
         "model": analyzer.card.id,
@@ -121,9 +170,13 @@ def _about(analyzer: Analyzer, settings: Settings, version: str, *, has_yunet: b
         "max_body": settings.max_body,
         "max_frame": settings.max_frame,
         "max_pixels": settings.max_pixels,
-        "crop_rules": {name: asdict(detector.crop_rule) for name, detector in BUILT_IN.items()},
+        "crop_rules": {name: _rule(detector.crop_rule) for name, detector in BUILT_IN.items()},
         "engine": {"model": "engine/model.onnx", "detector": "engine/yunet.onnx" if has_yunet else None},
     }
+
+
+def _rule(rule: CropRule) -> CropRuleRecord:
+    return {"side": rule.side, "x": rule.x, "y": rule.y}
 
 
 def _built() -> dict[str, Path]:

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from mien.analysis import Analysis
 from mien.analyzer import Analyzer
 from mien.errors import ImageError
-from mien.records import to_record
+from mien.records import Origin, PictureRecord, to_record
 from mien.service.errors import Problem, answers, named, problem_of
 from mien.service.memory import HeldResponse, Memory
 from mien.service.metrics import Metrics
@@ -126,7 +126,7 @@ async def _while_there(request: Request, left: Event, work: Awaitable[T]) -> T:
         leaving.cancel()
 
 
-def _records(analyzer: Analyzer, uploads: Sequence[Upload], is_over: Callable[[], bool]) -> list[dict[str, Any]]:
+def _records(analyzer: Analyzer, uploads: Sequence[Upload], is_over: Callable[[], bool]) -> list[PictureRecord]:
     """A record a picture; pictures are let go as soon as they are judged.
 
     Raises ImageError where a single one cannot be read, Problem where none of several can, and where it is over: the
@@ -146,11 +146,11 @@ def _records(analyzer: Analyzer, uploads: Sequence[Upload], is_over: Callable[[]
     return records
 
 
-def _record(analyzer: Analyzer, result: Analysis | ImageError, upload: Upload) -> dict[str, Any]:
+def _record(analyzer: Analyzer, result: Analysis | ImageError, upload: Upload) -> PictureRecord:
     if isinstance(result, Analysis):
         return {**result.to_dict(), "source": upload.name}
     why = named(result, upload.name or "the picture")
-    return to_record((), model=analyzer.card.id, source=upload.name, width=None, height=None, error=why)
+    return to_record((), Origin(upload.name), model=analyzer.card.id, error=why)
 
 
 def _drawn(analyzer: Analyzer, upload: Upload, theme: str) -> tuple[bytes, int]:

@@ -1,34 +1,19 @@
-"""The records of `mien.records` and the model card, for the OpenAPI document. Answers are not made of these."""
+"""The OpenAPI document's schemas: those of `mien.records`, by pydantic. Responses are not made of them."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from mien.records import BoxRecord, FaceRecord, PictureRecord
+from mien.service.pages import CropRuleRecord, EngineFiles, PageConfig
 
-class BoxRecord(BaseModel):
-    """A rectangle in pixels of the picture, clipped to it."""
+# Descriptions are the docstrings below the fields.
+for _record in (BoxRecord, FaceRecord, PictureRecord, EngineFiles, CropRuleRecord, PageConfig):
+    setattr(_record, "__pydantic_config__", ConfigDict(use_attribute_docstrings=True))  # noqa: B010 - not declared
 
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-class FaceRecord(BaseModel):
-    """One face and its emotion."""
-
-    box: BoxRecord
-    score: float | None = Field(description="The detector's, 0 to 1; null where it has none.")
-    emotion: str
-    confidence: float = Field(ge=0, le=1, description="The probability of `emotion`, calibrated.")
-    uncertain: bool = Field(description="Whether `confidence` is below the threshold.")
-    probabilities: dict[str, float] = Field(description="By class; they sum to 1.")
-    track: int | None = Field(description="The face's number in a stream; null in a photo.")
-
-
-_EXAMPLE: Final[dict[str, Any]] = {
+_EXAMPLE: Final[PictureRecord] = {
     "schema": 1,
     "model": "mien-0.3.0-int8",
     "source": "astronaut.jpg",
@@ -59,20 +44,14 @@ _EXAMPLE: Final[dict[str, Any]] = {
 }
 
 
-class PictureRecord(BaseModel):
-    """What was found in one picture: the JSON of `mien predict --json`."""
+def record_schema(ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
+    """The JSON Schema of a PictureRecord; the schemas that it refers to are under `$defs`."""
+    return {**TypeAdapter(PictureRecord).json_schema(ref_template=ref_template), "example": _EXAMPLE}
 
-    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 
-    schema_: int = Field(alias="schema", description="The version of the record.")
-    model: str = Field(description="The id of the model that judged.")
-    source: str | None = Field(description="The file's name, where one came with it.")
-    frame: int | None
-    time_s: float | None
-    width: int | None
-    height: int | None
-    faces: list[FaceRecord]
-    error: str | None = Field(description="Why the picture could not be read; there are no faces then.")
+def page_schema() -> dict[str, Any]:
+    """The JSON Schema of page.json, which the service's own page reads."""
+    return TypeAdapter(PageConfig).json_schema()
 
 
 class StatusRecord(BaseModel):

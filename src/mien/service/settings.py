@@ -113,13 +113,13 @@ class Settings:
                 raise ConfigError("expected API keys of 8 or more printable ASCII characters without spaces")
         if not (self.is_local or self.api_keys or self.insecure):
             raise ConfigError(
-                f"{self.host} is reached from other computers: give --api-key (or MIEN_API_KEY), or --insecure to let "
-                "anyone use it"
+                f"{self.host} is reached from other computers: give `api_key=KEY` (or MIEN_API_KEY), or "
+                "`insecure=True` to let anyone use it"
             )
 
     def _check_tls(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ConfigError("TLS needs both a certificate and its key: --tls-cert FILE --tls-key FILE")
+            raise ConfigError("TLS needs both a certificate and its key: `tls_cert=FILE` and `tls_key=FILE`")
         for path in filter(None, (self.tls_cert, self.tls_key)):
             if not path.is_file():
                 raise ConfigError(f"{path}: no such file")

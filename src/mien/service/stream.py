@@ -9,7 +9,7 @@ from asyncio import FIRST_COMPLETED, ensure_future
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter
 from starlette.types import Message
@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from mien.analyzer import Analyzer
 from mien.errors import ImageError
 from mien.images.decode import read_image
-from mien.records import to_record
+from mien.records import Origin, PictureRecord, to_record
 from mien.service.errors import Problem, named
 from mien.service.metrics import Metrics
 from mien.service.pool import Pool
@@ -95,7 +95,7 @@ class _Streams:
     async def _talk(self, socket: WebSocket, tracker: _Tracker) -> None:
         """Answer frame by frame. The message after it is awaited meanwhile, so that a client's leaving is noticed."""
         receiving = ensure_future(socket.receive())
-        working: asyncio.Future[dict[str, Any]] | None = None
+        working: asyncio.Future[PictureRecord] | None = None
         try:
             while True:
                 content, began = await self._frame(receiving), time.perf_counter()
@@ -137,7 +137,7 @@ class _Tracker:
         self._results = analyzer.stream(iter(self._frames.popleft, None), live=True, smooth=smooth)
         self._count, self._began = 0, 0.0
 
-    def answer(self, content: bytes, now: float) -> dict[str, Any]:
+    def answer(self, content: bytes, now: float) -> PictureRecord:
         """The record of a frame's file that came at this time, in seconds of a clock that never falls."""
         index = self._count
         self._count += 1
@@ -148,9 +148,7 @@ class _Tracker:
             image = read_image(content, max_pixels=self._max_pixels, formats=tuple(FORMATS))
         except ImageError as error:
             why = named(error, "the frame")
-            return to_record(
-                (), model=self._model, source=None, width=None, height=None, frame=index, time_s=time_s, error=why
-            )
+            return to_record((), Origin(None, frame=index, time_s=time_s), model=self._model, error=why)
         self._frames.append(Frame(image, index, time_s))
         return next(self._results).to_dict()
 

@@ -97,7 +97,9 @@ def describe_model(path: Path) -> Description:
 
 def _answers(description: Description, path: Path) -> None:
     if description.recipe.get("labels") == "none":
-        raise ModelError(f"{path} was trained without labels and answers nothing: begin a training with it, by --init")
+        raise ModelError(
+            f"{path} was trained without labels and predicts nothing: begin a training with it: `init=FILE`"
+        )
 
 
 def identity(path: Path) -> tuple[str, str]:

@@ -70,7 +70,7 @@ def launch(recipe: Recipe, accelerator: str, devices: int | None, precision: Pre
     here, machines = _processes()
     if here is not None and devices not in (None, here):
         raise ConfigError(
-            f"--devices {devices} contradicts torchrun, which started {here} processes here: leave it out"
+            f"`devices={devices}` contradicts torchrun, which started {here} processes here: leave it out"
         )
     devices = here or devices or 1
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces each choice of precision
@@ -82,7 +82,7 @@ def launch(recipe: Recipe, accelerator: str, devices: int | None, precision: Pre
     if recipe.batch % ranks:
         raise ConfigError(f"batch {recipe.batch} does not divide among {ranks} ranks")
     if ranks > 1 and (recipe.freeze or recipe.labels == "none"):
-        raise ConfigError("frozen convolutions and training without labels work on one device only: --devices 1")
+        raise ConfigError("frozen convolutions and training without labels work on one device only: `devices=1`")
     if ranks > machines == 1 and _restarts() and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
         _meet_anew()
     fabric.launch()

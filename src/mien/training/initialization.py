@@ -26,7 +26,7 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 from mien.data.packed_faces import Faces
-from mien.errors import ConfigError, ModelError
+from mien.errors import ConfigError, ModelError, reason
 from mien.runtime.classifier import Classifier
 from mien.runtime.weights import find_model, shipped_models, user_cache
 from mien.training import checkpoint
@@ -137,8 +137,8 @@ def _misfit(network: AlexNet, weights: _Weights) -> str:
     """Which filters each has, and which network would fit the source."""
     kernels = [weights.tensors[f"{layer}.weight"] for layer in _CONVOLUTIONS]
     widths = tuple(len(kernel) for kernel in kernels)
-    named = next((f"--network {known}" for known, config in NETWORKS.items() if config.channels == widths), None)
-    settings = f"--set network.filters={','.join(map(str, widths))} --set network.width=1 --set network.in_channels=1"
+    named = next((f"`network={known}`" for known, config in NETWORKS.items() if config.channels == widths), None)
+    settings = f"`network.filters={','.join(map(str, widths))}` `network.width=1` `network.in_channels=1`"
     own = f"{'-'.join(map(str, network.config.channels))} on {network.config.in_channels}"
     return (
         f"{weights.name} has convolutions of {'-'.join(map(str, widths))} filters on {kernels[0].shape[1]} channels, "
@@ -234,10 +234,9 @@ def _from_torchvision(path: Path, *, name: str) -> _Weights:
         if not all(weight.ndim == (4 if index < 5 else 2) for index, (weight, _) in enumerate(pairs)):
             raise ValueError("its weights have other dimensions")
     except OSError as error:
-        raise ModelError(f"{path}: cannot read the weights: {error.strerror or error}") from error
+        raise ModelError(f"{path}: cannot read the weights: {reason(error)}") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ModelError(f"{path}: expected torchvision's AlexNet, a dict of tensors: {reason}") from error
+        raise ModelError(f"{path}: expected torchvision's AlexNet, a dict of tensors: {reason(error)}") from error
     return _Weights(name, _sha256(path), _ours(pairs), folded=True)
 
 
@@ -261,7 +260,7 @@ def _fetch_imagenet(path: Path) -> None:
         raise ModelError(f"{IMAGENET_URL}: {error}; nothing was kept") from error
     except (OSError, http.client.HTTPException) as error:
         raise ModelError(
-            f"cannot fetch {IMAGENET_URL} to {path}: {error}; fetch it by other means and name it with --init FILE"
+            f"cannot fetch {IMAGENET_URL} to {path}: {error}; fetch it by other means and name the file: `init=FILE`"
         ) from error
     found = _sha256(path)
     if not found.startswith(digits):

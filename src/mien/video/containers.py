@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ImageError, MissingExtraError
+from mien.errors import ImageError, MissingExtraError, reason
 from mien.images.decode import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def open_video(path: Path) -> InputContainer:
         raise ImageError(f"{path}: ends before its first frame") from error
     except errors.InvalidDataError as error:
         if head[4:8] == b"ftyp":
-            reason = "its index (moov) is missing or damaged; it was probably cut short while it was written"
-            raise ImageError(f"{path}: this video cannot be opened: {reason}") from error
+            cause = "its index (moov) is missing or damaged; it was probably cut short while it was written"
+            raise ImageError(f"{path}: this video cannot be opened: {cause}") from error
         raise ImageError(f"{path}: not a video, or a damaged one") from error
     except (OSError, ValueError, errors.FFmpegError) as error:
-        raise ImageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise ImageError(f"{path}: cannot be read: {reason(error)}") from error
 
 
 def moving_stream(container: InputContainer, name: str) -> VideoStream:

@@ -17,7 +17,7 @@ from mien.errors import ConfigError, MissingExtraError
 
 NO_WINDOW: Final = (
     "no window can open here (no display): the page of `mien serve` shows the camera in a browser, "
-    "and --no-window with --record FILE --seconds N does without"
+    "and `no_window=True` with `record=FILE` and `seconds=N` does without"
 )
 
 

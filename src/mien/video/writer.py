@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, reason
 from mien.files import written_aside
 from mien.video.audio import Soundtrack
 from mien.video.containers import import_av
@@ -185,8 +185,7 @@ class VideoWriter:
             if job is not None:
                 job.result()
         except (OSError, ValueError, self._av.error.FFmpegError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ConfigError(f"{self.path}: cannot be written: {reason}") from error
+            raise ConfigError(f"{self.path}: cannot be written: {reason(error)}") from error
 
     def _encode(self, frame: VideoFrame, time_s: float) -> None:
         if self._encoding is None:

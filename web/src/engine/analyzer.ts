@@ -5,7 +5,7 @@ import type { Classifier } from "./classifier.ts";
 import { cropFace, FACE_SIZE } from "./crop.ts";
 import { toGrey } from "./grey.ts";
 import type { Detection, Rgba } from "./pixels.ts";
-import { type Judged, toRecord } from "./records.ts";
+import { type Judged, toRecord } from "./output.ts";
 import { faceRoll } from "./roll.ts";
 import { Smoother } from "./smoothing.ts";
 import { Tracks } from "./tracks.ts";

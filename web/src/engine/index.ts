@@ -9,7 +9,7 @@ export type { AnalyzeOptions } from "./analyzer.ts";
 export { cropFace, cropSquare, FACE_SIZE } from "./crop.ts";
 export { toGrey } from "./grey.ts";
 export type { Detection, Grey, Point, Rgba } from "./pixels.ts";
-export { rounded } from "./records.ts";
+export { rounded } from "./output.ts";
 export { fitted } from "./resize.ts";
 export { faceRoll } from "./roll.ts";
 export { Smoother } from "./smoothing.ts";

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from mien.data.readers.rows import Options
-from mien.errors import DataError
+from mien.errors import DataError, reason
 
 GZIP: Final = b"\x1f\x8b"
 ZIP: Final = b"PK"
@@ -113,7 +113,7 @@ def _magic(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(4)
     except OSError as error:
-        raise DataError(f"{path}: cannot be opened: {error.strerror}") from None
+        raise DataError(f"{path}: cannot be opened: {reason(error)}") from None
 
 
 def _members(path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mien.data.readers.rows import Options
-from mien.errors import DataError, MissingExtraError
+from mien.errors import DataError, MissingExtraError, one_line
 
 _BATCH: Final = 512
 _BUFFER: Final = 1 << 20
@@ -22,7 +22,7 @@ def _open(path: Path) -> Any:
     try:
         return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)  # not the whole row group at once
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}: not a whole Parquet file: {_one_line(error)}") from None
+        raise DataError(f"{path}: not a whole Parquet file: {one_line(error)}") from None
 
 
 def read_columns(path: Path) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def read_columns(path: Path) -> tuple[str, ...]:
         try:
             return tuple(file.schema_arrow.names)
         except ValueError as error:  # names that are no UTF-8
-            raise DataError(f"{path}: not a whole Parquet file: {_one_line(error)}") from None
+            raise DataError(f"{path}: not a whole Parquet file: {one_line(error)}") from None
 
 
 def read_records(path: Path, columns: list[str], options: Options) -> Iterator[dict[str, Any]]:
@@ -46,8 +46,4 @@ def read_records(path: Path, columns: list[str], options: Options) -> Iterator[d
                 done += len(batch)
                 options.report(done, total)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise DataError(f"{path}: damaged after row {done}: {_one_line(error)}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+            raise DataError(f"{path}: damaged after row {done}: {one_line(error)}") from None

@@ -45,7 +45,7 @@ class Options:
         try:
             return parse_emotion(name)
         except DataError as error:
-            raise DataError(f"{error}; to train on names of your own, give --own-classes or own_classes=True") from None
+            raise DataError(f"{error}; `own_classes=True` trains on custom names") from None
 
     def refuse_own_classes(self, form: str) -> None:
         """Raises ConfigError where own classes were asked for, and the form has codes instead of names."""
@@ -116,7 +116,7 @@ def good_rows(rows: Iterable[Row | BadRow], bad: list[BadRow], *, skip_bad: bool
         elif skip_bad:
             bad.append(row)
         else:
-            raise DataError(f"{row} (--skip-bad, or skip_bad=True, goes on without such rows)")
+            raise DataError(f"{row} (`skip_bad=True` goes on without such rows)")
 
 
 def none_good(source: Path, bad: Sequence[BadRow]) -> DataError:
