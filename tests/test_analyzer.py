@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -482,6 +485,16 @@ def test_a_custom_detector_is_used_for_photos_and_streams(brightness_model: Path
         assert emotions(result) == ["fear", "surprise"]
 
 
+def test_the_detector_of_the_docs_works(brightness_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "python.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class MyDetector" in block]
+    monkeypatch.setattr(mien, "load", partial(load, brightness_model))
+    names: dict[str, Any] = {}
+    exec(code, names)
+    face = np.full((50, 40, 3), level("fear"), np.uint8)
+    assert emotions(names["analyzer"].analyze(face)) == ["fear"]
+
+
 def test_options_are_changed_in_a_copy_and_checked(squares: Analyzer) -> None:
     sure = squares.with_options(uncertain_below=0.0, min_face=25)
     assert sure.options == AnalyzerOptions(uncertain_below=0.0, min_face=25)
@@ -533,3 +546,12 @@ def test_an_analysis_becomes_a_table(squares: Analyzer) -> None:
     assert list(table["emotion"]) == ["fear", "anger"]
     assert table["p_fear"][0] == pytest.approx(table["confidence"][0])
     assert list(squares.analyze(picture()).to_pandas()["emotion"]) == []
+
+
+def test_an_analysis_is_saved_as_it_is_drawn(squares: Analyzer, tmp_path: Path) -> None:
+    result = squares.analyze(picture("fear"))
+    result.save(tmp_path / "new" / "drawn.png", theme="minimal")
+    with Image.open(tmp_path / "new" / "drawn.png") as saved:
+        np.testing.assert_array_equal(np.asarray(saved), np.asarray(result.draw(theme="minimal")))
+    with pytest.raises(ConfigError, match=r"drawn\.gif: expected a name that ends in \.jpeg, \.jpg, \.png"):
+        result.save(tmp_path / "drawn.gif")

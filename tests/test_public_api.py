@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 import mien
 
+ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("numpy", "cv2", "onnxruntime", "PIL", "torch", "matplotlib", "pandas", "pyarrow", "urllib.request")
 
 
@@ -31,6 +34,16 @@ def test_every_public_name_is_there_and_nothing_else() -> None:
     for name in mien.__all__:
         value = getattr(mien, name)
         assert getattr(value, "__module__", None) in (mien._HOMES.get(name), None), name
+
+
+def test_the_docs_name_what_is_exported_and_nothing_else() -> None:
+    named: set[str] = set()
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for block in re.findall(r"```python\n(.*?)```|`([^`\n]+)`", page.read_text(encoding="utf-8"), re.DOTALL):
+            named |= set(re.findall(r"\bmien\.(\w+)", "".join(block)))
+    modules = {info.name for info in pkgutil.iter_modules(mien.__path__)}
+    others = {"env", "key", "v1"}  # files of the service, and its WebSocket protocol
+    assert named - modules - others == set(mien.__all__) - {"__version__"}
 
 
 def test_nothing_is_reported_and_no_file_is_left_behind(tmp_path: Path, brightness_model: Path) -> None:

@@ -80,3 +80,7 @@ def test_a_face_below_its_threshold_is_uncertain() -> None:
     assert shown(UNCERTAIN_BELOW - 1e-6).uncertain
     assert shown(0.7, 0.8).uncertain
     assert not shown(0.3, 0.0).uncertain
+
+
+def test_a_box_has_its_edges() -> None:
+    assert Box(1, 2, 3, 4).xyxy == (1, 2, 4, 6)

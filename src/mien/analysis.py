@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +24,14 @@ class Analysis:
     """What was found in one picture.
 
     faces   from left to right
-    model   id of the model that judged
+    model   id of the model
     source  where the picture came from: a path, or None
     image   (H, W, 3) uint8, BGR: the picture itself, upright; smaller than it where it was decoded at a reduced size
             (`load(reduce=True)`): faces are in pixels of the whole picture all the same
     size    width and height of the whole picture in pixels, where that is so; None: those of image
     frame   index of the frame in its stream, from 0; None for a photo
     time_s  when the frame is shown, in seconds from the stream's beginning; None for a photo
-    stages  milliseconds that each stage took, by its name: of a photo read, detect and its share of classify; of a
+    stages  milliseconds that each stage took, by its name: of a photo read, detect and its part of classify; of a
             frame those of `FaceStream`
     """
 
@@ -91,6 +93,15 @@ class Analysis:
             place = Detection(face.box, landmarks=face.landmarks).scaled(across, down)
             faces.append(replace(face, box=place.box, landmarks=place.landmarks))
         return draw_faces(self.image, faces, Style.of(theme, emoji=emoji, labels=labels, bars=bars))
+
+    def save(self, path: str | os.PathLike[str], **drawing: Any) -> None:
+        """Write the drawn picture as JPEG or PNG, by the suffix; folders are made as needed.
+
+        drawing is as in `draw`. Raises ConfigError on another suffix, and where the file cannot be written.
+        """
+        from mien.images.save import save_picture
+
+        save_picture(self.draw(**drawing), Path(path))
 
     def _repr_png_(self) -> bytes:
         """What Jupyter shows."""

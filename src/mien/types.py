@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 UNCERTAIN_BELOW: Final = 0.6
 """A face whose likeliest class has a lower probability counts as uncertain, unless another threshold is asked for.
 
-The probabilities are calibrated, so the number means what it says: of answers at 0.6, about six in ten are right.
+The probabilities are calibrated: of predictions at 0.6, about six in ten are right.
 """
 
 
@@ -33,8 +33,13 @@ class Box:
         """Square pixels; 0 for an empty box."""
         return max(0.0, self.width) * max(0.0, self.height)
 
+    @property
+    def xyxy(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom edge in pixels."""
+        return self.x, self.y, self.x + self.width, self.y + self.height
+
     def scaled(self, across: float, down: float) -> Box:
-        """The same box in a picture that is so many times as wide and as high."""
+        """The same box in a picture `across` times as wide and `down` times as high."""
         return Box(self.x * across, self.y * down, self.width * across, self.height * down)
 
     def clipped(self, width: int, height: int) -> Box:
@@ -78,11 +83,11 @@ class Detection:
     landmarks: tuple[tuple[float, float], ...] | None = None
 
     def scaled(self, across: float, down: float) -> Detection:
-        """The same find in a picture that is so many times as wide and as high."""
+        """The same detection in a picture `across` times as wide and `down` times as high."""
         return self.moved(across, down)
 
     def moved(self, across: float, down: float, x: float = 0.0, y: float = 0.0) -> Detection:
-        """The same find with all its coordinates scaled by these factors, then shifted by (x, y) pixels."""
+        """The same detection with all its coordinates scaled by these factors, then shifted by (x, y) pixels."""
         box = self.box.scaled(across, down)
         landmarks = None if self.landmarks is None else tuple((a * across + x, b * down + y) for a, b in self.landmarks)
         return Detection(Box(box.x + x, box.y + y, box.width, box.height), self.score, landmarks)

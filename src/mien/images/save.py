@@ -14,11 +14,16 @@ from mien.images.find import FoundImage
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_KEPT: Final = frozenset({".jpg", ".jpeg", ".png"})
+_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
 
 
 def save_picture(image: Image, path: Path) -> None:
-    """Write a picture as JPEG or PNG by the suffix of the path; folders are made as needed. Raises ConfigError."""
+    """Write a picture as JPEG or PNG by the suffix of the path; folders are made as needed.
+
+    Raises ConfigError on another suffix, and where the file cannot be written.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ConfigError(f"{path}: expected a name that ends in {', '.join(sorted(_SUFFIXES))}")
     make_folder(path.parent)
     with written_aside(path) as part:
         if path.suffix.lower() == ".png":
@@ -42,7 +47,7 @@ def drawn_paths(found: Sequence[FoundImage], folder: Path) -> list[Path]:
     for image, root in zip(found, roots, strict=True):
         path = root / image.path.relative_to(image.root)
         below = path.relative_to(common) if common else Path(path.drive.replace(":", "").strip("\\/"), *path.parts[1:])
-        drawn.append(folder / (below if below.suffix.lower() in _KEPT else below.with_name(below.name + ".png")))
+        drawn.append(folder / (below if below.suffix.lower() in _SUFFIXES else below.with_name(below.name + ".png")))
     originals = {_identity(image.path) for image in found} - {None}
     for path in drawn:
         if _identity(path) in originals:
