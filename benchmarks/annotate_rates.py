@@ -40,11 +40,12 @@ from fsspec.implementations.local import LocalFileSystem
 from PIL import Image
 
 import mien
-from mien.annotate import Options, annotate
-from mien.annotate.listing import look_up
-from mien.annotate.model_bundle import Equipment
-from mien.annotate.plan import Plan, Shards, complete, draft, kept_plan
+from mien.annotate import Engine, Options, annotate
+from mien.annotate.listing import list_input
+from mien.annotate.model_bundle import ModelBundle
+from mien.annotate.plan import Plan, Shards, complete, saved_plan
 from mien.annotate.prefetch import fetch
+from mien.annotate.run import draft_plan
 from mien.annotate.storage import Folder
 from mien.errors import ImageError
 from mien.images.decode import read_picture
@@ -168,14 +169,14 @@ class Late(LocalFileSystem):
 def storage(folder: Path, count: int, detector_model: Path | None) -> list[Row]:
     """The rate with storage that answers late."""
     fsspec.register_implementation("late", Late, clobber=True)
-    ask: dict[str, Any] = {"detector_model": detector_model, "workers": 0, "options": Options(limit=count, shard=250)}
+    options = Options(detector_model=detector_model, limit=count, shard=250)
     table: list[Row] = []
     for delay in (0.0, 0.05, 0.2, 0.5):
         Late.delay = delay
         with TemporaryDirectory() as out:
-            run = annotate(f"late://{folder}", out, **ask).manifest["runs"][-1]
+            run = annotate(f"late://{folder}", out, options=options, engine=Engine(workers=0)).manifest["runs"][-1]
             rate = run["pictures"] / run["seconds"]
-            plan = kept_plan(Folder(out))
+            plan = saved_plan(Folder(out))
             assert isinstance(plan, Plan)
             shards, began, fetched = Shards(Folder(out)), time.perf_counter(), 0
             for number in range(plan.shards):
@@ -202,7 +203,7 @@ def memory(folder: Path, count: int, detector_model: Path | None, cpus: int) -> 
         while driver.poll() is None:
             done = len(list(notes.iterdir())) if notes.is_dir() else 0
             if done:
-                shard = shard or kept_plan(Folder(out))
+                shard = shard or saved_plan(Folder(out))
                 seen.append((done * count // shard.shards, pss(driver.pid)))  # type: ignore[union-attr]
             time.sleep(0.5)
     table: list[Row] = []
@@ -226,15 +227,17 @@ def around(pictures: int = 3000, paths: int = 1_000_000) -> list[Row]:
     with TemporaryDirectory() as folder:
         listed, tiny = Path(folder, "list.txt"), Path(folder, "tiny")
         listed.write_text("".join(f"{number // 1000:04d}/{number:07d}.jpg\n" for number in range(paths)))
-        equipment = Equipment.gather(None, detector="none", detector_model=None)
-        out, listing = Folder(f"{folder}/plan"), look_up(str(listed))
-        timed(f"planning {paths:,} paths", lambda: complete(draft(listing, Options(), equipment), listing, out), paths)
+        bundle = ModelBundle.gather(Options(detector="none"))
+        out, listing = Folder(f"{folder}/plan"), list_input(str(listed))
+        timed(
+            f"planning {paths:,} paths", lambda: complete(draft_plan(listing, Options(), bundle), listing, out), paths
+        )
         table[-1]["MB"] = sum(path.stat().st_size for path in Path(folder, "plan", "plan").iterdir()) / 1e6
         tiny.mkdir()
         for number in range(pictures):
             Image.new("L", (48, 48), number % 256).save(tiny / f"{number:05d}.png")
         for engine in ("local", "ray"):
-            ask: dict[str, Any] = {"detector": "none", "options": Options(shard=1), "engine": engine}
+            ask: dict[str, Any] = {"options": Options(detector="none", shard=1), "engine": Engine(name=engine)}
             work = partial(annotate, str(tiny), f"{folder}/{engine}", **ask)
             timed(f"{pictures:,} shards, {engine}", work, pictures)
         timed(f"finding {pictures:,} shards done", partial(annotate, str(tiny), f"{folder}/local", **ask), pictures)

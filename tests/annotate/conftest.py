@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mien.annotate import prefetch, storage
+from mien.annotate import Engine, Options, Watcher, annotate, prefetch, storage
 from mien.annotate.listing import Naming
-from mien.annotate.plan import Options, Plan
+from mien.annotate.plan import Plan
+from mien.annotate.run import Progress
 from mien.emotions import EMOTIONS
 
 
@@ -136,3 +138,30 @@ def plan(tmp_path: Path) -> Callable[..., Plan]:
         return Plan(**(values | changes))
 
     return make
+
+
+class _Calls(Watcher):
+    def __init__(self, on_plan: Callable[[Plan], object], on_progress: Callable[[Progress], object]) -> None:
+        self._on_plan, self._on_progress = on_plan, on_progress
+
+    def on_plan(self, plan: Plan) -> None:
+        self._on_plan(plan)
+
+    def on_progress(self, progress: Progress) -> None:
+        self._on_progress(progress)
+
+
+@pytest.fixture
+def started() -> Callable[..., dict[str, Any]]:
+    """A function that runs `annotate` by options, engine and watcher as flat keywords, and returns the manifest."""
+
+    def go(source: Path | str, out: Path | str, options: Options = Options(), **flat: Any) -> dict[str, Any]:  # noqa: B008
+        def taken(*names: str) -> dict[str, Any]:
+            return {name: flat.pop(name) for name in names if name in flat}
+
+        options = replace(options, **taken("model", "detector", "detector_model"))
+        engine = Engine(name=flat.pop("engine", "local"), **taken("workers", "providers", "address", "gpus"))
+        calls = _Calls(flat.pop("on_plan", lambda _: None), flat.pop("on_progress", lambda _: None))
+        return annotate(str(source), str(out), options=options, engine=engine, watcher=calls, **flat).manifest
+
+    return go

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import ray
 from ray.cluster_utils import Cluster
 
-from mien.annotate import Options, annotate
+from mien.annotate import Options
 from mien.annotate.run import Progress
 from mien.errors import ConfigError
 
@@ -100,10 +100,10 @@ def actors(of: int | None = None) -> list[int]:
 
 
 def test_a_killed_worker_and_a_lost_node_lose_and_double_nothing(
-    cluster: Cluster, second: Any, photos: Path, tmp_path: Path, brightness_model: Path
+    cluster: Cluster, second: Any, photos: Path, tmp_path: Path, brightness_model: Path, started: Any
 ) -> None:
     ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "options": FEW}
-    local = annotate(str(photos), str(tmp_path / "local"), **ask, workers=0).manifest
+    local = started(photos, tmp_path / "local", **ask, workers=0)
     events: list[str] = []
 
     def harm(progress: Progress) -> None:
@@ -114,9 +114,7 @@ def test_a_killed_worker_and_a_lost_node_lose_and_double_nothing(
             cluster.remove_node(second, allow_graceful=False)
             events.append("node")
 
-    manifest = annotate(
-        str(photos), str(tmp_path / "ray"), **ask, engine="ray", address=cluster.address, on_progress=harm
-    ).manifest
+    manifest = started(photos, tmp_path / "ray", **ask, engine="ray", address=cluster.address, on_progress=harm)
     assert events == ["worker", "node"]
     assert not ray.is_initialized()
     assert manifest["complete"]
@@ -129,7 +127,7 @@ def test_a_killed_worker_and_a_lost_node_lose_and_double_nothing(
 
 
 def test_a_killed_driver_goes_on_where_it_was_with_any_engine(
-    cluster: Cluster, photos: Path, tmp_path: Path, brightness_model: Path
+    cluster: Cluster, photos: Path, tmp_path: Path, brightness_model: Path, started: Any
 ) -> None:
     out = tmp_path / "out"
     options = ["--model", str(brightness_model), "--detector", "none", "--shard", "8"]
@@ -156,21 +154,21 @@ def test_a_killed_driver_goes_on_where_it_was_with_any_engine(
 
 
 def test_a_picture_that_kills_is_found_and_told(
-    cluster: Cluster, photos: Path, tmp_path: Path, brightness_model: Path
+    cluster: Cluster, photos: Path, tmp_path: Path, brightness_model: Path, started: Any
 ) -> None:
     some = tmp_path / "some"
     some.mkdir()
     for path in sorted(photos.iterdir())[:20]:
         (some / path.name).write_bytes(path.read_bytes() + (b"KILLS" if path.stem == "009" else b""))
     ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "options": FEW}
-    manifest = annotate(str(some), str(tmp_path / "out"), **ask, engine="ray", address=cluster.address).manifest
+    manifest = started(some, tmp_path / "out", **ask, engine="ray", address=cluster.address)
     assert manifest["errors"] == {"killed": 1}
     assert manifest["counts"]["read"] == 19
     assert pq.read_table(tmp_path / "out" / "errors")["source"].to_pylist() == [str(some / "009.png")]
 
 
 def test_an_error_of_an_actor_is_one_line(
-    cluster: Cluster, photos: Path, tmp_path: Path, brightness_model: Path
+    cluster: Cluster, photos: Path, tmp_path: Path, brightness_model: Path, started: Any
 ) -> None:
     ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "engine": "ray"}
     for address, told in (
@@ -178,11 +176,11 @@ def test_an_error_of_an_actor_is_one_line(
         ("nonsense", "expected HOST:PORT of a Ray"),
     ):
         with pytest.raises(ConfigError, match=f"^{address}: {told}") as error:
-            annotate(str(photos), str(tmp_path / "a"), address=address, **ask)
+            started(photos, tmp_path / "a", address=address, **ask)
         assert "\n" not in str(error.value)
     with pytest.raises(Exception, match=r"expected onnxruntime providers of .*, got Nonsense"):
-        annotate(
-            *(str(photos), str(tmp_path / "b")),
+        started(
+            *(photos, tmp_path / "b"),
             **{"model": str(brightness_model), "detector": "none", "providers": ["Nonsense"]},
             **{"engine": "ray", "address": cluster.address, "workers": 1},
         )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.annotate.listing import Listing, Naming, _lines, look_up
+from mien.annotate.listing import Listing, Naming, _lines, list_input
 from mien.annotate.storage import Folder, locate
 from mien.errors import ConfigError, StorageError
 
@@ -52,24 +52,24 @@ IN = ["a.PNG", "b.jpg", "sub/c.webp", "sub/deep/d.jpeg"]
     ("name", "shown"), [("in", "in/"), ("in/", "in/"), ("./in", "in/"), ("in/../in", "in/../in/"), ("in/.", "in/")]
 )
 def test_a_folder_with_its_subfolders(name: str, shown: str, pictures: Path) -> None:
-    listing = look_up(name)
+    listing = list_input(name)
     assert (listing.kind, listing.url) == ("pictures", f"{pictures.as_posix()}/in")
     assert sources(listing) == [shown + below for below in IN]
-    assert listing.lost == []
+    assert listing.unreadable == []
     assert list(listing.paths) == []
 
 
 def test_an_absolute_folder_and_a_file_url(pictures: Path) -> None:
     folder = f"{pictures.as_posix()}/in"
-    assert sources(look_up(folder)) == [f"{folder}/{below}" for below in IN]
-    assert list(look_up(folder).paths) == [f"{folder}/{below}" for below in IN]
-    assert sources(look_up(f"file://{folder}")) == [f"file://{folder}/{below}" for below in IN]
+    assert sources(list_input(folder)) == [f"{folder}/{below}" for below in IN]
+    assert list(list_input(folder).paths) == [f"{folder}/{below}" for below in IN]
+    assert sources(list_input(f"file://{folder}")) == [f"file://{folder}/{below}" for below in IN]
 
 
 def test_the_working_folder_has_no_name(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pictures / "in")
-    assert sources(look_up(".")) == sources(look_up("./")) == IN
-    assert sources(look_up("..")) == [f"../in/{below}" for below in IN]
+    assert sources(list_input(".")) == sources(list_input("./")) == IN
+    assert sources(list_input("..")) == [f"../in/{below}" for below in IN]
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_the_working_folder_has_no_name(pictures: Path, monkeypatch: pytest.Monk
 )
 def test_a_glob_names_files_below_its_fixed_part(pattern: str, found: list[str], pictures: Path) -> None:
     (pictures / "in" / "folder.jpg").mkdir()
-    listing = look_up(pattern)
+    listing = list_input(pattern)
     assert sources(listing) == found
     assert listing.url == Path(os.path.abspath(pattern)).as_posix()  # noqa: PTH100 - as the code has it
 
 
 def test_a_glob_of_an_absolute_path(pictures: Path) -> None:
-    assert sources(look_up(f"{pictures}/in/*.jpg")) == [f"{pictures}/in/b.jpg"]
+    assert sources(list_input(f"{pictures}/in/*.jpg")) == [f"{pictures}/in/b.jpg"]
     root = Naming("/", "/")
     assert root.source("/x.jpg") == "/x.jpg"
     assert root.source("/a/x.jpg") == "/a/x.jpg"
@@ -106,10 +106,10 @@ def test_a_glob_of_an_absolute_path(pictures: Path) -> None:
 def test_a_working_folder_with_brackets_is_no_pattern(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(here, "a[1]/in/x.jpg", "a1/in/wrong.jpg")
     monkeypatch.chdir(here / "a[1]")
-    assert sources(look_up("in/*.jpg")) == ["in/x.jpg"]
-    assert sources(look_up("*/*.jpg")) == ["in/x.jpg"]
+    assert sources(list_input("in/*.jpg")) == ["in/x.jpg"]
+    assert sources(list_input("*/*.jpg")) == ["in/x.jpg"]
     with pytest.raises(ConfigError, match="no such file"):
-        look_up("nothing")
+        list_input("nothing")
 
 
 def test_a_glob_tells_what_it_cannot_read(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,9 +124,9 @@ def test_a_glob_tells_what_it_cannot_read(memory: Any, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(type(memory), "ls", ls)
     for name in ("memory://in", "memory://in/**/*.jpg"):
-        listing = look_up(name)
+        listing = list_input(name)
         assert sources(listing) == ["memory://in/a/1.jpg"]
-        assert listing.lost == ["memory://in/b: cannot be read: denied"]
+        assert listing.unreadable == ["memory://in/b: cannot be read: denied"]
 
 
 def test_only_the_unreadable_is_an_error_of_storage(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_only_the_unreadable_is_an_error_of_storage(memory: Any, monkeypatch: py
 
     monkeypatch.setattr(type(memory), "ls", ls)
     with pytest.raises(StorageError, match="memory://in: cannot be read: denied"):
-        look_up("memory://in")
+        list_input("memory://in")
 
 
 def test_an_input_that_cannot_be_detected_at_is_not_called_missing(
@@ -148,13 +148,13 @@ def test_an_input_that_cannot_be_detected_at_is_not_called_missing(
 
     monkeypatch.setattr(type(memory), "info", info)
     with pytest.raises(StorageError, match="memory://in: cannot be read: reset"):
-        look_up("memory://in")
+        list_input("memory://in")
     assert len(waits) == 3
 
 
 @pytest.mark.parametrize("name", ["in/b.jpg", "./in/b.jpg"])
 def test_one_picture(name: str, pictures: Path) -> None:
-    listing = look_up(name)
+    listing = list_input(name)
     assert (listing.kind, sources(listing)) == ("pictures", ["in/b.jpg"])
 
 
@@ -166,7 +166,7 @@ def test_parquet_files(here: Path) -> None:
         ("in/**/*.parquet", ["in/2.parquet", "in/sub/3.parquet"]),
         ("in/1.PARQUET", ["in/1.PARQUET"]),
     ):
-        listing = look_up(name)
+        listing = list_input(name)
         assert (listing.kind, sources(listing)) == ("parquet", found)
 
 
@@ -175,8 +175,8 @@ def test_pictures_and_parquet_files_at_once_are_refused(first: str, here: Path) 
     fill(here, f"in/{first}", "in/m.parquet")
     for name in ("in", "in/*"):
         with pytest.raises(ConfigError, match="holds pictures and Parquet files"):
-            list(look_up(name).paths)
-    assert sources(look_up("in/*.jpg")) == [f"in/{first}"]
+            list(list_input(name).paths)
+    assert sources(list_input("in/*.jpg")) == [f"in/{first}"]
 
 
 @pytest.mark.parametrize(
@@ -198,23 +198,23 @@ def test_what_is_not_there_or_is_nothing_is_told_in_one_line(
 ) -> None:
     (pictures / "in" / "empty").mkdir()
     with pytest.raises(ConfigError, match=words) as caught:
-        look_up(name)
+        list_input(name)
     assert str(caught.value).startswith(f"{name}: ")
     assert "\n" not in str(caught.value)
 
 
-def test_results_below_the_input_are_passed_over(pictures: Path) -> None:
+def test_results_below_the_input_are_skipped(pictures: Path) -> None:
     fill(pictures, "in/out/faces/part-000000.parquet", "in/out/x.jpg", "in/outer/y.jpg")
     skip = Folder("in/out").place()
-    assert sources(look_up("in", skip=skip)) == [f"in/{below}" for below in [*IN[:2], "outer/y.jpg", *IN[2:]]]
-    assert "in/out/x.jpg" not in sources(look_up("in/**", skip=skip))
-    assert sources(look_up("in/out/*.jpg", skip=skip)) == ["in/out/x.jpg"]
-    assert "in/out/x.jpg" in sources(look_up("in/**/*.jpg", skip=Folder("memory://in/out").place()))
+    assert sources(list_input("in", skip=skip)) == [f"in/{below}" for below in [*IN[:2], "outer/y.jpg", *IN[2:]]]
+    assert "in/out/x.jpg" not in sources(list_input("in/**", skip=skip))
+    assert sources(list_input("in/out/*.jpg", skip=skip)) == ["in/out/x.jpg"]
+    assert "in/out/x.jpg" in sources(list_input("in/**/*.jpg", skip=Folder("memory://in/out").place()))
 
 
-def test_results_in_the_working_folder_are_passed_over(pictures: Path) -> None:
+def test_results_in_the_working_folder_are_skipped(pictures: Path) -> None:
     fill(pictures, "out/x.jpg")
-    assert sources(look_up(".", skip=Folder("out").place())) == [f"in/{below}" for below in IN]
+    assert sources(list_input(".", skip=Folder("out").place())) == [f"in/{below}" for below in IN]
 
 
 def test_a_list_names_paths_from_its_own_folder_and_urls(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +225,7 @@ def test_a_list_names_paths_from_its_own_folder_and_urls(here: Path, monkeypatch
     )
     folder = f"{here.as_posix()}/lists"
     for name in ("lists/a.txt", f"{folder}/a.txt"):
-        listing = look_up(name)
+        listing = list_input(name)
         paths = list(listing.paths)
         assert listing.kind == "pictures"
         assert paths == [
@@ -252,7 +252,7 @@ def test_a_list_names_paths_from_its_own_folder_and_urls(here: Path, monkeypatch
 
 def test_a_list_on_standard_input_counts_from_the_working_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a.jpg\nsub/b.jpg\n/c.jpg")))
-    listing = look_up("-")
+    listing = list_input("-")
     assert (listing.url, listing.kind) == ("-", "pictures")
     paths = list(listing.paths)
     assert paths == [f"{here.as_posix()}/a.jpg", f"{here.as_posix()}/sub/b.jpg", "/c.jpg"]
@@ -264,13 +264,13 @@ def test_a_list_in_utf_16_is_refused(encoding: str, here: Path) -> None:
     text = "one.jpg\r\ntwo.jpg\r\n"
     (here / "a.txt").write_bytes((text if encoding == "utf-16" else f"\ufeff{text}").encode(encoding))
     with pytest.raises(ConfigError, match="the list is in UTF-16, expected UTF-8"):
-        list(look_up("a.txt").paths)
+        list(list_input("a.txt").paths)
 
 
 @pytest.mark.parametrize("name", ["", " ", "\t\n"])
 def test_an_empty_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"^INPUT is empty: expected a folder"):
-        look_up(name)
+        list_input(name)
     with pytest.raises(ConfigError, match=r"^expected a folder or URL to write to, got an empty text"):
         Folder(name)
 
@@ -278,7 +278,7 @@ def test_an_empty_name_is_refused(name: str) -> None:
 def test_without_standard_input_there_is_no_list_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(ConfigError, match=r"^there is no standard input to read a list from$"):
-        look_up("-")
+        list_input("-")
 
 
 @pytest.mark.parametrize("error", [OSError("torn"), RuntimeError("torn")])
@@ -293,7 +293,7 @@ def test_a_list_that_cannot_be_read_is_an_error_of_storage(
 
     monkeypatch.setattr(type(memory), "open", lambda *_, **__: Torn(b""))
     with pytest.raises(StorageError, match=r"list\.txt: cannot be read: torn"):
-        list(look_up("memory://in/list.txt").paths)
+        list(list_input("memory://in/list.txt").paths)
 
 
 NAMES = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), min_size=1).filter(
@@ -334,7 +334,7 @@ def test_any_name_is_found_and_its_source_is_valid_text(name: str | bytes, here:
         fill(here, b"in [1]/" + os.fsencode(name))
     except OSError:
         pytest.skip("this file system has no such names")
-    listing = look_up("in [1]")
+    listing = list_input("in [1]")
     (path,) = listing.paths
     assert path == f"{here.as_posix()}/in [1]/{os.fsdecode(name)}"
     shown = "\\udcff\\udce9.jpg" if isinstance(name, bytes) else name
@@ -365,12 +365,12 @@ def test_inputs_in_memory(memory: Any, parquet: Any) -> None:
         ("memory://pq/1.parquet", ["memory://pq/1.parquet"]),
         ("memory://lists/l.lst", ["x.jpg", "memory:///in/b.jpg", "memory://in/c.jpg"]),
     ):
-        listing = look_up(name)
+        listing = list_input(name)
         assert listing.url == name
         assert sources(listing) == found
-    assert list(look_up("memory://lists/l.lst").paths) == ["/lists/x.jpg", "/in/b.jpg", "memory://in/c.jpg"]
+    assert list(list_input("memory://lists/l.lst").paths) == ["/lists/x.jpg", "/in/b.jpg", "memory://in/c.jpg"]
     memory.rm("/pq", recursive=True)
-    assert sources(look_up("memory://")) == ["memory://top.jpg", "memory://in/b.jpg", "memory://in/sub/a.jpg"]
+    assert sources(list_input("memory://")) == ["memory://top.jpg", "memory://in/b.jpg", "memory://in/sub/a.jpg"]
 
 
 def test_inputs_in_an_archive(here: Path) -> None:
@@ -386,11 +386,11 @@ def test_inputs_in_an_archive(here: Path) -> None:
         ("zip://a/*.jpg::in.zip", ["a/b.jpg"]),
         ("zip://**/*.jpg::in.zip", ["top.jpg", "a/b.jpg", "a/deep/c.jpg"]),
     ):
-        listing = look_up(name)
+        listing = list_input(name)
         assert listing.url == name.replace("in.zip", (here / "in.zip").as_posix())
         paths = list(listing.paths)
         assert [listing.naming.source(path) for path in paths] == [f"zip://{below}::in.zip" for below in found]
         system, _ = locate(name)
         assert [system.cat_file(path) for path in paths] == [b"x"] * len(found)
     with pytest.raises(ConfigError, match="no such file"):
-        look_up("zip://gone::in.zip")
+        list_input("zip://gone::in.zip")

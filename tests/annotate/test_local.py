@@ -20,7 +20,7 @@ pytest.importorskip("fsspec")
 pytest.importorskip("pyarrow")
 import pyarrow.parquet as pq
 
-from mien.annotate import Options, annotate
+from mien.annotate import Options
 from mien.annotate.run import Progress
 from mien.errors import ConfigError, StorageError
 
@@ -33,11 +33,11 @@ FEW = Options(shard=5)
 CUSTOM = """
 import os, signal, sys, time
 if any("spawn_main" in word for word in sys.orig_argv):
-    if os.environ.get("MIEN_TEST_STILLBORN"):
+    if os.environ.get("MIEN_TEST_MOST_FAILED_STARTS"):
         os._exit(1)
     import mien.analyzer as analyzer
     from mien.annotate import prefetch, quarantine, shard_output
-    quarantine._GIVEN_UP = 4
+    quarantine._MOST_ATTEMPTS = 4
     def die_at(module, name, is_deadly):
         function = getattr(module, name)
         def deadly(*arguments):
@@ -76,10 +76,10 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(brightness_model: Path, tmp_path: Path, photos: Path) -> Any:
+def run(brightness_model: Path, tmp_path: Path, photos: Path, started: Any) -> Any:
     def go(out: str = "out", **more: Any) -> dict[str, Any]:
         more = {"model": str(brightness_model), "detector": "none", "options": FEW, "workers": 2, **more}
-        return annotate(str(photos), str(tmp_path / out), **more).manifest
+        return started(photos, tmp_path / out, **more)
 
     return go
 
@@ -137,7 +137,7 @@ def test_pictures_that_kill_are_found_and_told(run: Any, tmp_path: Path, photos:
 
 
 @pytest.mark.parametrize("where", ["judging", "fetching"])
-def test_wherever_a_picture_kills_only_it_is_passed_over(
+def test_wherever_a_picture_kills_only_it_is_skipped(
     run: Any, tmp_path: Path, photos: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIEN_TEST_DEADLY", where)
@@ -155,7 +155,7 @@ def test_workers_that_die_of_no_picture_end_the_run(
     run: Any, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIEN_TEST_DEADLY", "writing")
-    with pytest.raises(StorageError, match="shard 1: 4 workers died of it, and no picture was at fault"):
+    with pytest.raises(StorageError, match="shard 1: 4 workers crashed in it, and no picture was at fault"):
         run()
     assert not multiprocessing.active_children()
     monkeypatch.delenv("MIEN_TEST_DEADLY")
@@ -172,8 +172,8 @@ def test_progress_is_never_more_than_there_is(run: Any, monkeypatch: pytest.Monk
 
 
 def test_workers_that_cannot_begin_end_the_run(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIEN_TEST_STILLBORN", "1")
-    with pytest.raises(ConfigError, match="worker processes end before they look at a picture"):
+    monkeypatch.setenv("MIEN_TEST_MOST_FAILED_STARTS", "1")
+    with pytest.raises(ConfigError, match="worker processes end before they read a picture"):
         run()
 
 

@@ -64,7 +64,9 @@ def test_what_is_left_or_was_not_found_is_told(plan: Callable[..., Plan]) -> Non
     half = manifest(plan(pictures=19, shards=2), totals(FIRST), [], complete=False)
     assert half["complete"] is False
     assert half["counts"]["left"] == 6
-    lost = manifest(plan(pictures=19, shards=2, lost=("in/x: denied",)), totals(FIRST, SECOND), [], complete=False)
+    lost = manifest(
+        plan(pictures=19, shards=2, unreadable=("in/x: denied",)), totals(FIRST, SECOND), [], complete=False
+    )
     assert lost["complete"] is False
     assert lost["input"]["unreadable"] == ["in/x: denied"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.annotate.model_bundle import Equipment
+from mien.annotate.model_bundle import ModelBundle
 from mien.annotate.plan import Options, Plan
 from mien.annotate.storage import Folder
 from mien.emotions import EMOTIONS
@@ -21,18 +21,20 @@ needs_yunet = pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file 
 
 
 @pytest.fixture
-def gathered(brightness_model: Path) -> Equipment:
-    return Equipment.gather(str(brightness_model), detector="none", detector_model=None)
+def gathered(brightness_model: Path) -> ModelBundle:
+    return ModelBundle.gather(Options(model=str(brightness_model), detector="none"))
 
 
 @pytest.fixture
-def made(gathered: Equipment, plan: Callable[..., Plan]) -> Plan:
+def made(gathered: ModelBundle, plan: Callable[..., Plan]) -> Plan:
     return plan(
-        Options(AnalyzerOptions(uncertain_below=0.0)), model=gathered.model_record, detector=gathered.detector_record
+        Options(analyzer=AnalyzerOptions(uncertain_below=0.0)),
+        model=gathered.model_record,
+        detector=gathered.detector_record,
     )
 
 
-def test_what_is_gathered_says_what_it_is(gathered: Equipment, brightness_model: Path) -> None:
+def test_what_is_gathered_says_what_it_is(gathered: ModelBundle, brightness_model: Path) -> None:
     content = brightness_model.read_bytes()
     assert gathered.model == content
     assert gathered.model_record == {
@@ -47,26 +49,28 @@ def test_what_is_gathered_says_what_it_is(gathered: Equipment, brightness_model:
 @needs_yunet
 @pytest.mark.real_data
 def test_a_detector_with_a_file_is_gathered_with_it(brightness_model: Path) -> None:
-    gathered = Equipment.gather(str(brightness_model), detector="auto", detector_model=YUNET_FILE)
+    gathered = ModelBundle.gather(Options(model=str(brightness_model), detector="auto", detector_model=YUNET_FILE))
     assert gathered.detector
     assert gathered.detector_record == {"name": "yunet", "sha256": hashlib.sha256(gathered.detector).hexdigest()}
 
 
 def test_what_is_not_there_is_told(tmp_path: Path, brightness_model: Path) -> None:
     with pytest.raises((ModelError, ConfigError)):
-        Equipment.gather(str(tmp_path / "gone.onnx"), detector="none", detector_model=None)
+        ModelBundle.gather(Options(model=str(tmp_path / "gone.onnx"), detector="none"))
     with pytest.raises((DetectorError, ConfigError)):
-        Equipment.gather(str(brightness_model), detector="yunet", detector_model=tmp_path / "gone.onnx")
+        ModelBundle.gather(
+            Options(model=str(brightness_model), detector="yunet", detector_model=tmp_path / "gone.onnx")
+        )
 
 
 @pytest.mark.parametrize("place", ["local", "memory"])
 def test_what_is_kept_judges_elsewhere(
-    place: str, gathered: Equipment, made: Plan, tmp_path: Path, memory: object
+    place: str, gathered: ModelBundle, made: Plan, tmp_path: Path, memory: object
 ) -> None:
     out = Folder(str(tmp_path) if place == "local" else "memory://out")
-    gathered.keep(out)
+    gathered.save(out)
     assert out.names("plan") == ["model.onnx"]
-    kept = Equipment.kept(out, made)
+    kept = ModelBundle.saved(out, made)
     assert kept == gathered
     analyzer = kept.analyzer(made, None)
     out.remove("plan/model.onnx")
@@ -79,11 +83,11 @@ def test_what_is_kept_judges_elsewhere(
 @needs_yunet
 @pytest.mark.real_data
 def test_a_detector_is_kept_and_used(brightness_model: Path, plan: Callable[..., Plan], tmp_path: Path) -> None:
-    gathered = Equipment.gather(str(brightness_model), detector="yunet", detector_model=YUNET_FILE)
+    gathered = ModelBundle.gather(Options(model=str(brightness_model), detector="yunet", detector_model=YUNET_FILE))
     out = Folder(str(tmp_path))
-    gathered.keep(out)
+    gathered.save(out)
     made = plan(model=gathered.model_record, detector=gathered.detector_record)
-    kept = Equipment.kept(out, made)
+    kept = ModelBundle.saved(out, made)
     assert kept == gathered
     assert kept.analyzer(made, None).detector.name == "yunet"
 
@@ -92,17 +96,17 @@ def test_a_detectors_file_is_held_against_the_plan(plan: Callable[..., Plan], tm
     out, digests = Folder(str(tmp_path)), [hashlib.sha256(content).hexdigest() for content in (b"model", b"detector")]
     model, detector = {"id": "m", "sha256": digests[0], "classes": []}, {"name": "yunet", "sha256": digests[1]}
     made = plan(model=model, detector=detector)
-    Equipment(b"model", b"detector", model, detector).keep(out)
-    assert Equipment.kept(out, made).detector == b"detector"
+    ModelBundle(b"model", b"detector", model, detector).save(out)
+    assert ModelBundle.saved(out, made).detector == b"detector"
     out.write("plan/detector.onnx", b"detectos")
     with pytest.raises(StorageError, match=r"plan/detector\.onnx is missing or damaged"):
-        Equipment.kept(out, made)
+        ModelBundle.saved(out, made)
 
 
 @pytest.mark.parametrize("how", ["missing", "cut", "flipped", "another"])
-def test_what_is_not_as_planned_is_refused(how: str, gathered: Equipment, made: Plan, tmp_path: Path) -> None:
+def test_what_is_not_as_planned_is_refused(how: str, gathered: ModelBundle, made: Plan, tmp_path: Path) -> None:
     out = Folder(str(tmp_path))
-    gathered.keep(out)
+    gathered.save(out)
     content = bytearray(gathered.model)
     if how == "missing":
         out.remove("plan/model.onnx")
@@ -112,4 +116,4 @@ def test_what_is_not_as_planned_is_refused(how: str, gathered: Equipment, made: 
     with pytest.raises(
         StorageError, match=r"plan/model\.onnx is missing or damaged: the same command puts it there again"
     ):
-        Equipment.kept(out, made)
+        ModelBundle.saved(out, made)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mien.annotate import plan as planning
 from mien.annotate.columns import Columns
-from mien.annotate.listing import Listing, Naming, look_up
-from mien.annotate.plan import Options, Plan, Shard, Shards, complete, cut, is_sampled, kept_plan, row_name, shard_size
+from mien.annotate.listing import Listing, Naming, list_input
+from mien.annotate.plan import Options, Plan, Shard, Shards, complete, cut, is_sampled, row_name, saved_plan, shard_size
 from mien.annotate.run import draft_plan
 from mien.annotate.storage import Folder
 from mien.errors import ConfigError, StorageError
@@ -90,7 +90,7 @@ def test_shards_hold_each_path_once_in_order_and_are_read_back(
         kept = Shards(out)
         assert [kept[number] for number in range(plan.shards)] == shards
         assert kept[0] == shards[0]
-        assert kept_plan(out) == plan
+        assert saved_plan(out) == plan
     again, same = planned(bare(options), paths)
     assert (again.digest, again.pictures, same) == (plan.digest, plan.pictures, shards)
 
@@ -152,17 +152,17 @@ def test_an_input_without_pictures_is_refused(tmp_path: Path) -> None:
     out = Folder(str(tmp_path))
     with pytest.raises(ConfigError, match=r"names no picture$"):
         planned(bare(Options()), [], out)
-    assert kept_plan(out) is None
+    assert saved_plan(out) is None
 
 
 def test_folders_that_cannot_be_read_are_in_the_plan(tmp_path: Path) -> None:
     out = Folder(str(tmp_path))
     listing = Listing("/in", "pictures", Naming("/in", ""), iter(["/in/a.jpg"]))
-    listing.lost.append("in/b: cannot be read: denied")
-    assert complete(bare(Options()), listing, out).lost == ("in/b: cannot be read: denied",)
-    kept = kept_plan(out)
+    listing.unreadable.append("in/b: cannot be read: denied")
+    assert complete(bare(Options()), listing, out).unreadable == ("in/b: cannot be read: denied",)
+    kept = saved_plan(out)
     assert kept is not None
-    assert kept.lost == ("in/b: cannot be read: denied",)
+    assert kept.unreadable == ("in/b: cannot be read: denied",)
 
 
 def test_a_plan_of_real_parquet_files(tmp_path: Path, parquet: Callable[..., bytes]) -> None:
@@ -170,9 +170,9 @@ def test_a_plan_of_real_parquet_files(tmp_path: Path, parquet: Callable[..., byt
     for name, sizes in (("a", [3, 3, 3]), ("b", [10])):
         content = parquet({"image": [b"x"] * sum(sizes), "id": list(range(sum(sizes)))}, sizes)
         (tmp_path / "in" / f"{name}.parquet").write_bytes(content)
-    equipment: Any = type("", (), {"model_record": {"id": "m", "classes": []}, "detector_record": {"name": "whole"}})
-    listing = look_up(str(tmp_path / "in"))
-    plan = draft_plan(listing, Options(shard=6, id_column="id"), equipment)
+    bundle: Any = type("", (), {"model_record": {"id": "m", "classes": []}, "detector_record": {"name": "whole"}})
+    listing = list_input(str(tmp_path / "in"))
+    plan = draft_plan(listing, Options(shard=6, id_column="id"), bundle)
     assert plan.columns == Columns("image", "id")
     shards: list[Shard] = []
     assert complete(plan, listing, None, on_shard=shards.append).pictures == 19
@@ -184,7 +184,7 @@ def test_columns_are_refused_for_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"")
     for options in (Options(image_column="x"), Options(id_column="x")):
         with pytest.raises(ConfigError, match="columns are those of Parquet input"):
-            draft_plan(look_up(str(tmp_path)), options, None)  # type: ignore[arg-type]
+            draft_plan(list_input(str(tmp_path)), options, None)  # type: ignore[arg-type]
 
 
 CHANGED = AnalyzerOptions(min_face=1.5, min_face_score=0.5, uncertain_below=0.4, flip=True, max_pixels=9)
@@ -194,9 +194,14 @@ CHANGED = AnalyzerOptions(min_face=1.5, min_face_score=0.5, uncertain_below=0.4,
     "plan_of",
     [
         lambda plan: plan,
-        lambda plan: replace(plan, kind="parquet", columns=Columns("image", "id"), lost=("a", "b")),
+        lambda plan: replace(plan, kind="parquet", columns=Columns("image", "id"), unreadable=("a", "b")),
         lambda plan: replace(plan, naming=Naming("/in/\udcff", "ä\udcff", "::x.zip", "zip://"), digest="0f"),
-        lambda plan: replace(plan, options=Options(CHANGED, "i", "n", 0.25, 3, 4), pictures=5, shards=2),
+        lambda plan: replace(
+            plan,
+            options=Options(analyzer=CHANGED, image_column="i", id_column="n", sample=0.25, limit=3, shard=4),
+            pictures=5,
+            shards=2,
+        ),
     ],
 )
 def test_a_plan_is_read_back_as_it_was_written(plan_of: Callable[[Plan], Plan], plan: Callable[..., Plan]) -> None:
@@ -227,12 +232,16 @@ def test_a_damaged_plan_is_refused(change: Any, words: str, plan: Callable[..., 
     out = Folder(str(tmp_path))
     out.write("plan/plan.json", text.encode())
     with pytest.raises(ConfigError, match=f"^{tmp_path}: the plan .*; delete the folder, or name another$"):
-        kept_plan(out)
+        saved_plan(out)
 
 
 @pytest.mark.parametrize(
     "edit",
-    [lambda v: v["options"].update(min_face=30.0), lambda v: v.update(pictures=7), lambda v: v.update(lost=["x"])],
+    [
+        lambda v: v["options"].update(min_face=30.0),
+        lambda v: v.update(pictures=7),
+        lambda v: v.update(unreadable=["x"]),
+    ],
 )
 def test_a_plan_edited_by_hand_is_refused(edit: Any, plan: Callable[..., Plan]) -> None:
     values = json.loads(plan(pictures=5).to_json())
@@ -250,7 +259,7 @@ def test_a_cut_plan_is_refused(data: st.DataObject) -> None:
 
 
 def test_no_plan_is_none(tmp_path: Path) -> None:
-    assert kept_plan(Folder(str(tmp_path / "new"))) is None
+    assert saved_plan(Folder(str(tmp_path / "new"))) is None
 
 
 @settings(max_examples=60)

@@ -27,7 +27,7 @@ def begin(out: Folder, run: str = "run") -> Attempts:
 
 
 def test_two_attempts_are_hasty_and_the_rest_careful(out: Folder) -> None:
-    assert [begin(out).careful for _ in range(5)] == [False, False, True, True, True]
+    assert [begin(out).one_by_one for _ in range(5)] == [False, False, True, True, True]
 
 
 def test_an_attempt_is_noted_before_it_begins(out: Folder) -> None:
@@ -35,20 +35,20 @@ def test_an_attempt_is_noted_before_it_begins(out: Folder) -> None:
     assert json.loads(out.read(NOTE) or b"") == {"run": "run", "count": 1, "at": None, "deaths": {}}
 
 
-def test_the_picture_at_which_two_attempts_ended_is_passed_over(out: Folder) -> None:
+def test_the_picture_at_which_two_attempts_ended_is_skipped(out: Folder) -> None:
     begin(out)
     begin(out)
     for deaths in range(2):
         attempts = begin(out)
-        assert attempts.careful
-        assert attempts.passed_over == frozenset()
+        assert attempts.one_by_one
+        assert attempts.skipped == frozenset()
         for number in range(8 - deaths):  # another one after 7, the second time
             attempts.at(number)
         attempts.at(7)
     attempts = begin(out)
-    assert attempts.passed_over == {7}
+    assert attempts.skipped == {7}
     attempts.at(9)
-    assert begin(out).passed_over == {7}
+    assert begin(out).skipped == {7}
     assert "2 times" in KILLED.reason
     assert KILLED.kind == "killed"
 
@@ -59,18 +59,18 @@ def test_several_pictures_can_be_at_fault(out: Folder) -> None:
     for number in range(20):
         for _ in range(2):
             begin(out).at(number)
-    assert begin(out).passed_over == set(range(20))
+    assert begin(out).skipped == set(range(20))
 
 
 def test_a_death_between_pictures_is_no_pictures_fault(out: Folder) -> None:
     for _ in range(8):
-        assert begin(out).passed_over == frozenset()
+        assert begin(out).skipped == frozenset()
 
 
 def test_after_too_many_deaths_without_a_picture_it_gives_up(out: Folder) -> None:
     for _ in range(8):
         begin(out)
-    with pytest.raises(StorageError, match="shard 5: 8 workers died of it, and no picture was at fault"):
+    with pytest.raises(StorageError, match="shard 5: 8 workers crashed in it, and no picture was at fault"):
         begin(out)
     begin(out, "another run")
 
@@ -80,17 +80,17 @@ def test_another_run_starts_anew(out: Folder) -> None:
     begin(out)
     for _ in range(2):
         begin(out).at(3)
-    assert begin(out).passed_over == {3}
+    assert begin(out).skipped == {3}
     other = begin(out, "another")
-    assert not other.careful
-    assert other.passed_over == frozenset()
-    assert not begin(out, "another").careful
+    assert not other.one_by_one
+    assert other.skipped == frozenset()
+    assert not begin(out, "another").one_by_one
 
 
 def test_shards_do_not_mix(out: Folder) -> None:
     for _ in range(3):
         begin(out)
-    assert not Attempts(out, 6, "run").careful
+    assert not Attempts(out, 6, "run").one_by_one
 
 
 def test_once_done_the_attempts_are_forgotten(out: Folder) -> None:
@@ -98,9 +98,9 @@ def test_once_done_the_attempts_are_forgotten(out: Folder) -> None:
     begin(out)
     attempts = begin(out)
     attempts.at(1)
-    attempts.over()
+    attempts.clear()
     assert out.names("plan/attempts") == []
-    assert not begin(out).careful
+    assert not begin(out).one_by_one
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_once_done_the_attempts_are_forgotten(out: Folder) -> None:
 def test_a_damaged_note_counts_as_none(text: bytes, out: Folder) -> None:
     out.write(NOTE, text)
     attempts = begin(out)
-    assert not attempts.careful
-    assert attempts.passed_over == frozenset()
+    assert not attempts.one_by_one
+    assert attempts.skipped == frozenset()
 
 
 @settings(max_examples=20)
@@ -135,7 +135,7 @@ def test_a_note_that_was_cut_counts_as_none(at: int) -> None:
             begin(out).at(1)
         text = out.read(NOTE) or b""
         out.write(NOTE, text[: at % len(text)])
-        assert not begin(out).careful
+        assert not begin(out).one_by_one
 
 
 def test_a_note_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.memory import MemoryFileSystem
 
 import mien
-from mien.annotate import Options, annotate, storage
+from mien.annotate import Options, storage
 from mien.annotate.run import Progress, dry_run
 from mien.errors import ConfigError, StorageError
 from mien.options import AnalyzerOptions
@@ -48,12 +48,12 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(brightness_model: Path, tmp_path: Path) -> Any:
+def run(brightness_model: Path, tmp_path: Path, started: Any) -> Any:
     """`annotate` in this process with the model of brightness; each picture is a face."""
 
     def go(source: Path | str, out: Path | str | None = None, **more: Any) -> dict[str, Any]:
         more = {"model": str(brightness_model), "detector": "none", "workers": 0, **more}
-        return annotate(str(source), str(out or tmp_path / "out"), **more).manifest
+        return started(source, out or tmp_path / "out", **more)
 
     return go
 
@@ -114,7 +114,7 @@ def test_bad_pictures_are_told_and_stop_nothing(photos: Path, run: Any, tmp_path
     (photos / "2" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (photos / "2" / "gone.png").symlink_to("nowhere.png")
     grey(9, 200).save(photos / "2" / "large.png")
-    counts = run(photos, options=Options(AnalyzerOptions(max_pixels=10_000)))["counts"]
+    counts = run(photos, options=Options(analyzer=AnalyzerOptions(max_pixels=10_000)))["counts"]
     told = {Path(row.source).name: row.kind for row in errors(tmp_path / "out").itertuples()}
     assert told == {
         "text.jpg": "format",
@@ -141,7 +141,7 @@ def test_a_picture_on_which_a_library_fails_is_one_error(
     monkeypatch.setattr(mien.runtime.detectors.WholeImageDetector, "detect", failing)
     manifest = run(photos)
     assert errors(tmp_path / "out").values.tolist() == [
-        [str(photos / "0" / "000.png"), "failed", "cannot be judged: a bug of a library"]
+        [str(photos / "0" / "000.png"), "failed", "cannot be classified: a bug of a library"]
     ]
     assert manifest["counts"]["read"] == PICTURES - 1 == len(faces(tmp_path / "out"))
 
@@ -221,7 +221,7 @@ def test_another_question_of_the_same_folder_is_refused(photos: Path, run: Any, 
     run(photos)
     before = times(tmp_path / "out")
     for more, told in (
-        ({"options": Options(AnalyzerOptions(min_face=30))}, "min_face 20.0, not 30"),
+        ({"options": Options(analyzer=AnalyzerOptions(min_face=30))}, "min_face 20.0, not 30"),
         ({"detector": "haar"}, "detector none, not haar"),
         ({"model": None}, "model brightness"),
     ):
@@ -241,7 +241,7 @@ def test_planned_goes_on_with_what_was_planned(photos: Path, run: Any, tmp_path:
     grey(3).save(photos / "0" / "new.png")
     (tmp_path / "out" / "faces" / "part-000000.parquet").unlink()
     assert run(photos, planned=True)["counts"]["input"] == PICTURES
-    with pytest.raises(ConfigError, match="keeps no plan"):
+    with pytest.raises(ConfigError, match="holds no plan"):
         run(photos, tmp_path / "other", planned=True)
 
 
@@ -394,7 +394,9 @@ def test_pictures_that_may_not_be_read_are_told(run: Any, flaky: Any) -> None:
 
 def test_storage_that_gives_nothing_stops_the_run(run: Any, flaky: Any) -> None:
     flaky(99, only=".png")
-    with pytest.raises(StorageError, match=r"none of the 16 pictures of shard 0 had an answer: .*Input/output error"):
+    with pytest.raises(
+        StorageError, match=r"none of the 16 pictures of shard 0 could be processed: .*Input/output error"
+    ):
         run("flaky://in", "flaky://out")
     flaky(0)
     assert run("flaky://in", "flaky://out")["counts"]["read"] == PICTURES
@@ -437,13 +439,13 @@ def test_progress_and_plan_are_told(photos: Path, run: Any) -> None:
 
 def test_dry_run_writes_nothing(photos: Path, run: Any, tmp_path: Path, brightness_model: Path) -> None:
     out = tmp_path / "out"
-    ask = {"model": str(brightness_model), "detector": "none"}
-    found = dry_run(str(photos), str(out), **ask)  # type: ignore[arg-type]
+    ask = Options(model=str(brightness_model), detector="none")
+    found = dry_run(str(photos), str(out), options=ask)
     assert (found.plan.pictures, found.done) == (PICTURES, 0)
     assert found.seconds > 0
     assert not out.exists()
     run(photos)
-    assert dry_run(str(photos), str(out), **ask).done == PICTURES  # type: ignore[arg-type]
+    assert dry_run(str(photos), str(out), options=ask).done == PICTURES
 
 
 @pytest.mark.parametrize(
@@ -467,7 +469,8 @@ def test_a_disk_that_takes_no_large_file(photos: Path, tmp_path: Path, brightnes
     script = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); import mien.annotate as a;"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); a.annotate({str(photos)!r}, "
-        f"{str(tmp_path / 'out')!r}, model={str(brightness_model)!r}, detector='none', workers=0)"
+        f"{str(tmp_path / 'out')!r}, engine=a.Engine(workers=0), "
+        f"options=a.Options(model={str(brightness_model)!r}, detector='none'))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "StorageError" in done.stderr
@@ -524,7 +527,9 @@ def test_a_machine_that_fails_at_everything_stops_the_run_and_another_goes_on(
 ) -> None:
     with monkeypatch.context() as patch:
         failing_on(patch, lambda _: True)
-        told = "none of the 16 pictures of shard 0 had an answer: cannot be judged: CUDA failure 2: out of memory"
+        told = (
+            "none of the 16 pictures of shard 0 could be processed: cannot be classified: CUDA failure 2: out of memory"
+        )
         with pytest.raises(StorageError, match=f"^{told}$"):
             run(photos)
     assert not json.loads((tmp_path / "out" / "manifest.json").read_text())["complete"]
@@ -642,8 +647,8 @@ def test_an_estimate_is_made_of_pictures_from_all_over(
     monkeypatch.setattr(
         mien.analyzer.Analyzer, "_detect", lambda *arguments: judged.append(look(*arguments)) or judged[-1]
     )
-    ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "options": Options(shard=shard)}
-    found = dry_run(str(photos), str(tmp_path / "out"), **ask)
+    ask = Options(model=str(brightness_model), detector="none", shard=shard)
+    found = dry_run(str(photos), str(tmp_path / "out"), options=ask)
     places = [[path.name for path in paths].index(name) for name in names]
     assert found.tried == len(names) == len(set(names)) >= least
     assert found.tried <= 32
@@ -660,8 +665,8 @@ def test_an_estimate_of_rows(
     contents = [path.read_bytes() for path in sorted(photos.rglob("*.png"))] * 5
     pq.write_table(pa.table({"image": contents}), tmp_path / "in.parquet", row_group_size=30)
     names = tried(monkeypatch)
-    ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "options": Options(sample=sample)}
-    found = dry_run(str(tmp_path / "in.parquet"), str(tmp_path / "out"), **ask)
+    ask = Options(model=str(brightness_model), detector="none", sample=sample)
+    found = dry_run(str(tmp_path / "in.parquet"), str(tmp_path / "out"), options=ask)
     assert 0 < found.tried == len(set(names)) <= 32
     rows = [int(name.rpartition("#")[2]) for name in names]
     assert min(rows) < 100 <= max(rows)

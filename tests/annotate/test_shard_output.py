@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.annotate.prefetch import Failure
-from mien.annotate.shard_output import Done, Part, errors_schema, faces_schema, kept_part, note_name, part_name
+from mien.annotate.shard_output import Done, Part, errors_schema, faces_schema, note_name, part_name, saved_part
 from mien.annotate.storage import Folder
 from mien.emotions import EMOTIONS
 from mien.records import to_rows
@@ -61,13 +61,13 @@ def table(out: Folder, name: str, shard: int) -> Any:
 @pytest.mark.parametrize("place", ["local", "memory"])
 def test_what_is_kept_is_found(place: str, tmp_path: Path, memory: Any) -> None:
     out = Folder(str(tmp_path) if place == "local" else "memory://out")
-    assert kept_part(out, 7) is None
+    assert saved_part(out, 7) is None
     part = filled(7)
     assert part.items == 6
     assert part.to_be_redone == 0
     assert part.last_reason == "no such file"
-    done = part.keep(out)
-    assert kept_part(out, 7) == done
+    done = part.save(out)
+    assert saved_part(out, 7) == done
     assert (done.shard, done.pictures, done.without_faces, done.faces, done.items) == (7, 3, 1, 3, 6)
     assert done.errors == {"missing": 2, "damaged": 1}
     assert done.emotions == {"happiness": 2, "sadness": 1}
@@ -75,12 +75,12 @@ def test_what_is_kept_is_found(place: str, tmp_path: Path, memory: Any) -> None:
     assert done.seconds["write"] >= 0
     assert out.names("faces") == out.names("errors") == ["part-000007.parquet"]
     assert out.names("plan/done") == ["000007.json"]
-    assert kept_part(out, 8) is None
+    assert saved_part(out, 8) is None
 
 
 def test_the_table_of_faces(tmp_path: Path) -> None:
     out = Folder(str(tmp_path))
-    filled(7).keep(out)
+    filled(7).save(out)
     faces = table(out, "faces", 7)
     assert faces.schema.equals(faces_schema(EMOTIONS))
     assert faces.schema.names == [
@@ -111,7 +111,7 @@ def test_what_may_lie_with_the_machine_is_to_be_redone(kind: str, redone: bool, 
     part.fail(6, "in/g.jpg", Failure(kind, "why"))
     assert part.to_be_redone == redone
     assert part.last_reason == "why"
-    assert part.keep(Folder(str(tmp_path))).to_be_redone == redone
+    assert part.save(Folder(str(tmp_path))).to_be_redone == redone
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -119,7 +119,7 @@ def test_errors_are_in_the_order_of_their_numbers_however_they_come(order: Seque
     out, part = Folder(str(tmp_path)), Part(1, EMOTIONS)
     for number in order:
         part.fail(number, f"in/{number}.jpg", Failure("missing", f"reason {number}"))
-    part.keep(out)
+    part.save(out)
     errors = table(out, "errors", 1)
     assert errors.schema.equals(errors_schema())
     assert errors.to_pylist() == [
@@ -132,8 +132,8 @@ def test_shard_0_alone_keeps_empty_tables_of_errors(tmp_path: Path) -> None:
     for shard in (0, 1):
         part = Part(shard, EMOTIONS)
         part.add("in/a.jpg", rows(), MODEL)
-        done = part.keep(out)
-        assert kept_part(out, shard) == done
+        done = part.save(out)
+        assert saved_part(out, shard) == done
         assert done.errors == {}
         assert part.last_reason == ""
     assert out.names("errors") == ["part-000000.parquet"]
@@ -144,27 +144,27 @@ def test_shard_0_alone_keeps_empty_tables_of_errors(tmp_path: Path) -> None:
 
 
 def test_the_same_rows_give_the_same_files(tmp_path: Path) -> None:
-    one, other = (filled().keep(Folder(str(tmp_path / name))) for name in ("a", "b"))
+    one, other = (filled().save(Folder(str(tmp_path / name))) for name in ("a", "b"))
     assert one.files == other.files
 
 
 def test_a_part_that_is_kept_again_takes_its_place(tmp_path: Path) -> None:
     out = Folder(str(tmp_path))
-    filled().keep(out)
+    filled().save(out)
     part = Part(0, EMOTIONS)
     part.add("in/a.jpg", rows(), MODEL)
-    done = part.keep(out)
-    assert kept_part(out, 0) == done
+    done = part.save(out)
+    assert saved_part(out, 0) == done
     assert len(table(out, "faces", 0)) == 0
 
 
 def test_errors_of_an_earlier_attempt_do_not_stay(tmp_path: Path) -> None:
     """A shard in which storage failed is worked off again; its table of errors is read by whoever reads errors/."""
     out = Folder(str(tmp_path))
-    filled(3).keep(out)
+    filled(3).save(out)
     part = Part(3, EMOTIONS)
     part.add("in/a.jpg", rows(), MODEL)
-    part.keep(out)
+    part.save(out)
     assert out.names("errors") == []
 
 
@@ -176,7 +176,7 @@ NAMES = [part_name("faces", 2), part_name("errors", 2), note_name(2)]
 def test_whatever_is_damaged_is_found_out(data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
         out = Folder(folder)
-        done = filled(2).keep(out)
+        done = filled(2).save(out)
         name = data.draw(st.sampled_from(NAMES))
         content = bytearray(out.read(name) or b"")
         at = data.draw(st.integers(0, 10**5)) % len(content)
@@ -191,7 +191,7 @@ def test_whatever_is_damaged_is_found_out(data: st.DataObject) -> None:
             out.remove(name)
         else:
             out.write(name, bytes(content))
-        found = kept_part(out, 2)
+        found = saved_part(out, 2)
         if name == NAMES[2] and how == "flipped":  # white space may become other white space
             assert found in (None, done)
         else:
@@ -200,22 +200,22 @@ def test_whatever_is_damaged_is_found_out(data: st.DataObject) -> None:
 
 def test_every_digit_of_a_note_counts(tmp_path: Path) -> None:
     out = Folder(str(tmp_path))
-    filled(2).keep(out)
+    filled(2).save(out)
     text = out.read(note_name(2)) or b""
     for at, byte in enumerate(text):
         if chr(byte).isdigit():
             out.write(note_name(2), text[:at] + (b"1" if chr(byte) != "1" else b"2") + text[at + 1 :])
-            assert kept_part(out, 2) is None
+            assert saved_part(out, 2) is None
 
 
 def test_the_note_of_another_shard_is_none(tmp_path: Path) -> None:
     out = Folder(str(tmp_path))
-    filled(2).keep(out)
+    filled(2).save(out)
     out.write(note_name(3), out.read(note_name(2)) or b"")
-    assert kept_part(out, 3) is None
+    assert saved_part(out, 3) is None
     done = Done(4, 0, 0, 0, {}, {}, {}, {})
     out.write(note_name(4), done.to_json().encode())
-    assert kept_part(out, 4) is None
+    assert saved_part(out, 4) is None
 
 
 COUNTS = st.dictionaries(st.text(max_size=3), st.integers(0, 9), max_size=3)

@@ -296,7 +296,7 @@ def test_walking_is_sorted_and_passes_over_the_hidden(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such links and pipes")
-def test_links_to_pictures_are_taken_links_to_folders_not_followed_pipes_passed_over(tmp_path: Path) -> None:
+def test_links_to_pictures_are_taken_links_to_folders_not_followed_pipes_skipped(tmp_path: Path) -> None:
     (tmp_path / "in" / "sub").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "far.jpg").write_bytes(b"x")

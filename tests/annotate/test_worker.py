@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 
 from mien.analyzer import Analyzer
 from mien.annotate import columns, prefetch
-from mien.annotate.listing import look_up
-from mien.annotate.model_bundle import Equipment
+from mien.annotate.listing import list_input
+from mien.annotate.model_bundle import ModelBundle
 from mien.annotate.plan import Options, complete
 from mien.annotate.run import draft_plan
-from mien.annotate.shard_output import Part, kept_part
+from mien.annotate.shard_output import Part, saved_part
 from mien.annotate.storage import Folder
 from mien.annotate.worker import Report, Worker
 
@@ -56,16 +56,16 @@ def work(brightness_model: Path, tmp_path: Path) -> Any:
     """A function that plans a shard of all pictures, and lets workers die of it until one reports."""
 
     def go(source: Path, look: Any = int, **options: Any) -> tuple[Report, list[str]]:
-        equipment = Equipment.gather(str(brightness_model), detector="none", detector_model=None)
-        listing, out = look_up(str(source)), Folder(str(tmp_path / "out"))
-        equipment.keep(out)
-        complete(draft_plan(listing, Options(shard=PICTURES, **options), equipment), listing, out)
+        bundle = ModelBundle.gather(Options(model=str(brightness_model), detector="none"))
+        listing, out = list_input(str(source)), Folder(str(tmp_path / "out"))
+        bundle.save(out)
+        complete(draft_plan(listing, Options(shard=PICTURES, **options), bundle), listing, out)
         for _ in range(40):
             try:
                 report = Worker(out.everywhere, None, "run").work(0, look)
             except Died:
                 continue
-            assert report.done == kept_part(out, 0)
+            assert report.done == saved_part(out, 0)
             assert report.problem is None or "\n" not in report.problem
             if report.done is None:
                 return report, []
@@ -114,7 +114,7 @@ def die_in_fetching(patch: pytest.MonkeyPatch, guilty: set[int]) -> None:
 
 @pytest.mark.parametrize("guilty", [{0}, {7}, {PICTURES - 1}, {3, 4, 18}], ids=str)
 @pytest.mark.parametrize("die", [die_in_judging, die_in_decoding, die_in_fetching])
-def test_only_the_guilty_picture_is_passed_over(
+def test_only_the_guilty_picture_is_skipped(
     die: Any, guilty: set[int], work: Any, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     die(monkeypatch, guilty)
@@ -125,7 +125,7 @@ def test_only_the_guilty_picture_is_passed_over(
 
 @pytest.mark.parametrize("guilty", [{0}, {3, 17}], ids=str)
 @pytest.mark.parametrize("die", [die_in_judging, die_in_decoding])
-def test_only_the_guilty_row_is_passed_over(
+def test_only_the_guilty_row_is_skipped(
     die: Any, guilty: set[int], work: Any, rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     die(monkeypatch, guilty)
@@ -149,7 +149,7 @@ def test_who_dies_of_writing_blames_no_picture(work: Any, photos: Path, monkeypa
 
     monkeypatch.setattr(Part, "_tables", deadly)
     report, _ = work(photos)
-    assert report == Report(0, None, "shard 0: 8 workers died of it, and no picture was at fault")
+    assert report == Report(0, None, "shard 0: 8 workers crashed in it, and no picture was at fault")
 
 
 @pytest.mark.parametrize("at", [0, 16])

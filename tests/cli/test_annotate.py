@@ -102,7 +102,7 @@ def test_a_dry_run_writes_nothing(annotate: Any, photos: Path) -> None:
         ),
         (["photos", "-o", "out", "--sample", "0"], "sample must be above 0"),
         (["photos", "-o", "out", "--image-column", "x"], "columns are those of Parquet input"),
-        (["photos", "-o", "out", "--planned"], "keeps no plan to go on with"),
+        (["photos", "-o", "out", "--planned"], "holds no plan to go on with"),
         (["s4://bucket", "-o", "out"], "s4://bucket: cannot be reached"),
         (["photos", "-o", "out", "--model", "gone.onnx"], "gone.onnx"),
     ],

@@ -1,6 +1,6 @@
 """The Ray engine: Ray Data hands shards to actors with a session each, on one machine or many.
 
-A shard is a row of a dataset, and a shard that is done is found so in OUT. So Ray may run one twice, as it does when a
+A shard is a row of a dataset, and OUT holds a note of each that is done. So Ray may run one twice, as it does when a
 node is lost, and no row is lost or doubled.
 """
 
@@ -14,74 +14,55 @@ from typing import Any
 
 import numpy as np
 
+from mien.annotate.engine import Engine, Job
 from mien.annotate.shard_output import Done
 from mien.annotate.worker import Report, Worker
 from mien.errors import ConfigError, MissingExtraError, StorageError, one_line, reason
 
 
-def work_on_ray(
-    url: str,
-    providers: Sequence[str] | None,
-    run: str,
-    shards: Sequence[int],
-    tell: Callable[[int], object],
-    *,
-    workers: int | None,
-    address: str | None,
-    gpus: float,
-) -> Iterator[Report]:
-    """Work off shards on a Ray cluster; the reports come in any order. Close it to stop early.
+def work_on_ray(job: Job, engine: Engine, on_progress: Callable[[int], object]) -> Iterator[Report]:
+    """Process shards on a Ray cluster; the reports come in any order. Close it to stop early.
 
-    tell is called with 0 after each report, as it is not known how far the other shards are. address is the cluster's
-    (None: the one that Ray finds by itself, else a new one on this machine), workers the most actors, None for as many
-    as the cluster has CPUs, now and later, gpus what each takes of a GPU. The pool is elastic: one of a fixed size that
-    holds every CPU would wait for ever after a node is lost. Raises MissingExtraError without Ray, ConfigError where
-    the cluster cannot be reached.
+    on_progress is called with 0 after each report, as it is not known how far the other shards are. Without
+    `engine.workers` there are as many actors as the cluster has CPUs, now and later. The pool is elastic: one of a
+    fixed size that holds every CPU would wait for ever after a node is lost. Raises MissingExtraError without Ray,
+    ConfigError where the cluster cannot be reached.
     """
-    ray, is_ours = _connected(address)
+    ray, is_ours = _connected(engine.address)
     try:
-        if gpus and not ray.cluster_resources().get("GPU"):
-            raise ConfigError(f"each worker is to take {gpus:g} of a GPU, and the cluster has none")
-        for report in _reports(ray, url, providers, run, shards, workers=workers, gpus=gpus):
+        if engine.gpus and not ray.cluster_resources().get("GPU"):
+            raise ConfigError(f"each worker is to take {engine.gpus:g} of a GPU, and the cluster has none")
+        for report in _reports(ray, job, engine):
             yield report
-            tell(0)
+            on_progress(0)
     finally:
         if is_ours:
             ray.shutdown()
 
 
-def _reports(
-    ray: Any,
-    url: str,
-    providers: Sequence[str] | None,
-    run: str,
-    shards: Sequence[int],
-    *,
-    workers: int | None,
-    gpus: float,
-) -> Iterator[Report]:
+def _reports(ray: Any, job: Job, engine: Engine) -> Iterator[Report]:
     context = ray.data.DataContext.get_current()
     before = context.enable_progress_bars, context.print_on_execution_start
     context.enable_progress_bars = context.print_on_execution_start = False
-    dataset = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
+    dataset = ray.data.from_items([{"shard": shard} for shard in job.shards], override_num_blocks=len(job.shards))
     reports = dataset.map_batches(
         _Actor,
         batch_size=1,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
-        fn_constructor_args=(url, providers, run),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=engine.workers),
+        fn_constructor_args=(job.url, job.providers, job.run),
         num_cpus=1,
-        num_gpus=gpus or None,
+        num_gpus=engine.gpus or None,
     )
-    told: set[int] = set()
+    seen: set[int] = set()
     try:
         for row in reports.iter_rows():
             shard = int(row["shard"])
-            if shard not in told:
-                told.add(shard)
+            if shard not in seen:
+                seen.add(shard)
                 yield Report(shard, Done.from_json(row["done"]) if row["done"] else None, row["problem"] or None)
     except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[-1]  # what is before it is a traceback
-        raise StorageError(f"Ray gave up: {reason}") from error
+        last = str(error).strip().splitlines()[-1]  # what is before it is a traceback
+        raise StorageError(f"Ray gave up: {last}") from error
     finally:
         context.enable_progress_bars, context.print_on_execution_start = before
 
@@ -106,7 +87,7 @@ class _Actor:
 
 def _connected(address: str | None) -> tuple[Any, bool]:
     """Ray, connected to a cluster, and whether it was not before."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it tells its makers of each cluster otherwise
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise it reports each cluster to its makers
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray Data's own actors draw a warning from Ray
     try:
         import ray
@@ -117,7 +98,7 @@ def _connected(address: str | None) -> tuple[Any, bool]:
     if ray.is_initialized():
         return ray, False
     if address is not None:
-        _check_answers(address)
+        _check_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # it raises nearly anything
@@ -125,8 +106,8 @@ def _connected(address: str | None) -> tuple[Any, bool]:
     return ray, True
 
 
-def _check_answers(address: str) -> None:
-    """Raise ConfigError where nobody answers at an address; Ray itself would try for minutes."""
+def _check_reachable(address: str) -> None:
+    """Raise ConfigError where nothing listens at an address; Ray itself would try for minutes."""
     if address in ("auto", "local"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")

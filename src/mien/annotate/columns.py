@@ -36,7 +36,7 @@ class Columns:
 
 
 def find_columns(path: str, origin: str, image: str | None, name: str | None) -> Columns:
-    """The columns of a Parquet file to read: the named ones, or what looks like pictures.
+    """The columns of a Parquet file to read: the named ones, or those that hold pictures.
 
     A column of pictures holds the bytes of image files, or structs with such a field `bytes`, as Hugging Face's
     datasets write them. Raises ConfigError where there is none or there are several, or a named one is not there.
@@ -90,9 +90,9 @@ def rows(
         for batch in file.iter_batches(_BATCH, row_groups=wanted, columns=names):
             ends = row + len(batch)
             if ends > start:
-                kept = batch.slice(max(0, start - row), min(ends, stop) - max(start, row))
-                pictures = kept.column(columns.image).to_pylist()
-                labels = _texts(kept.column(columns.name)) if columns.name else [None] * len(kept)
+                part = batch.slice(max(0, start - row), min(ends, stop) - max(start, row))
+                pictures = part.column(columns.image).to_pylist()
+                labels = _texts(part.column(columns.name)) if columns.name else [None] * len(part)
                 for offset, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
                     content = picture.get("bytes") if isinstance(picture, dict) else picture
                     yield max(start, row) + offset, content, label

@@ -61,25 +61,26 @@ class Naming:
 
 @dataclass
 class Listing:
-    """An input that was looked up.
+    """An input and its paths.
 
     url     where it is, wherever Mien is run from: an absolute path or a URL
     kind    pictures, or Parquet files that hold them
     naming  how its paths are shown
     paths   the files, in their order; can be gone through once. A path with :// in it is a URL, others are in the
             input's own file system
-    lost    folders, and later Parquet files, that could not be read, with the reason; filled as `paths` is gone through
+    unreadable
+            folders, and later Parquet files, that could not be read, with the reason; filled as `paths` is gone through
     """
 
     url: str
     kind: Kind
     naming: Naming
     paths: Iterator[str]
-    lost: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
-def look_up(name: str, *, skip: tuple[FileSystem, str] | None = None) -> Listing:
-    """Look up an input.
+def list_input(name: str, *, skip: tuple[FileSystem, str] | None = None) -> Listing:
+    """List an input.
 
     name is a path or fsspec URL of a folder, a picture, a list or a Parquet file, a glob pattern of pictures or Parquet
     files, or "-". skip is a folder to pass over, in its file system: the one that results are written to.
@@ -129,7 +130,7 @@ def look_up(name: str, *, skip: tuple[FileSystem, str] | None = None) -> Listing
 
 
 def _information(system: FileSystem, path: str, name: str) -> dict[str, Any] | None:
-    """What the file system says of a path, or None where there is nothing."""
+    """What the file system reports of a path, or None where there is nothing."""
     try:
         return dict(persistently(lambda: system.info(path))) if path else None
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -164,13 +165,13 @@ def _fill(
     skip: tuple[FileSystem, str] | None,
     name: str,
 ) -> None:
-    """Give a listing its kind, which the first file tells, and those of the paths that are of it."""
+    """Give a listing its kind, by the first file, and those of the paths that are of it."""
     passed = None if skip is None or skip[0] != system else _below(listing.naming.root, skip[1], system)
     wanted = (path for path in paths if _kind(path) and not (passed and path.startswith(passed)))
     first = next(wanted, None)
     if first is None:
-        if listing.lost:
-            raise StorageError(listing.lost[0])
+        if listing.unreadable:
+            raise StorageError(listing.unreadable[0])
         raise ConfigError(f"{name}: holds no pictures and no .parquet files; {_EXPECTED}")
     listing.kind = _kind(first) or "pictures"
     listing.paths = _of_one_kind(first, wanted, listing.kind, name)
@@ -213,7 +214,7 @@ def _kind(path: str) -> Kind | None:
 
 
 def _telling(listing: Listing) -> Callable[[str, Exception], object]:
-    return lambda folder, error: listing.lost.append(
+    return lambda folder, error: listing.unreadable.append(
         f"{listing.naming.source(folder)}: cannot be read: {reason(error)}"
     )
 
@@ -229,7 +230,7 @@ def _lines_of(system: FileSystem, path: str, folder: str, name: str) -> Iterator
 
 
 def _lines(file: Iterator[bytes], folder: str) -> Iterator[str]:
-    """The paths in a list; what is no UTF-8 in them is kept, as os.fsdecode does."""
+    """The paths in a list; what is no UTF-8 in them stays, as os.fsdecode does."""
     for number, line in enumerate(file):
         if number == 0 and line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
             raise ConfigError("the list is in UTF-16, expected UTF-8")

@@ -1,4 +1,4 @@
-"""The local engine: worker processes with a session each. One that dies takes only its own shard along."""
+"""The local engine: worker processes with a session each. One that crashes loses its own shard only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -16,98 +16,116 @@ from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 from typing import Any, Final
 
+from mien.annotate.engine import Job
 from mien.annotate.worker import Report, Worker
 from mien.errors import ConfigError, reason
 
-_TELL_S: Final = 0.25
+_REPORT_S: Final = 0.25
 _STOP: Final = -1
-_STILLBORN: Final = 5
+_MOST_FAILED_STARTS: Final = 5
 _NO_WORKERS: Final = (
-    "worker processes end before they look at a picture: memory may be short; and a script that calls annotate must do "
-    "so below `if __name__ == '__main__':`, or with workers=0"
+    "worker processes end before they read a picture: memory may be short; and a script that calls annotate must do so "
+    "below `if __name__ == '__main__':`, or with workers=0"
 )
 
 
 class Stopped(BaseException):
-    """A worker was told to stop; no error, so nothing on the way takes it for one."""
+    """A worker was asked to stop; no Exception, so nothing that handles errors catches it."""
 
 
-def work_here(
-    url: str, providers: Sequence[str] | None, run: str, shards: Sequence[int], tell: Callable[[int], object]
-) -> Iterator[Report]:
-    """Work off shards in this process. `tell` is told how many pictures were looked at of shards that are not done."""
-    worker = Worker(url, providers, run)
-    for shard in shards:
-        yield worker.work(shard, lambda number: tell(number + 1))
-        tell(0)
+def work_here(job: Job, on_progress: Callable[[int], object]) -> Iterator[Report]:
+    """Process shards in this process. on_progress gets the number of pictures read of shards that are not done."""
+    worker = Worker(job.url, job.providers, job.run)
+    for shard in job.shards:
+        yield worker.work(shard, lambda number: on_progress(number + 1))
+        on_progress(0)
 
 
-def work_in_processes(
-    url: str,
-    providers: Sequence[str] | None,
-    run: str,
-    shards: Sequence[int],
-    tell: Callable[[int], object],
-    *,
-    workers: int,
-) -> Iterator[Report]:
-    """Work off shards in so many processes; the reports come in any order. Close it to stop early.
+def work_in_processes(job: Job, workers: int, on_progress: Callable[[int], object]) -> Iterator[Report]:
+    """Process shards in N processes; the reports come in any order. Close it to stop early.
 
-    A shard whose worker died is tried again (`attempts` sees to what killed it). `tell` is as in `work_here`.
+    A shard whose worker crashed is tried again (`quarantine` finds the picture). on_progress is as in `work_here`.
     """
-    workers = min(workers, len(shards))
-    context = multiprocessing.get_context("spawn")  # onnxruntime's threads do not survive a fork
-    looked = RawArray(c_int64, workers + 1)  # without locks, which a killed process would keep
-    waiting = deque(shards)
-    running: dict[Future[Report], tuple[int, int]] = {}
-    stillborn = 0
-
-    overlap = providers is not None or workers < usable_cpus()
-
-    def begin(slot: int) -> ProcessPoolExecutor:
-        arguments = (url, providers, run, overlap, looked, slot)
-        return ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=arguments)
-
-    def give(slot: int) -> None:
-        looked[slot] = 0
-        if not waiting:
-            return
-        shard = waiting.popleft()
-        with _deaf():
-            try:
-                running[slots[slot].submit(_work, shard)] = slot, shard
-            except BrokenProcessPool:  # it died while it had nothing to do
-                slots[slot] = begin(slot)
-                running[slots[slot].submit(_work, shard)] = slot, shard
-
-    slots: list[ProcessPoolExecutor] = []
+    pools = _Pools(job, min(workers, len(job.shards)))
     try:
+        pools.begin()
+        while pools.running:
+            done, _ = wait(pools.running, timeout=_REPORT_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                slot, shard = pools.running.pop(future)
+                try:
+                    report = future.result()
+                except BrokenProcessPool:
+                    pools.restart(slot, shard)
+                else:
+                    pools.failed_starts = 0
+                    yield report
+                pools.give(slot)
+            on_progress(pools.pictures())
+    finally:
+        pools.stop()
+
+
+class _Pools:
+    """A pool of one process for each slot, so that a crash ends one worker only; and the shards that wait."""
+
+    def __init__(self, job: Job, workers: int) -> None:
+        self._job, self._workers = job, workers
+        self._context = multiprocessing.get_context("spawn")  # onnxruntime's threads do not survive a fork
+        self._read = RawArray(c_int64, workers + 1)  # without locks, which a killed process would hold for ever
+        self._waiting = deque(job.shards)
+        self._slots: list[ProcessPoolExecutor] = []
+        self.running: dict[Future[Report], tuple[int, int]] = {}
+        self.failed_starts = 0
+
+    def begin(self) -> None:
+        """Start the workers. Raises ConfigError where the system has no room for them."""
         try:
-            for slot in range(workers):
-                slots.append(begin(slot))
-                give(slot)
+            for slot in range(self._workers):
+                self._slots.append(self._pool(slot))
+                self.give(slot)
         except OSError as error:
             raise ConfigError(
-                f"worker {len(slots)} of {workers} cannot begin: {reason(error)}: lower workers"
+                f"worker {len(self._slots)} of {self._workers} cannot begin: {reason(error)}: lower workers"
             ) from error
-        while running:
-            done, _ = wait(running, timeout=_TELL_S, return_when=FIRST_COMPLETED)
-            for future in done:
-                slot, shard = running.pop(future)
-                try:
-                    yield future.result()
-                    stillborn = 0
-                except BrokenProcessPool:
-                    stillborn = 0 if looked[slot] else stillborn + 1
-                    if stillborn >= _STILLBORN:
-                        raise ConfigError(_NO_WORKERS) from None
-                    slots[slot].shutdown(wait=False)
-                    slots[slot] = begin(slot)
-                    waiting.appendleft(shard)
-                give(slot)
-            tell(sum(looked[:workers]))
-    finally:
-        _stop(slots, looked)
+
+    def give(self, slot: int) -> None:
+        """Give a worker the next shard, if one waits."""
+        self._read[slot] = 0
+        if not self._waiting:
+            return
+        shard = self._waiting.popleft()
+        with _ignore_sigint():
+            try:
+                future = self._slots[slot].submit(_work, shard)
+            except BrokenProcessPool:  # it crashed while it had nothing to do
+                self._slots[slot] = self._pool(slot)
+                future = self._slots[slot].submit(_work, shard)
+        self.running[future] = slot, shard
+
+    def restart(self, slot: int, shard: int) -> None:
+        """Put another worker in the place of one that crashed. Raises ConfigError where none gets to a picture."""
+        self.failed_starts = 0 if self._read[slot] else self.failed_starts + 1
+        if self.failed_starts >= _MOST_FAILED_STARTS:
+            raise ConfigError(_NO_WORKERS)
+        self._slots[slot].shutdown(wait=False)
+        self._slots[slot] = self._pool(slot)
+        self._waiting.appendleft(shard)
+
+    def pictures(self) -> int:
+        """The pictures read of shards that are not done."""
+        return sum(self._read[: self._workers])
+
+    def stop(self) -> None:
+        """End the workers: each at its next picture."""
+        self._read[_STOP] = 1
+        for pool in self._slots:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _pool(self, slot: int) -> ProcessPoolExecutor:
+        overlap = self._job.providers is not None or self._workers < usable_cpus()
+        arguments = (self._job, overlap, self._read, slot)
+        return ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=arguments)
 
 
 def usable_cpus() -> int:
@@ -120,8 +138,8 @@ def usable_cpus() -> int:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Start processes that do not hear Ctrl-C, not even while they import: the driver tells them to stop."""
+def _ignore_sigint() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C, even while they import: the driver stops them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -132,28 +150,21 @@ def _deaf() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _stop(slots: Sequence[ProcessPoolExecutor], looked: Any) -> None:
-    """End the workers: each at its next picture."""
-    looked[_STOP] = 1
-    for pool in slots:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 _mine: dict[str, Any] = {}
 
 
-def _begin(url: str, providers: Sequence[str] | None, run: str, overlap: bool, looked: Any, slot: int) -> None:
+def _begin(job: Job, overlap: bool, read: Any, slot: int) -> None:
     """What a worker process does first."""
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it was started deaf, but Python may have heard
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited, but Python may have set its own handler
     threading.Thread(target=_end_with_driver, daemon=True).start()
     cv2.setNumThreads(1)  # there is a process for each core
-    _mine.update(worker=Worker(url, providers, run, overlap=overlap), looked=looked, slot=slot)
+    _mine.update(worker=Worker(job.url, job.providers, job.run, overlap=overlap), read=read, slot=slot)
 
 
 def _end_with_driver() -> None:
-    """End when the driver is gone, killed perhaps: nobody would take the work."""
+    """End when the driver is gone, killed perhaps: the result would reach nobody."""
     driver = multiprocessing.parent_process()
     if driver is not None:
         driver.join()
@@ -161,12 +172,12 @@ def _end_with_driver() -> None:
 
 
 def _work(shard: int) -> Report:
-    looked, slot = _mine["looked"], _mine["slot"]
+    read, slot = _mine["read"], _mine["slot"]
 
-    def look(number: int) -> None:
-        if looked[_STOP]:
+    def on_picture(number: int) -> None:
+        if read[_STOP]:
             raise Stopped
-        looked[slot] = number + 1
+        read[slot] = number + 1
 
-    report: Report = _mine["worker"].work(shard, look)
+    report: Report = _mine["worker"].work(shard, on_picture)
     return report

@@ -1,4 +1,4 @@
-"""What a run did, in numbers: counted from the notes of its shards, kept as OUT/manifest.json."""
+"""What a run did, in numbers: counted from the notes of its shards, saved as OUT/manifest.json."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def manifest(plan: Plan, totals: Totals, runs: list[dict[str, Any]], *, complete
         "schema": _SCHEMA,
         "complete": complete,
         "mien": plan.version,
-        "input": {"url": plan.input, "kind": plan.kind, "sha256": plan.digest, "unreadable": list(plan.lost)},
+        "input": {"url": plan.input, "kind": plan.kind, "sha256": plan.digest, "unreadable": list(plan.unreadable)},
         "model": plan.model,
         "detector": plan.detector,
         "options": plan.options.to_dict(),

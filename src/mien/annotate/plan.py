@@ -1,4 +1,4 @@
-"""What is to be done, fixed before it begins: which pictures, in which shards, judged how. Kept beside the results."""
+"""What is to be done, fixed before it begins: which pictures, in which shards, by which model; saved in OUT."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from itertools import chain, islice, pairwise
+from pathlib import Path
 from typing import Any, Final, cast
 
 from mien.annotate.columns import Columns, row_groups
@@ -28,8 +29,10 @@ _SHARDS_A_FILE: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the rows of a run depend on, besides the pictures, the model and the detector.
+    """What the rows of a run depend on, besides the pictures.
 
+    model, detector, detector_model
+                  as in `mien.load`
     analyzer      how pictures are read and which faces are reported; `reduce` is always on, `formats` are all
     image_column  the column of Parquet input that holds the pictures' bytes; None: found by name and type
     id_column     the column that becomes `source`; None: the file and the row's number
@@ -40,6 +43,9 @@ class Options:
     Raises ConfigError on values outside their ranges.
     """
 
+    model: str | None = None
+    detector: str = "auto"
+    detector_model: Path | None = None
     analyzer: AnalyzerOptions = field(default_factory=AnalyzerOptions)
     image_column: str | None = None
     id_column: str | None = None
@@ -56,17 +62,18 @@ class Options:
             raise ConfigError(f"shard must be within 1 and {_LARGEST:,}, got {self.shard}")
 
     def to_dict(self) -> dict[str, Any]:
-        """All options by name, as a plan holds them."""
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "analyzer"}
+        """The options by name, as a plan holds them; of model and detector it holds their hashes instead."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _APART}
         return {name: getattr(self.analyzer, name) for name in _OF_ANALYZER} | own
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Options:
         """The options that `to_dict` gave."""
         own = {name: value for name, value in values.items() if name not in _OF_ANALYZER}
-        return cls(AnalyzerOptions(**{name: values[name] for name in _OF_ANALYZER}), **own)
+        return cls(analyzer=AnalyzerOptions(**{name: values[name] for name in _OF_ANALYZER}), **own)
 
 
+_APART: Final = ("model", "detector", "detector_model", "analyzer")
 _OF_ANALYZER: Final = ("min_face", "min_face_score", "uncertain_below", "flip", "max_pixels")
 
 
@@ -96,7 +103,8 @@ class Plan:
     pictures  their number
     shards    their number
     digest    SHA-256 over the paths, or the Parquet files' names and rows, in their order
-    lost      folders and Parquet files of the input that could not be read, with the reason
+    unreadable
+              folders and Parquet files of the input that could not be read, with the reason
     created   when, ISO 8601
     """
 
@@ -111,12 +119,13 @@ class Plan:
     pictures: int = 0
     shards: int = 0
     digest: str = ""
-    lost: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def to_json(self) -> str:
-        """The plan as it is kept, with a hash of itself."""
+        """The plan as it is saved, with a hash of itself."""
         values = asdict(self) | {"options": self.options.to_dict()}
+        values["lost"] = values.pop("unreadable")
         return json.dumps({"schema": SCHEMA, "sha256": _hash(values), **values}, indent=1)
 
     @classmethod
@@ -130,13 +139,14 @@ class Plan:
             if values.pop("sha256") != _hash(values):
                 raise ConfigError("the plan is damaged: its hash differs")
             columns = values["columns"]
+            unreadable = tuple(values.pop("lost"))
             return cls(
                 **{
                     **values,
                     "naming": Naming(**values["naming"]),
                     "columns": None if columns is None else Columns(**columns),
                     "options": Options.from_dict(values["options"]),
-                    "lost": tuple(values["lost"]),
+                    "unreadable": unreadable,
                 }
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -177,7 +187,7 @@ def _hash(values: dict[str, Any]) -> str:
 def complete(
     plan: Plan, listing: Listing, out: Folder | None, *, on_shard: Callable[[Shard], object] = lambda _: None
 ) -> Plan:
-    """The plan with its pictures counted and cut into shards; with a folder, both are kept there.
+    """The plan with its pictures counted and cut into shards; with a folder, both are saved there.
 
     Nothing but a fixed number of paths is in memory at a time. Raises ConfigError where no picture is left.
     """
@@ -191,7 +201,9 @@ def complete(
         for shard, count in batch:
             pictures += count
             on_shard(shard)
-    plan = replace(plan, pictures=pictures, shards=number, digest=digest.hexdigest(), lost=tuple(listing.lost))
+    plan = replace(
+        plan, pictures=pictures, shards=number, digest=digest.hexdigest(), unreadable=tuple(listing.unreadable)
+    )
     if not pictures:
         raise ConfigError(f"{listing.url}: names no picture" + (" in the sample" if plan.options.sample < 1 else ""))
     if out is not None:
@@ -199,8 +211,8 @@ def complete(
     return plan
 
 
-def kept_plan(out: Folder) -> Plan | None:
-    """The plan that a folder keeps, or None. Raises ConfigError where it is damaged."""
+def saved_plan(out: Folder) -> Plan | None:
+    """The plan that a folder holds, or None. Raises ConfigError where it is damaged."""
     text = out.read(PLAN)
     try:
         return None if text is None else Plan.from_json(text)
@@ -209,7 +221,7 @@ def kept_plan(out: Folder) -> Plan | None:
 
 
 class Shards:
-    """The shards that a plan keeps in a folder, by their numbers."""
+    """The shards of the plan in a folder, by their numbers."""
 
     def __init__(self, out: Folder) -> None:
         self._out = out
@@ -237,12 +249,12 @@ class Shards:
         return Shard(number, file=paths[0], start=rows["start"][0], stop=rows["stop"][0])
 
 
-def is_sampled(path: str, share: float) -> bool:
+def is_sampled(path: str, fraction: float) -> bool:
     """Whether a picture is in the sample: so decided by a hash of its path, the same on every machine."""
-    if share >= 1:
+    if fraction >= 1:
         return True
     key = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-    return int.from_bytes(key, "big") < share * 2**64
+    return int.from_bytes(key, "big") < fraction * 2**64
 
 
 def row_name(path: str, row: int) -> str:
@@ -272,14 +284,14 @@ def cut(sizes: Iterable[int], most: int) -> Iterator[tuple[int, int]]:
 
 
 def shard_size(pictures: int) -> int:
-    """How many pictures a shard has where the user does not say: enough shards to share, not too many files."""
+    """The number of pictures in a shard by default: enough shards for many workers, not too many files."""
     return min(_MOST, max(_LEAST, math.ceil(pictures / _SHARDS)))
 
 
 def _picture_shards(plan: Plan, listing: Listing, digest: Any) -> Iterator[tuple[Shard, int]]:
     chosen = (path for path in listing.paths if is_sampled(path, plan.options.sample))
     paths = islice(chosen, plan.options.limit)
-    first = list(islice(paths, _MOST * _SHARDS))  # with so many, the size of a shard is known whatever follows
+    first = list(islice(paths, _MOST * _SHARDS))  # from this number on the size of a shard no longer depends on it
     size = plan.options.shard or shard_size(len(first))
     every, number = chain(first, paths), 0
     while part := tuple(islice(every, size)):
@@ -296,7 +308,7 @@ def _parquet_shards(plan: Plan, listing: Listing, digest: Any) -> Iterator[tuple
         try:
             files.append((path, row_groups(path, listing.url)))
         except DataError as error:
-            listing.lost.append(str(error))
+            listing.unreadable.append(str(error))
     size = plan.options.shard or shard_size(sum(sum(sizes) for _, sizes in files))
     left, number = plan.options.limit, 0
     for path, sizes in files:

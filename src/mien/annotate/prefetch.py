@@ -53,7 +53,7 @@ class Fetched:
 def fetch(
     plan: Plan, shard: Shard, *, in_advance: bool = True, without: Collection[int] = frozenset()
 ) -> Generator[Fetched]:
-    """The pictures of a shard in their order, each exactly once, by threads that run ahead unless told not to.
+    """The pictures of a shard in their order, each exactly once, by threads that run ahead where in_advance is set.
 
     Those in `without`, by number, are not read where they lie in files of their own. Close it to stop early.
     Raises ConfigError where a driver is not installed.

@@ -1,8 +1,8 @@
-"""Pictures that kill the process: found out by trying a shard again, and again picture by picture.
+"""Pictures that crash the worker: found by trying a shard again, and then picture by picture.
 
-A decoder that crashes, or memory that ends, takes the worker along, and nothing is left to report it. So each attempt
-at a shard is noted in OUT before it begins. From the third on, each picture is noted before it is looked at, and one
-at which two attempts ended is passed over.
+A decoder that crashes, or memory that runs out, ends the worker, and nothing is left to report it. So each attempt at a
+shard is noted in OUT before it begins. From the third on, each picture is noted before it is read, and one at which two
+attempts ended is skipped.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ from mien.annotate.prefetch import Failure
 from mien.annotate.storage import Folder
 from mien.errors import StorageError
 
-_HASTY: Final = 2
-_DEATHS: Final = 2
-_GIVEN_UP: Final = 8
-_MOST: Final = 32
+_BATCHED: Final = 2
+_CRASHES: Final = 2
+_MOST_ATTEMPTS: Final = 8
+_MOST_SKIPPED: Final = 32
 
-KILLED: Final = Failure("killed", f"the process was killed at this picture, {_DEATHS} times")
+KILLED: Final = Failure("killed", f"the process was killed at this picture, {_CRASHES} times")
 
 
 class Attempts:
-    """The attempts at one shard within one run. An earlier run's do not count: whoever stopped it stopped no picture.
+    """The attempts at one shard within one run. An earlier run's do not count: no picture ended those.
 
     Making one notes a new attempt. Raises StorageError where that cannot be written, and after too many.
     """
 
     def __init__(self, out: Folder, shard: int, run: str) -> None:
         self._out, self._name, self._run = out, f"plan/attempts/{shard:06d}.json", run
-        self._count, at, deaths = self._read()
-        self._deaths = Counter(deaths)
+        self._count, at, crashes = self._read()
+        self._crashes = Counter(crashes)
         if at is not None:
-            self._deaths[at] += 1
-        if len(self.passed_over) > _MOST:
-            raise StorageError(f"shard {shard}: more than {_MOST} pictures of it killed the process")
-        if self._count >= _GIVEN_UP + _DEATHS * len(self.passed_over):
-            raise StorageError(f"shard {shard}: {self._count} workers died of it, and no picture was at fault")
+            self._crashes[at] += 1
+        if len(self.skipped) > _MOST_SKIPPED:
+            raise StorageError(f"shard {shard}: more than {_MOST_SKIPPED} pictures of it killed the process")
+        if self._count >= _MOST_ATTEMPTS + _CRASHES * len(self.skipped):
+            raise StorageError(f"shard {shard}: {self._count} workers crashed in it, and no picture was at fault")
         self._count += 1
         self._note(None)
 
     @property
-    def careful(self) -> bool:
-        """Whether each picture is to be noted before it is looked at."""
-        return self._count > _HASTY
+    def one_by_one(self) -> bool:
+        """Whether each picture is to be noted before it is read."""
+        return self._count > _BATCHED
 
     @property
-    def passed_over(self) -> frozenset[int]:
+    def skipped(self) -> frozenset[int]:
         """The pictures, by their number in the shard, at which attempts ended too often."""
-        return frozenset(number for number, deaths in self._deaths.items() if deaths >= _DEATHS)
+        return frozenset(number for number, crashes in self._crashes.items() if crashes >= _CRASHES)
 
     def at(self, number: int | None) -> None:
-        """Note that a picture is about to be looked at, or that none is. Raises StorageError."""
+        """Note that a picture is about to be read, or that none is. Raises StorageError."""
         self._note(number)
 
-    def over(self) -> None:
+    def clear(self) -> None:
         """Forget the attempts: the shard is done. Raises StorageError."""
         self._out.remove(self._name)
 
@@ -76,5 +76,5 @@ class Attempts:
             return 0, None, {}
 
     def _note(self, at: int | None) -> None:
-        values = {"run": self._run, "count": self._count, "at": at, "deaths": self._deaths}
+        values = {"run": self._run, "count": self._count, "at": at, "deaths": self._crashes}
         self._out.write(self._name, json.dumps(values).encode())

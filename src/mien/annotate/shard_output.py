@@ -1,6 +1,6 @@
 """What a shard leaves behind: a part of the table of faces, one of the table of errors, and the note that it is done.
 
-The note is written last and holds the hash of both parts, so a part that is missing or damaged is found out.
+The note is written last and holds the hash of both parts, so a part that is missing or damaged is noticed.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class Done:
 
     @property
     def to_be_redone(self) -> bool:
-        """Whether some picture has no answer for a reason that may pass: a later run tries the shard again."""
+        """Whether some picture has no result for a reason that may pass: a later run tries the shard again."""
         return not REDONE.isdisjoint(self.errors)
 
     def to_json(self) -> str:
-        """The note as it is kept."""
+        """The note as it is saved."""
         values = asdict(self)
         return json.dumps({"schema": _SCHEMA, "sha256": _digest(values), **values})
 
@@ -73,7 +73,7 @@ class Done:
 
 
 class Part:
-    """The rows of one shard, gathered, and then kept in OUT."""
+    """The rows of one shard, gathered, and then saved in OUT."""
 
     def __init__(self, shard: int, classes: Sequence[str]) -> None:
         self.shard = shard
@@ -100,15 +100,15 @@ class Part:
 
     @property
     def last_reason(self) -> str:
-        """Why the last of those that have no answer has none."""
+        """Why the last picture without a result has none."""
         return self._errors[-1][2].reason if self._errors else ""
 
     @property
     def to_be_redone(self) -> int:
-        """How many pictures have no answer for a reason that may pass."""
+        """The number of pictures without a result for a reason that may pass."""
         return sum(failure.kind in REDONE for _, _, failure in self._errors)
 
-    def keep(self, out: Folder) -> Done:
+    def save(self, out: Folder) -> Done:
         """Write the parts, then the note. Raises StorageError."""
         began = perf_counter()
         tables = self._tables()
@@ -187,7 +187,7 @@ def note_name(shard: int) -> str:
     return f"{DONE}/{shard:06d}.json"
 
 
-def kept_part(out: Folder, shard: int) -> Done | None:
+def saved_part(out: Folder, shard: int) -> Done | None:
     """The note of a shard that is done, or None where note or parts are missing or damaged. Reads all of them."""
     text = out.read(note_name(shard))
     done = None if text is None else Done.from_json(text)

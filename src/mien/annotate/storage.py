@@ -37,7 +37,7 @@ _WHOLE_BY_NATURE: Final = frozenset({"abfs", "az", "gcs", "gs", "memory", "oss",
 def locate(url: str) -> tuple[FileSystem, str]:
     """The file system of a path or fsspec URL, and the path in it; a local path is made absolute.
 
-    Raises MissingExtraError without fsspec, ConfigError where its driver is missing or the URL makes no sense.
+    Raises MissingExtraError without fsspec, ConfigError where its driver is missing or the URL is invalid.
     """
     try:
         return _located(url)
@@ -142,7 +142,7 @@ class Folder:
 
     def check(self) -> None:
         """Raise ConfigError where a file stands in its place."""
-        if self._trying("looked at", "", lambda: self._system.isfile(self._path)):
+        if self._trying("read", "", lambda: self._system.isfile(self._path)):
             raise ConfigError(f"{self.url}: is a file, expected a folder or URL to write to")
 
     def names(self, below: str = "") -> list[str]:
@@ -235,8 +235,8 @@ def walk(
     """The paths of all files below a folder, sorted by name in each folder, its files before its folders.
 
     depth is how many folders deep they may lie, None for any. Hidden files and folders and what is no file, as a pipe,
-    are passed over, links to folders not followed. A folder that cannot be read is told to `unreadable`. (fsspec's own
-    walk, and with it its glob, drops such a folder in silence.)
+    are passed over, links to folders not followed. `unreadable` is called with a folder that cannot be read. (The walk
+    of fsspec itself, and with it its glob, drops such a folder in silence.)
     """
     waiting = [(folder, 0)]
     while waiting:

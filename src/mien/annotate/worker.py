@@ -1,4 +1,4 @@
-"""The work on one shard, the same whatever engine runs it: fetch, read, find faces, judge them, keep the part."""
+"""The work on one shard, the same for every engine: fetch, read, detect and classify faces, save the part."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import mien
-from mien.annotate.model_bundle import Equipment
-from mien.annotate.plan import Plan, Shard, Shards, kept_plan
+from mien.annotate.model_bundle import ModelBundle
+from mien.annotate.plan import Plan, Shard, Shards, saved_plan
 from mien.annotate.prefetch import FAILED, Failure, Fetched, fetch
 from mien.annotate.quarantine import KILLED, Attempts
-from mien.annotate.shard_output import Done, Part, kept_part
+from mien.annotate.shard_output import Done, Part, saved_part
 from mien.annotate.storage import Folder
 from mien.errors import (
     ConfigError,
@@ -34,13 +34,15 @@ if TYPE_CHECKING:
     from mien.analysis import Analysis
     from mien.analyzer import Analyzer
 
+OnPicture: TypeAlias = Callable[[int], object]
+
 _NAMELESS: Final = "the bytes: "
 _FEW: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a worker says of a shard: that it is done, or, in one line, why nothing can be done."""
+    """What a worker reports of a shard: that it is done, or, in one line, why nothing can be done."""
 
     shard: int
     done: Done | None
@@ -48,57 +50,59 @@ class Report:
 
 
 class Worker:
-    """Works off the shards of the plan that a folder keeps.
+    """Processes shards of the plan in a folder.
 
     url is the folder's, providers are onnxruntime's (None: the CPU), run tells one run's attempts from another's.
-    With overlap it finds faces in one thread and judges them in another, which takes a few per cent more of a processor
-    and is worth it where there is a second one, or a GPU.
+    With overlap it detects faces in one thread and classifies them in another, which takes a few per cent more CPU time
+    and is worth it where there is a second CPU, or a GPU.
     """
 
     def __init__(self, url: str, providers: Sequence[str] | None, run: str, *, overlap: bool = True) -> None:
         self._url, self._providers, self._run, self._overlap = url, providers, run, overlap
 
-    def work(self, shard: int, look: Callable[[int], object] = lambda _: None) -> Report:
-        """Work off a shard, unless it is done already. `look` is told each picture's number in it, as it comes."""
+    def work(self, shard: int, on_picture: OnPicture = lambda _: None) -> Report:
+        """Process a shard, unless it is done. on_picture is called with the number of each picture, as it begins."""
         try:
             out = Folder(self._url)
             attempts = Attempts(out, shard, self._run)
-            done = kept_part(out, shard)  # another worker may have died after it was done
+            done = saved_part(out, shard)  # another worker may have crashed after it was done
             if done is None or done.to_be_redone:
-                done = self._annotate(out, shard, attempts, look)
-            attempts.over()
+                done = self._annotate(out, shard, attempts, on_picture)
+            attempts.clear()
             return Report(shard, done)
         except MienError as error:  # a text passes between any two processes, an exception may not
             return Report(shard, None, str(error))
 
-    def _annotate(self, out: Folder, number: int, attempts: Attempts, look: Callable[[int], object]) -> Done:
+    def _annotate(self, out: Folder, number: int, attempts: Attempts, on_picture: OnPicture) -> Done:
         began = perf_counter()
         shard, analyzer = self._shards[number], self._analyzer
-        look(0)  # who dies from here on had begun
+        on_picture(0)  # a crash from here on counts as an attempt
         try:
-            part = (self._carefully if attempts.careful else self._quickly)(shard, analyzer, attempts, look)
+            part = (self._one_by_one if attempts.one_by_one else self._batched)(shard, analyzer, attempts, on_picture)
         except MienError:
             raise
-        except Exception:  # a library failed as none should: the picture, or whatever it was, is found
-            part = self._carefully(shard, analyzer, attempts, look)
+        except Exception:  # a library failed: one by one, the picture at fault is found
+            part = self._one_by_one(shard, analyzer, attempts, on_picture)
         if part.items >= _FEW and part.to_be_redone == part.items:  # no picture's fault
-            raise StorageError(f"none of the {part.items} pictures of shard {number} had an answer: {part.last_reason}")
+            raise StorageError(
+                f"none of the {part.items} pictures of shard {number} could be processed: {part.last_reason}"
+            )
         part.seconds["all"] = perf_counter() - began
-        return part.keep(out)
+        return part.save(out)
 
-    def _quickly(self, shard: Shard, analyzer: Analyzer, attempts: Attempts, look: Callable[[int], object]) -> Part:
+    def _batched(self, shard: Shard, analyzer: Analyzer, attempts: Attempts, on_picture: OnPicture) -> Part:
         """The rows of a shard, in batches that depend on its pictures alone."""
         part = Part(shard.number, self._plan.model["classes"])
-        handed: deque[Fetched] = deque()
+        waiting: deque[Fetched] = deque()
 
         def contents(fetched: Iterator[Fetched]) -> Iterator[bytes]:
             for item in fetched:
-                look(item.number)
+                on_picture(item.number)
                 part.seconds["fetch"] += item.seconds
                 if isinstance(item.content, Failure):
                     part.fail(item.number, item.source, item.content)
                     continue
-                handed.append(replace(item, content=b""))
+                waiting.append(replace(item, content=b""))
                 yield item.content
 
         with (
@@ -106,32 +110,32 @@ class Worker:
             closing(analyzer.try_many(contents(fetched), overlap=self._overlap)) as results,
         ):
             for result in results:
-                _add(part, handed.popleft(), result)
+                _add(part, waiting.popleft(), result)
         return part
 
-    def _carefully(self, shard: Shard, analyzer: Analyzer, attempts: Attempts, look: Callable[[int], object]) -> Part:
+    def _one_by_one(self, shard: Shard, analyzer: Analyzer, attempts: Attempts, on_picture: OnPicture) -> Part:
         """The rows of a shard, one picture at a time, each noted before anything is done with it."""
         part = Part(shard.number, self._plan.model["classes"])
-        with closing(fetch(self._plan, shard, in_advance=False, without=attempts.passed_over)) as fetched:
+        with closing(fetch(self._plan, shard, in_advance=False, without=attempts.skipped)) as fetched:
             for number in count():
-                look(number)
-                passed_over = number in attempts.passed_over
-                attempts.at(None if passed_over else number)
+                on_picture(number)
+                skipped = number in attempts.skipped
+                attempts.at(None if skipped else number)
                 item = next(fetched, None)
                 if item is None:
                     break
-                if passed_over:
+                if skipped:
                     part.fail(number, item.source, KILLED)
                 elif isinstance(item.content, Failure):
                     part.fail(number, item.source, item.content)
                 else:
-                    _add(part, item, _judged(analyzer, item.content))
+                    _add(part, item, _classified(analyzer, item.content))
         attempts.at(None)
         return part
 
     @cached_property
     def _plan(self) -> Plan:
-        plan = kept_plan(Folder(self._url))
+        plan = saved_plan(Folder(self._url))
         if plan is None or plan.version != mien.__version__:
             made = "there is no plan" if plan is None else f"the plan was made by Mien {plan.version}"
             raise ConfigError(f"{self._url}: {made}, this worker has {mien.__version__}")
@@ -144,19 +148,19 @@ class Worker:
     @cached_property
     def _analyzer(self) -> Analyzer:
         try:
-            return Equipment.kept(Folder(self._url), self._plan).analyzer(self._plan, self._providers)
+            return ModelBundle.saved(Folder(self._url), self._plan).analyzer(self._plan, self._providers)
         except OSError as error:
             raise StorageError(f"the model cannot be loaded: {reason(error)}") from error
 
 
-def _judged(analyzer: Analyzer, content: bytes) -> Analysis | ImageError | Failure:
-    """The answer for one picture; whatever goes wrong is its own failure."""
+def _classified(analyzer: Analyzer, content: bytes) -> Analysis | ImageError | Failure:
+    """The result for one picture; an error of a library is its own failure."""
     try:
         return next(iter(analyzer.try_many([content])))
     except MienError:
         raise
     except Exception as error:  # libraries raise nearly anything
-        return Failure(FAILED, f"cannot be judged: {one_line(error)}")
+        return Failure(FAILED, f"cannot be classified: {one_line(error)}")
 
 
 def _add(part: Part, item: Fetched, result: Analysis | ImageError | Failure) -> None:

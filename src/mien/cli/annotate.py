@@ -162,10 +162,11 @@ def annotate(
     `manifest.json`, which counts them. Whatever interrupts it, the same command goes on where it stood: a part appears
     when it is whole, and parts that are missing or damaged are done again. Exits 1 where pictures could not be read.
     """
-    from mien.annotate import Options
+    from mien.annotate import Engine, Options
     from mien.annotate import annotate as run
     from mien.annotate.run import dry_run as estimate
     from mien.errors import ConfigError
+    from mien.options import AnalyzerOptions
 
     if len(sources) > 1:
         raise ConfigError(
@@ -173,47 +174,35 @@ def annotate(
             "pipe a list into `mien annotate -`"
         )
     source = sources[0]
-    judging = {
-        "min_face": min_face,
-        "min_face_score": min_face_score,
-        "uncertain_below": uncertain_below,
-        "max_pixels": max_pixels,
-    }
     options = Options(
+        model=model,
+        detector=detector,
+        detector_model=detector_model,
+        analyzer=AnalyzerOptions(
+            **_given(
+                min_face=min_face, min_face_score=min_face_score, uncertain_below=uncertain_below, max_pixels=max_pixels
+            )
+        ),
         image_column=image_column,
         id_column=id_column,
         sample=sample,
         limit=limit,
         shard=shard,
-        **{name: value for name, value in judging.items() if value is not None},  # type: ignore[arg-type]
     )
-    equipment: dict[str, Any] = {"model": model, "detector": detector, "detector_model": detector_model}
     if dry_run:
-        with console.err().status("looking at the input"):
-            found = estimate(source, out, options=options, **equipment)
+        with console.err().status("listing the input"):
+            found = estimate(source, out, options=options)
         _tell_estimate(found, workers, as_json=as_json)
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's word, heard as Ctrl-C
+    chosen = Engine(name=engine, workers=workers, providers=provider, address=address, gpus=gpus)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's signal, handled as Ctrl-C
     if engine == "ray":
         console.err().print(
             f"Ray: {console.escape(address or 'on this machine')}, which takes a while", highlight=False
         )
     try:
-        with _watched() as (on_plan, on_progress):
-            outcome = run(
-                source,
-                out,
-                options=options,
-                engine=engine,
-                workers=workers,
-                providers=provider,
-                address=address,
-                gpus=gpus,
-                planned=planned,
-                on_plan=on_plan,
-                on_progress=on_progress,
-                **equipment,
-            )
+        with _watched() as watcher:
+            outcome = run(source, out, options=options, engine=chosen, planned=planned, watcher=watcher)
     except KeyboardInterrupt:
         console.err().print(
             f"stopped; the same command goes on in {console.escape(out)}", soft_wrap=True, highlight=False
@@ -226,25 +215,29 @@ def annotate(
         raise typer.Exit(1)
 
 
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given; the others have their defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 @contextmanager
-def _watched() -> Iterator[tuple[Any, Any]]:
-    """What to call with the plan, and with the progress: a bar on a terminal, else a line now and then."""
+def _watched() -> Iterator[_Watcher]:
+    """What shows the plan, and the progress: a bar on a terminal, else a line now and then."""
     with console.progress("{task.fields[figures]}") as bar:
-        watch = _Watch(bar)
-        yield watch.plan, watch.progress
+        yield _Watcher(bar)
 
 
-class _Watch:
-    """Tells of the plan in a line, and of the progress as it comes."""
+class _Watcher:
+    """Prints the plan in a line, and shows the progress as it comes."""
 
     def __init__(self, bar: Any) -> None:
-        self._bar, self._task = bar, bar.add_task("looking at the input", total=None, figures="")
+        self._bar, self._task = bar, bar.add_task("listing the input", total=None, figures="")
         self._began = self._told = time.monotonic()
         self._is_first = True
 
-    def plan(self, plan: Plan) -> None:
+    def on_plan(self, plan: Plan) -> None:
         """The plan, once it is known."""
-        for lost in plan.lost:
+        for lost in plan.unreadable:
             console.report(lost)
         console.err().print(
             f"{_count(plan.pictures, 'picture')} in {_count(plan.shards, 'part')}, for {plan.model['id']} with the "
@@ -252,7 +245,7 @@ class _Watch:
             highlight=False,
         )
 
-    def progress(self, progress: Progress) -> None:
+    def on_progress(self, progress: Progress) -> None:
         """Where the run stands."""
         if self._is_first:
             self._is_first = False
@@ -297,7 +290,7 @@ def _tell_estimate(found: Estimate, workers: int | None, *, as_json: bool) -> No
     from mien.annotate.local import usable_cpus
 
     plan, cpus = found.plan, usable_cpus() if workers is None else max(1, workers)
-    for lost in plan.lost:
+    for lost in plan.unreadable:
         console.report(lost)
     seconds = (plan.pictures - found.done) * found.seconds / cpus
     if as_json:
