@@ -29,8 +29,7 @@ from PIL import Image
 import mien
 from mien.cli.app import app as command_line
 from mien.service.app import create_app
-from mien.service.connections import MAX_HEAD
-from mien.service.server import running
+from mien.service.server import MAX_HEAD, running
 from mien.service.settings import Settings
 from mien.service.stream import IDLE, MAX_PIXELS
 from mien.types import UNCERTAIN_BELOW
@@ -268,8 +267,8 @@ def test_limits_in_the_text_are_those_of_the_service() -> None:
     for line in (
         f"| 1009 | a frame of more than {settings.max_frame:,} bytes |",
         f"| {IDLE} | no frame came for {settings.idle_seconds:g} s |",
-        f"| 408 | the request took longer than {settings.body_seconds:g} s to arrive |",
-        f"| 431 | the request's head has more than {MAX_HEAD:,} bytes |",
+        f"| 408 | the body took longer than {settings.body_seconds:g} s to arrive |",
+        f"a request's head of more than {MAX_HEAD:,} bytes",
         f"A frame has {MAX_PIXELS:,} pixels at most",
     ):
         assert line in document()

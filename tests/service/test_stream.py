@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -144,18 +144,28 @@ def test_text_closes_the_stream(base_url: str) -> None:
         assert closed_with(client, "hello") == (1003, "expected frames, in binary messages")
 
 
-def test_a_frame_that_is_too_large_closes_the_stream_and_the_client_hears_why(serving: Any) -> None:
-    with serving(max_frame=100_000) as url:
-        with stream(url) as client:
-            assert "error" in ask(client, b"0" * 100_000)
-            assert closed_with(client, b"0" * 30_000_000)[0] == 1009
-        with stream(url) as client:
-            assert closed_with(client, [b"0" * 60_000, b"0" * 60_000])[0] == 1009
+@pytest.mark.parametrize("message", [b"0" * 200_000, [b"0" * 60_000, b"0" * 60_000]], ids=["whole", "parts"])
+def test_a_frame_that_is_too_large_closes_the_stream_with_a_reason(serving: Any, message: bytes | list[bytes]) -> None:
+    with serving(max_frame=100_000) as url, stream(url) as client:
+        assert "error" in ask(client, b"0" * 100_000)
+        code, reason = closed_with(client, message)
+        assert code == 1009
+        assert reason.endswith("bytes, at most 100,000 are accepted")
 
 
-def test_a_message_in_too_many_parts_closes_the_stream(base_url: str) -> None:
-    with stream(base_url) as client:
-        assert closed_with(client, [b""] * 5000)[0] == 1009
+def test_a_frame_that_is_far_too_large_cuts_the_stream(serving: Any) -> None:
+    with serving(max_frame=100_000) as url, stream(url) as client:
+        with suppress(ConnectionClosed):
+            client.send(b"0" * 30_000_000)
+        with pytest.raises(ConnectionClosed):
+            client.recv(timeout=10)
+
+
+def test_a_message_without_end_closes_the_stream(serving: Any) -> None:
+    with serving(idle_seconds=1) as url, stream(url) as client:
+        with suppress(ConnectionClosed):
+            client.send(b"" for _ in iter(int, 1))
+        assert closed_with(client) == (4408, "no frame came for 1 s")
 
 
 def test_a_stream_without_frames_is_closed(serving: Any, frame: Callable[..., bytes], await_figure: Any) -> None:

@@ -171,7 +171,7 @@ def serve(
         create_app(analyzer, settings),
         settings,
         ready=ready,
-        say=lambda line: _say(f"{line}; Ctrl-C again ends at once"),
+        report=lambda line: _say(f"{line}; Ctrl-C again ends at once"),
     )
 
 

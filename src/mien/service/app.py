@@ -15,6 +15,7 @@ import mien
 from mien.analyzer import Analyzer
 from mien.service.errors import Problem, ProblemDetails, answers, tell_problems
 from mien.service.guard import Guard
+from mien.service.limits import InFlight, Limits
 from mien.service.metrics import Measured, Metrics
 from mien.service.pages import page_router
 from mien.service.pool import Pool
@@ -44,8 +45,10 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        pool.close()
+        try:
+            yield
+        finally:  # a second Ctrl-C cancels it
+            pool.close()
 
     app = FastAPI(
         title="Mien",
@@ -57,6 +60,8 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,  # behind a proxy it would lead to http
         lifespan=lifespan,
     )
+    app.state.in_flight = InFlight()  # the server reports it at its end
+    app.add_middleware(Limits, settings=settings, metrics=metrics, in_flight=app.state.in_flight)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Measured, metrics=metrics)
     tell_problems(app)
@@ -66,7 +71,6 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     app.include_router(page_router(served, settings, version=mien.__version__))
     app.include_router(_no_other_stream())
     _describe(app, has_keys=bool(settings.api_keys))
-    app.state.metrics = metrics  # the server counts what it refuses
     return app
 
 

@@ -36,7 +36,7 @@ class Metrics:
             "mien_frame_seconds", "Seconds to answer a frame.", registry=registry, buckets=_SECONDS
         )
         self.rejected = Counter("mien_rejected", "What was refused for load.", ["reason"], registry=registry)
-        for reason in ("queue", "memory", "streams", "connections", "end"):
+        for reason in ("queue", "memory", "streams", "requests", "end"):
             self.rejected.labels(reason)
         queue = Gauge("mien_queue", "Requests that wait for a worker.", registry=registry)
         queue.set_function(waiting)

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _WEIGHT = 0.1  # of the newest in the mean of how long work takes
-_RESTART_S = 5
+RESTART_S = 5
+"""Seconds after which a service that ends is likely to run again."""
 
 _given_up: set[Future[Any]] = set()  # what threads of closed pools are still at: the interpreter would wait for it
 
@@ -116,7 +117,7 @@ class Pool:
 
 
 def _closing() -> BusyError:
-    return BusyError(_RESTART_S, "the service ends")
+    return BusyError(RESTART_S, "the service ends")
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[Future[T]], None], future: Future[T]) -> None:

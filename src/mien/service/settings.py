@@ -39,7 +39,7 @@ class Settings:
     max_images        pictures in one request
     max_buffered      bytes of all bodies, and of drawn pictures that wait to be fetched, at once
     max_streams       streams at once
-    max_connections   connections at once, streams among them
+    max_requests      requests in flight at once; past it the response is 503
     body_seconds      a body that takes longer to arrive is given up; so is a request's head
     idle_seconds      a stream without a frame for so long is closed
     drain_seconds     what is in flight when the service is asked to end gets so long
@@ -63,13 +63,13 @@ class Settings:
     max_images: int = 16
     max_buffered: int = 256_000_000
     max_streams: int = 16
-    max_connections: int = 256
+    max_requests: int = 256
     body_seconds: float = 20.0
     idle_seconds: float = 60.0
-    drain_seconds: float = 10.0
+    drain_seconds: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("workers", "max_body", "max_frame", "max_pixels", "max_images", "max_streams", "max_connections"):
+        for name in ("workers", "max_body", "max_frame", "max_pixels", "max_images", "max_streams", "max_requests"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be 1 or more, got {getattr(self, name)}")
         for name in ("body_seconds", "idle_seconds", "drain_seconds"):

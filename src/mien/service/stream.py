@@ -31,6 +31,9 @@ PROTOCOL: Final = "mien.v1"
 UNSUPPORTED: Final = 1003
 """The close code for a text message (RFC 6455, 7.4.1)."""
 
+TOO_LARGE: Final = 1009
+"""The close code for a frame of too many bytes (RFC 6455, 7.4.1)."""
+
 FAILED: Final = 1011
 """The close code for an error of the service's own (RFC 6455, 7.4.1)."""
 
@@ -125,6 +128,8 @@ class _Streams:
         content: bytes | None = message.get("bytes")
         if content is None:
             raise _EndError(UNSUPPORTED, "expected frames, in binary messages")
+        if len(content) > (most := self._settings.max_frame):
+            raise _EndError(TOO_LARGE, f"a frame has {len(content):,} bytes, at most {most:,} are accepted")
         return content
 
 
