@@ -23,6 +23,7 @@ from websockets.sync.client import connect
 
 from mien.analyzer import Analyzer
 from mien.emotions import EMOTIONS
+from mien.service import server
 from mien.service.server import listening
 from mien.service.settings import Settings
 
@@ -49,7 +50,7 @@ def connected(url: str) -> Iterator[socket.socket]:
         yield client
 
 
-def heard(client: socket.socket) -> bytes:
+def received_by(client: socket.socket) -> bytes:
     """All that the service sends before it closes, or resets, the connection."""
     parts = []
     with suppress(ConnectionError):
@@ -73,10 +74,10 @@ def flood(client: socket.socket, data: bytes, most: int) -> None:
 
 
 def test_an_idle_connection_is_closed(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mien.service.server._KEEP_ALIVE_S", 1)
+    monkeypatch.setattr(server, "_KEEP_ALIVE_S", 1)
     with serving() as url, connected(url) as client:
         assert response_to(client)[0] == 200
-        assert heard(client) == b""
+        assert received_by(client) == b""
 
 
 @pytest.mark.parametrize("field", [b"X-Long: ", b""])
@@ -134,9 +135,9 @@ def test_a_body_after_such_an_offer_is_no_request(base_url: str) -> None:
 def test_several_offers_may_come_at_once(base_url: str) -> None:
     with connected(base_url) as client:
         client.sendall(GET.replace(b"\r\n\r\n", b"\r\n" + OFFER + b"\r\n") * 3)
-        answers = b""
-        while answers.count(b'{"status":"ok"}') < 3:
-            answers += client.recv(65_536)
+        received = b""
+        while received.count(b'{"status":"ok"}') < 3:
+            received += client.recv(65_536)
 
 
 def test_it_is_no_proxy(base_url: str) -> None:
@@ -154,7 +155,7 @@ def test_it_is_no_proxy(base_url: str) -> None:
 def test_what_is_no_http_is_refused(base_url: str, garbage: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     with connected(base_url) as client:
         client.sendall(garbage)
-        assert heard(client).startswith(b"HTTP/1.1 400 ")
+        assert received_by(client).startswith(b"HTTP/1.1 400 ")
     assert capfd.readouterr().err == ""
 
 
@@ -194,10 +195,10 @@ def test_a_connection_that_is_not_read_ends() -> None:
     with listening(Settings(port=0, body_seconds=0.1)) as listener, socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(listener.getsockname())
-        server, _ = listener.accept()
-        server.settimeout(30)
-        with server, pytest.raises(OSError, match="timed out") as ended:
-            flood(server, bytes(1_000_000), 1000)
+        accepted, _ = listener.accept()
+        accepted.settimeout(30)
+        with accepted, pytest.raises(OSError, match="timed out") as ended:
+            flood(accepted, bytes(1_000_000), 1000)
     assert ended.value.errno == errno.ETIMEDOUT
 
 
@@ -216,7 +217,7 @@ def test_a_wrong_request_for_a_stream_is_refused(
 ) -> None:
     with connected(base_url) as client:
         client.sendall(UPGRADE.replace(right, wrong))
-        assert heard(client).startswith(b"HTTP/1.1 %d " % status)
+        assert received_by(client).startswith(b"HTTP/1.1 %d " % status)
     assert capfd.readouterr().err == ""
 
 
@@ -248,4 +249,4 @@ def test_over_tls(serving: Any, certificate: tuple[Path, Path], frame: Callable[
                 stream.recv(timeout=10)
         with connected(url) as plain:
             plain.sendall(GET)
-            assert b"200" not in heard(plain)
+            assert b"200" not in received_by(plain)

@@ -230,7 +230,7 @@ def test_the_table_of_options_is_whole_and_right() -> None:
         "--workers": "one a core, at least 2",
         "--model": "newest",
         "--uncertain-below": f"{UNCERTAIN_BELOW:g}",
-        "--threads": "the cores, shared among workers",
+        "--threads": "the cores, divided among workers",
     }
     told = {option: row[1] for row in table("option") for option in re.findall(r"`(--.+?)`", row[0])}
     expected = {

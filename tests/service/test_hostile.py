@@ -1,4 +1,4 @@
-"""Whatever clients send, the service answers with a problem or not at all, goes on, and keeps nothing of it."""
+"""Whatever clients send, the service responds with a problem or not at all, goes on, and holds nothing of it."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def service(analyzer: Analyzer, settings: Settings, wait_until: Any) -> Iterator
 
 @pytest.fixture(autouse=True)
 def goes_on(service: str, wait_until: Any) -> Iterator[None]:
-    """After each test the service answers as before, with no task more, and no byte of a body is held."""
+    """After each test the service responds as before, with no task more, and no byte of a body is held."""
     before = number_of_tasks(service)
     yield
     wait_until(lambda: talk(service, b"GET /healthz HTTP/1.1\r\n" + LAST + b"\r\n").startswith(b"HTTP/1.1 200"))
-    status, record = answer(service, post(picture("PNG")))
+    status, record = response_to(service, post(picture("PNG")))
     assert (status, record["faces"][0]["emotion"]) == (200, EMOTIONS[round(200 * 6 / 255)])
-    assert answer(service, post(bytes(MAX_BODY)))[0] == 415
+    assert response_to(service, post(bytes(MAX_BODY)))[0] == 415
     wait_until(lambda: number_of_tasks(service) <= before)
 
 
@@ -83,8 +83,8 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection((address.hostname or "", address.port or 0), timeout=10)
 
 
-def heard(client: socket.socket) -> bytes:
-    """What the service says before it closes, or resets, the connection."""
+def received_by(client: socket.socket) -> bytes:
+    """What the service sends before it closes, or resets, the connection."""
     parts = []
     with suppress(ConnectionError):
         while part := client.recv(65_536):
@@ -94,12 +94,12 @@ def heard(client: socket.socket) -> bytes:
 
 def talk(url: str, sent: bytes) -> bytes:
     with connect(url) as client:
-        with suppress(ConnectionError):  # it may have heard enough
+        with suppress(ConnectionError):  # it may have read enough
             client.sendall(sent)
-        return heard(client)
+        return received_by(client)
 
 
-def answer(url: str, request: bytes) -> tuple[int, Any]:
+def response_to(url: str, request: bytes) -> tuple[int, Any]:
     """The status of the one response and its JSON: an error is a problem as RFC 9457 has it.
 
     Malformed HTTP does not reach the app. The server responds to it, in plain text.
@@ -109,14 +109,14 @@ def answer(url: str, request: bytes) -> tuple[int, Any]:
     head, _, body = received.partition(b"\r\n\r\n")
     if b"Invalid HTTP request received." in body:
         return int(head.split()[1]), None
-    status, told = int(head.split()[1]), json.loads(body)
+    status, record = int(head.split()[1]), json.loads(body)
     if status >= 400:
         assert b"content-type: application/problem+json" in head.lower()
-        assert (told["type"], told["status"]) == ("about:blank", status)
-        assert told["detail"]
-        assert "\n" not in told["detail"]
-        assert "object at" not in told["detail"]
-    return status, told
+        assert (record["type"], record["status"]) == ("about:blank", status)
+        assert record["detail"]
+        assert "\n" not in record["detail"]
+        assert "object at" not in record["detail"]
+    return status, record
 
 
 def post(body: bytes, kind: bytes = b"image/png", *, length: bytes | None = None, more: bytes = b"") -> bytes:
@@ -135,7 +135,7 @@ def number_of_tasks(url: str) -> int:
 
 
 def resident() -> int:
-    """Bytes of memory that this process has, or 0 where the system does not tell."""
+    """Bytes of memory that this process has, or 0 where the system has no /proc."""
     gc.collect()
     return int(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") if STATM.is_file() else 0
 
@@ -173,7 +173,7 @@ def zeros(count: int) -> bytes:
 
 
 def says_size(jpeg: bytes, width: int, height: int) -> bytes:
-    """A JPEG whose header tells of another size."""
+    """A JPEG whose header has another size."""
     at = jpeg.index(b"\xff\xc0") + 5
     return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
 
@@ -192,13 +192,13 @@ def field(name: bytes) -> bytes:
 
 PICTURES: dict[str, tuple[Callable[[], bytes], int]] = {
     "bomb of 20,000 x 20,000 in 50 kB": (lambda: png(20_000, 20_000, zeros(2501 * 20_000)), 413),
-    "more content than the size tells": (lambda: png(64, 64, zeros(2501 * 20_000)), 200),
+    "more content than the size allows": (lambda: png(64, 64, zeros(2501 * 20_000)), 200),
     "no content": (lambda: png(64, 64, b""), 422),
     "PNG with the largest size there is": (lambda: png(2**31 - 1, 2**31 - 1, zeros(9)), 413),
     "PNG of no size": (lambda: png(0, 0, zeros(9)), 422),
     "text of 100 MB": (lambda: small_png(chunk(b"zTXt", b"a\0\0" + zeros(100_000_000))), 422),
     "international text of 100 MB": (lambda: small_png(chunk(b"iTXt", b"a\0\1\0\0\0" + zeros(100_000_000))), 422),
-    "colour profile of 100 MB": (lambda: small_png(chunk(b"iCCP", b"a\0\0" + zeros(100_000_000))), 422),
+    "color profile of 100 MB": (lambda: small_png(chunk(b"iCCP", b"a\0\0" + zeros(100_000_000))), 422),
     "80 texts of 0.9 MB": (lambda: small_png(chunk(b"zTXt", b"a\0\0" + zeros(900_000)) * 80), 422),
     "plain text of 0.9 MB": (lambda: small_png(chunk(b"tEXt", b"a\0" + b"x" * 900_000)), 200),
     "10,000 texts": (lambda: small_png(chunk(b"tEXt", b"a\0b") * 10_000), 200),
@@ -210,8 +210,8 @@ PICTURES: dict[str, tuple[Callable[[], bytes], int]] = {
     "JPEG of 60,000 x 100": (lambda: saved(Image.new("L", (60_000, 100)), "JPEG"), 413),
     "JPEG of 60,000 x 10": (lambda: saved(Image.new("L", (60_000, 10)), "JPEG"), 200),
     "JPEG of 1 x 60,000": (lambda: saved(Image.new("L", (1, 60_000)), "JPEG"), 200),
-    "small JPEG that says 65,535 x 65,535": (lambda: says_size(picture("JPEG"), 65_535, 65_535), 413),
-    "small JPEG that says 1000 x 1000": (lambda: says_size(picture("JPEG"), 1000, 1000), 200),
+    "small JPEG with a size of 65,535 x 65,535": (lambda: says_size(picture("JPEG"), 65_535, 65_535), 413),
+    "small JPEG with a size of 1000 x 1000": (lambda: says_size(picture("JPEG"), 1000, 1000), 200),
     "JPEG in a PNG's name": (lambda: picture("JPEG"), 200),
     **{f"{kind} in a PNG's name": (lambda kind=kind: picture(kind), 415) for kind in ("BMP", "TIFF", "PPM", "ICO")},  # type: ignore[misc]
     "PostScript": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415),
@@ -248,7 +248,7 @@ FORMS: dict[str, tuple[bytes, Callable[[], bytes], int]] = {
     "empty file": (FORM, lambda: part(body=b"") + END, 422),
     "two that cannot be read": (FORM, lambda: part(body=b"x") * 2 + END, 422),
     "another charset": (FORM + b"; charset=utf-16", lambda: part() + END, 400),
-    "another charset, told by a field": (FORM, lambda: part(field(b"_charset_"), b"utf-77") + part() + END, 200),
+    "another charset, in a field": (FORM, lambda: part(field(b"_charset_"), b"utf-77") + part() + END, 200),
     "0.9 MB after the end": (FORM, lambda: part() + END + b"x" * 900_000, 200),
     "more than is taken": (FORM, lambda: part(body=b"x" * MAX_BODY) + END, 413),
 }
@@ -258,25 +258,25 @@ FORMS: dict[str, tuple[bytes, Callable[[], bytes], int]] = {
 def test_pictures(service: str, name: str) -> None:
     make, wanted = PICTURES[name]
     assert len(make()) < MAX_BODY
-    assert answer(service, post(make()))[0] == wanted
+    assert response_to(service, post(make()))[0] == wanted
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_truncated_pictures(service: str, kind: str) -> None:
     whole = picture(kind)
     for length in {1, 2, 4, 8, 12, 16, 20, 30, *range(40, len(whole) * 3 // 4, 40)}:
-        assert answer(service, post(whole[:length]))[0] in (415, 422), length
+        assert response_to(service, post(whole[:length]))[0] in (415, 422), length
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_forms(service: str, name: str) -> None:
     kind, make, wanted = FORMS[name]
-    assert answer(service, post(make(), kind))[0] == wanted
+    assert response_to(service, post(make(), kind))[0] == wanted
 
 
-def test_a_name_is_told_and_no_path(service: str) -> None:
+def test_a_name_is_no_path(service: str) -> None:
     evil = b"../../etc/passwd\x01<script>"
-    status, records = answer(service, post(part(FILE[:-6] + evil + b'"') + END, FORM))
+    status, records = response_to(service, post(part(FILE[:-6] + evil + b'"') + END, FORM))
     assert (status, records[0]["source"]) == (200, evil.decode())
 
 
@@ -284,31 +284,31 @@ def test_a_name_is_told_and_no_path(service: str) -> None:
     "kind", [b"", b"text/plain", b"application/json", b"image/gif", b"image/" + b"x" * 20_000, b"multipart/mixed", b","]
 )
 def test_content_types(service: str, kind: bytes) -> None:
-    assert answer(service, post(picture("PNG"), kind))[0] == 415
+    assert response_to(service, post(picture("PNG"), kind))[0] == 415
 
 
 def test_compressed_bodies(service: str) -> None:
-    assert answer(service, post(zeros(100_000_000), more=b"Content-Encoding: gzip\r\n"))[0] == 415
+    assert response_to(service, post(zeros(100_000_000), more=b"Content-Encoding: gzip\r\n"))[0] == 415
 
 
 @pytest.mark.parametrize("length", [b"-1", b"abc", b"1e3", b"+5", b"0x10", b" ", b"9" * 30, b"5\r\nContent-Length: 6"])
 def test_lengths_that_are_none(service: str, length: bytes) -> None:
-    assert answer(service, post(picture("PNG"), length=length))[0] == 400
+    assert response_to(service, post(picture("PNG"), length=length))[0] == 400
 
 
 def test_lengths_that_lie(service: str) -> None:
     whole = picture("PNG")
-    assert answer(service, post(whole, length=b"5"))[0] == 415
-    assert answer(service, post(whole, length=b"10000"))[0] == 408
-    assert answer(service, post(whole, length=b"%d" % 10**10))[0] == 413
-    assert answer(service, post(whole, length=b"10\r\nTransfer-Encoding: chunked"))[0] == 400
+    assert response_to(service, post(whole, length=b"5"))[0] == 415
+    assert response_to(service, post(whole, length=b"10000"))[0] == 408
+    assert response_to(service, post(whole, length=b"%d" % 10**10))[0] == 413
+    assert response_to(service, post(whole, length=b"10\r\nTransfer-Encoding: chunked"))[0] == 400
 
 
 def test_chunked_bodies(service: str) -> None:
     whole = picture("PNG")
-    assert answer(service, chunked(b"%x\r\n%s\r\n0\r\n\r\n" % (len(whole), whole)))[0] == 200
-    assert answer(service, chunked(b"ffff\r\n%s\r\n" % bytes(65_535) * 16))[0] == 413
-    assert answer(service, chunked(b"5\r\nabc"))[0] == 408
+    assert response_to(service, chunked(b"%x\r\n%s\r\n0\r\n\r\n" % (len(whole), whole)))[0] == 200
+    assert response_to(service, chunked(b"ffff\r\n%s\r\n" % bytes(65_535) * 16))[0] == 413
+    assert response_to(service, chunked(b"5\r\nabc"))[0] == 408
     for nonsense in (b"zz\r\nabc\r\n", b"f" * 20 + b"\r\n", b"-5\r\nabcde\r\n"):
         assert b" 200 " not in talk(service, chunked(nonsense))
 
@@ -323,7 +323,7 @@ def test_floods_beside_a_chunked_body(service: str, path: bytes, begun: bytes) -
         with suppress(ConnectionError):
             for _ in range(30):
                 client.sendall(b"X: %s\r\n" % (b"a" * 26) * 32_000 if begun.endswith(b"\n") else b"a" * 1_000_000)
-        assert b" 200 " not in heard(client)
+        assert b" 200 " not in received_by(client)
     assert resident() - before < 30_000_000
 
 
@@ -342,7 +342,7 @@ def test_slow_bodies_all_at_once(service: str) -> None:
             time.sleep(BODY_SECONDS / 10)
             for client, _, more in clients:
                 client.sendall(more)
-        statuses = Counter(heard(client).split()[1] for client, *_ in clients)
+        statuses = Counter(received_by(client).split()[1] for client, *_ in clients)
     assert time.monotonic() < began + BODY_SECONDS + 5
     assert statuses == {b"408": len(clients)}
 
@@ -370,12 +370,12 @@ def test_slow_bodies_all_at_once(service: str) -> None:
     ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else None,
 )
 def test_heads(service: str, head: bytes, wanted: int) -> None:
-    assert answer(service, head + b"\r\n")[0] == wanted
+    assert response_to(service, head + b"\r\n")[0] == wanted
 
 
 def test_old_clients(service: str) -> None:
-    assert answer(service, b"GET /healthz HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n") == (200, {"status": "ok"})
-    assert answer(service, post(picture("PNG")).replace(b"HTTP/1.1", b"HTTP/1.0", 1))[0] == 200
+    assert response_to(service, b"GET /healthz HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n") == (200, {"status": "ok"})
+    assert response_to(service, post(picture("PNG")).replace(b"HTTP/1.1", b"HTTP/1.0", 1))[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -395,16 +395,16 @@ def test_old_clients(service: str) -> None:
     ],
 )
 def test_paths_out_of_the_page(service: str, path: bytes) -> None:
-    assert answer(service, b"GET %s HTTP/1.1\r\n" % path + LAST + b"\r\n")[0] == 404
+    assert response_to(service, b"GET %s HTTP/1.1\r\n" % path + LAST + b"\r\n")[0] == 404
 
 
 def test_requests_in_a_row(service: str) -> None:
-    said = talk(service, HEALTH * 9 + post(picture("PNG")))
-    assert (said.count(b"HTTP/1.1 200 OK"), said.count(b'"faces":[{')) == (10, 1)
+    received = talk(service, HEALTH * 9 + post(picture("PNG")))
+    assert (received.count(b"HTTP/1.1 200 OK"), received.count(b'"faces":[{')) == (10, 1)
 
 
 def test_300_clients_at_once(service: str) -> None:
-    """Six times as many as are taken: each is served, told that there is no place, or cut off."""
+    """Six times as many as are accepted: each is served, refused, or cut off."""
     request = post(picture("JPEG"), length=b"100000")
     with ExitStack() as stack:
         clients = []
@@ -415,14 +415,14 @@ def test_300_clients_at_once(service: str) -> None:
         for client in clients:  # now that all are there
             with suppress(ConnectionError):
                 client.sendall(bytes(100_000 - len(picture("JPEG"))))
-        statuses = Counter(said[9:12] for said in map(heard, clients))
+        statuses = Counter(received[9:12] for received in map(received_by, clients))
     assert set(statuses) <= {b"200", b"408", b"503", b""}  # 408 where this machine is slow
     assert statuses[b"503"] > 0
 
 
 @pytest.mark.parametrize("resets", [False, True])
 def test_clients_that_vanish(service: str, resets: bool) -> None:
-    """In mid-head, in mid-body, in mid-form, and before the answer."""
+    """In mid-head, in mid-body, in mid-form, and before the response."""
     form = post(part() + part()[:60], FORM, length=b"1000")
     for sent in (post(b"")[:40], post(b"\x89PNG", length=b"1000"), form, chunked(b"5\r\nab"), post(picture("PNG"))):
         clients = [connect(service) for _ in range(8)]
@@ -435,7 +435,7 @@ def test_clients_that_vanish(service: str, resets: bool) -> None:
             client.close()
 
 
-@pytest.mark.skipif(not STATM.is_file(), reason="memory is told by Linux's /proc")
+@pytest.mark.skipif(not STATM.is_file(), reason="only Linux has /proc")
 def test_memory_returns(service: str) -> None:
     """Everything above, four times more, takes no more memory than twice."""
 

@@ -44,7 +44,7 @@ def sending(url: str) -> Iterator[socket.socket]:
         yield client
 
 
-def test_it_says_where_it_is_and_nothing_of_what_it_is(base_url: str) -> None:
+def test_it_has_an_address_and_no_server_header(base_url: str) -> None:
     response = httpx.get(f"{base_url}/healthz", trust_env=False)
     assert base_url.startswith("http://127.0.0.1:")
     assert response.json() == {"status": "ok"}
@@ -61,7 +61,7 @@ def test_after_its_end_the_port_is_free_and_no_thread_is_left(app: Any, settings
         httpx.get(f"{url}/healthz", trust_env=False)
 
 
-def test_a_request_in_flight_is_finished_and_streams_are_told(
+def test_a_request_in_flight_is_finished_and_streams_get_a_code(
     serving: Any, gate: Any, gated: Analyzer, frame: Callable[..., bytes]
 ) -> None:
     with ThreadPoolExecutor(1) as threads, ExitStack() as service:
@@ -78,7 +78,7 @@ def test_a_request_in_flight_is_finished_and_streams_are_told(
     assert closed.value.rcvd.code == 1012
 
 
-def test_what_is_in_flight_for_too_long_is_given_up_and_told_so(
+def test_what_is_in_flight_for_too_long_is_given_up_with_a_response(
     serving: Any,
     gate: Any,
     gated: Analyzer,
@@ -109,7 +109,7 @@ def test_who_still_sends_at_the_end_gets_a_response(serving: Any, capfd: pytest.
     assert len(capfd.readouterr().err.splitlines()) == 1
 
 
-def test_a_port_that_is_taken_is_told_in_a_line(app: Any) -> None:
+def test_a_port_that_is_taken_is_reported_in_a_line(app: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1, port {port}: something else"):
@@ -119,17 +119,17 @@ def test_a_port_that_is_taken_is_told_in_a_line(app: Any) -> None:
 @pytest.mark.parametrize(
     ("host", "reason"), [("no.such.host.invalid", "no such host"), ("192.0.2.1", "no such address"), ("a" * 70, "host")]
 )
-def test_an_address_that_cannot_be_is_told_in_a_line(app: Any, host: str, reason: str) -> None:
+def test_an_address_that_cannot_be_is_reported_in_a_line(app: Any, host: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         serve(app, Settings(host=host, insecure=True))
 
 
-def test_tls_files_that_are_none_are_told_in_a_line(app: Any, tmp_path: Path) -> None:
+def test_tls_files_that_are_none_are_reported_in_a_line(app: Any, tmp_path: Path) -> None:
     file = tmp_path / "no.pem"
     file.write_text("no certificate")
-    with pytest.raises(ConfigError, match=r"expected a certificate and its key as PEM files, got .*no.pem") as told:
+    with pytest.raises(ConfigError, match=r"expected a certificate and its key as PEM files, got .*no.pem") as error:
         serve(app, Settings(tls_cert=file, tls_key=file))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 SERVICE = """
@@ -206,7 +206,7 @@ def test_a_second_ctrl_c_ends_it_at_once(
 
 
 @unless_windows
-def test_a_second_ctrl_c_is_told_to_who_runs_it_where_no_work_is_left(brightness_model: Path) -> None:
+def test_a_second_ctrl_c_is_raised_where_no_work_is_left(brightness_model: Path) -> None:
     with apart(brightness_model, work=0) as (process, url), sending(url):
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None

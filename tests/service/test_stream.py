@@ -25,9 +25,9 @@ def stream(url: str, query: str = "", **options: Any) -> Iterator[ClientConnecti
 
 def ask(client: ClientConnection, frame: bytes) -> dict[str, Any]:
     client.send(frame)
-    answer = client.recv(timeout=10)
-    assert isinstance(answer, str)
-    record: dict[str, Any] = json.loads(answer)
+    response = client.recv(timeout=10)
+    assert isinstance(response, str)
+    record: dict[str, Any] = json.loads(response)
     return record
 
 
@@ -43,7 +43,7 @@ def closed_with(client: ClientConnection, message: str | bytes | list[bytes] | N
     return close.code, close.reason
 
 
-def test_each_frame_is_answered_in_order(base_url: str, frame: Callable[..., bytes]) -> None:
+def test_each_frame_has_its_response_in_order(base_url: str, frame: Callable[..., bytes]) -> None:
     greys = [0, 255, 128, 42, 0, 212]
     with stream(base_url, "?smooth=0") as client:
         for index, grey in enumerate(greys):
@@ -177,7 +177,7 @@ def test_a_stream_without_frames_is_closed(serving: Any, frame: Callable[..., by
         await_figure(url, "mien_streams", 0)
 
 
-def test_one_stream_too_many_is_told_so_before_it_opens(
+def test_one_stream_too_many_is_refused_before_it_opens(
     serving: Any, frame: Callable[..., bytes], await_figure: Any, figure: Any
 ) -> None:
     with serving(max_streams=2) as url, stream(url) as one:
@@ -213,7 +213,7 @@ def test_a_client_that_vanishes_frees_its_place_at_once(
             client.send(frame(0))
             assert gate.entered.wait(10)
             client.socket.close()  # without a word
-        await_figure(url, "mien_streams", 0)  # while its frame is still being worked on
+        await_figure(url, "mien_streams", 0)  # while its frame is still being processed
         with stream(url) as client:
             client.send(frame(255))
             gate.open.set()
@@ -238,7 +238,7 @@ def test_streams_that_come_and_vanish_leave_nothing(
     wait_until(lambda: threading.active_count() <= threads + 1)  # the pool may have begun its other one
 
 
-def test_an_error_of_the_services_own_closes_the_stream_and_is_logged_in_a_line(
+def test_an_internal_error_closes_the_stream_and_is_logged_in_a_line(
     serving: Any,
     gate: Any,
     gated: Analyzer,

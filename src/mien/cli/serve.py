@@ -64,7 +64,7 @@ def serve(
             min=1,
             metavar="N",
             rich_help_panel=_LIMITS,
-            help="Requests worked on at once; default: the cores, 2 at least.",
+            help="Requests processed at once; default: the cores, 2 at least.",
         ),
     ] = None,
     queue: Annotated[
@@ -87,7 +87,7 @@ def serve(
         typer.Option(
             "--batching/--no-batching",
             rich_help_panel=_LIMITS,
-            help="Judge the faces of requests at the same time together.",
+            help="Classify the faces of requests at the same time together.",
         ),
     ] = True,
     detector: DetectorName = "auto",
@@ -95,7 +95,9 @@ def serve(
     model: ModelName = None,
     uncertain_below: Annotated[
         float | None,
-        typer.Option(min=0, max=1, metavar="P", rich_help_panel=PANEL, help="Mark answers less probable as uncertain."),
+        typer.Option(
+            min=0, max=1, metavar="P", rich_help_panel=PANEL, help="Mark predictions less probable as uncertain."
+        ),
     ] = None,
     threads: Annotated[
         int | None,
@@ -103,14 +105,14 @@ def serve(
             min=1,
             metavar="N",
             rich_help_panel=PANEL,
-            help="CPU threads of each network; default: the cores, shared among workers.",
+            help="CPU threads of each network; default: the cores, divided among workers.",
         ),
     ] = None,
 ) -> None:
     """Serve emotions over HTTP: a page with photo and camera, REST, and a WebSocket for streams.
 
-    Only this computer reaches it unless --host says otherwise. Pictures are worked on in memory and never stored. A
-    phone's camera needs https: docs/serving.md says how. Ctrl-C ends it, once what is in flight is answered.
+    Only this computer reaches it unless --host says otherwise. Pictures are processed in memory and never stored. A
+    phone's camera needs https: docs/serving.md has the steps. Ctrl-C ends it, once the requests in flight are finished.
     """
     try:
         from mien.service.app import create_app
@@ -156,24 +158,24 @@ def serve(
     )
 
     def ready(url: str) -> None:
-        _say(f"Mien serves at [bold]{url}[/] ({analyzer.card.id}, {analyzer.detector.name}). Ctrl-C ends it.")
+        _print(f"Mien serves at [bold]{url}[/] ({analyzer.card.id}, {analyzer.detector.name}). Ctrl-C ends it.")
         if not is_built():
-            _say("[yellow]note:[/] the page is not built: `make page` in a checkout, then install again")
+            _print("[yellow]note:[/] the page is not built: `make page` in a checkout, then install again")
         if (elsewhere := network_address(settings, url)) is not None:
-            _say(f"On other devices of this network: [bold]{elsewhere}[/]")
+            _print(f"On other devices of this network: [bold]{elsewhere}[/]")
         if not settings.is_local and not settings.api_keys:
-            _say("[yellow]note:[/] whoever reaches this computer may use it")
+            _print("[yellow]note:[/] whoever reaches this computer may use it")
         if open_page:
             typer.launch(url)
 
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # they say what is in a file
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # they show what is in a file
     run(
         create_app(analyzer, settings),
         settings,
         ready=ready,
-        report=lambda line: _say(f"{line}; Ctrl-C again ends at once"),
+        report=lambda line: _print(f"{line}; Ctrl-C again ends at once"),
     )
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     console.err().print(line, soft_wrap=True, highlight=False)

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 import mien
 from mien.analyzer import Analyzer
-from mien.service.errors import Problem, ProblemDetails, answers, tell_problems
+from mien.service.errors import Problem, ProblemDetails, problem_responses, respond_with_problems
 from mien.service.guard import Guard
 from mien.service.limits import InFlight, Limits
 from mien.service.metrics import Measured, Metrics
@@ -26,14 +26,14 @@ from mien.service.stream import stream_router
 
 _ABOUT: Final = """Reads seven emotions off the faces in pictures and streams, with AlexNet.
 
-Pictures are worked on in memory, never stored, and nothing of them is logged. A live stream goes over the WebSocket
-`/v1/stream`: each binary message is a JPEG, PNG or WebP frame, each answer the JSON record of one. Errors are RFC 9457
-problems.
+Pictures are processed in memory, never stored, and nothing of them is logged. A live stream goes over the WebSocket
+`/v1/stream`: each binary message is a JPEG, PNG or WebP frame, each response the JSON record of one. Errors are
+RFC 9457 problems.
 """
 
 _COMPONENTS: Final = "#/components/schemas/{model}"
 _WORKERS_PER_BATCH: Final = 4
-"""A network on one core judges about 1,100 faces/s; finding the faces of a photo takes a core 5 to 100 ms."""
+"""A network on one core classifies about 1,100 faces/s; finding the faces of a photo takes a core 5 to 100 ms."""
 
 
 def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
@@ -64,7 +64,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Limits, settings=settings, metrics=metrics, in_flight=app.state.in_flight)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Measured, metrics=metrics)
-    tell_problems(app)
+    respond_with_problems(app)
     app.include_router(predict_router(served, settings, pool, metrics))
     app.include_router(stream_router(served, settings, pool, metrics))
     app.include_router(_status_router(served, pool, metrics))
@@ -88,13 +88,15 @@ def _status_router(analyzer: Analyzer, pool: Pool, metrics: Metrics) -> APIRoute
     router = APIRouter(tags=["status"])
     card = json.loads(analyzer.card.to_json())
 
-    @router.get("/v1/model", summary="The model's card", responses=answers(401, 421))
+    @router.get("/v1/model", summary="The model's card", responses=problem_responses(401, 421))
     async def model() -> dict[str, Any]:
         """What the model is, what it saw, how well it does, and by which protocol that was measured."""
         return card  # type: ignore[no-any-return]
 
     @router.head("/healthz", include_in_schema=False)
-    @router.get("/healthz", summary="Whether the service runs", response_model=StatusRecord, responses=answers(421))
+    @router.get(
+        "/healthz", summary="Whether the service runs", response_model=StatusRecord, responses=problem_responses(421)
+    )
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
@@ -103,7 +105,7 @@ def _status_router(analyzer: Analyzer, pool: Pool, metrics: Metrics) -> APIRoute
         "/readyz",
         summary="Whether it takes more work",
         response_model=StatusRecord,
-        responses=answers(421, 503),
+        responses=problem_responses(421, 503),
     )
     async def readyz() -> dict[str, str]:
         if pool.is_full or pool.is_closing:
@@ -114,7 +116,7 @@ def _status_router(analyzer: Analyzer, pool: Pool, metrics: Metrics) -> APIRoute
         "/metrics",
         summary="Figures for Prometheus",
         response_class=PlainTextResponse,
-        responses=answers(401, 421),
+        responses=problem_responses(401, 421),
     )
     async def prometheus() -> Response:
         return metrics.response()
@@ -123,7 +125,7 @@ def _status_router(analyzer: Analyzer, pool: Pool, metrics: Metrics) -> APIRoute
 
 
 def _no_other_stream() -> APIRouter:
-    """Says of a WebSocket at another address that there is none."""
+    """Refuses a WebSocket at another address."""
     router = APIRouter()
 
     @router.websocket("/{path:path}")

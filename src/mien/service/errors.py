@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 tells them: `application/problem+json` with title, status and detail."""
+"""Errors as RFC 9457 has them: `application/problem+json` with title, status and detail."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class ProblemDetails(BaseModel):
         }
     )
 
-    type: str = Field(description="Always about:blank: the status says what kind of error it is.")
+    type: str = Field(description="Always about:blank: the status is the kind of error.")
     title: str = Field(description="The status in words.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What was expected and what came, in one line.")
 
 
 class Problem(Exception):  # noqa: N818 - the standard's word
-    """An answer that is an error: its HTTP status, one line of detail, and headers of its own."""
+    """A response that is an error: its HTTP status, one line of detail, and additional headers."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status, self.detail, self.headers = status, detail, headers
 
     def response(self) -> Response:
-        """The answer, for a request or for a WebSocket that is denied."""
+        """The response, for a request or for a WebSocket that is denied."""
         content = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -56,7 +56,7 @@ class Problem(Exception):  # noqa: N818 - the standard's word
 
 
 def problem_of(error: ImageError) -> Problem:
-    """What a picture that cannot be read is answered with."""
+    """The problem that is the response to a picture that cannot be read."""
     match error:
         case ImageTooLargeError():
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
@@ -73,8 +73,8 @@ def named(error: ImageError, name: str = "the picture") -> str:
     return f"{name}: {text.removeprefix('the bytes: ')}" if text.startswith("the bytes: ") else text
 
 
-def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Problem answers for the OpenAPI document, by status."""
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Responses for the OpenAPI document that are problems, by status."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,
@@ -84,8 +84,8 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def tell_problems(app: FastAPI) -> None:
-    """Let every error of the app's be told as a problem."""
+def respond_with_problems(app: FastAPI) -> None:
+    """Let every error of the app have a problem as its response."""
 
     @app.exception_handler(Problem)
     async def _(request: Request, error: Problem) -> Response:

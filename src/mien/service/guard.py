@@ -1,4 +1,4 @@
-"""Who may use the service, and what browsers may do with its answers."""
+"""Who may use the service, and what browsers may do with its responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY_PROTOCOL: Final = "mien.key."
 
 _OPEN: Final = frozenset({"/", "/page.json", "/docs", "/docs.js", "/openapi.json", "/healthz", "/readyz"})
 _OPEN_FOLDER: Final = "/assets/"
-"""What needs no key: the page, which asks for it, and what tells that the service runs."""
+"""What needs no key: the page, which asks for it, and what shows that the service runs."""
 
 _POLICY: Final = "; ".join(
     (
@@ -48,13 +48,13 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
 }
-"""What keeps browsers strict, in every answer."""
+"""What keeps browsers strict, in every response."""
 
 
 class Guard:
     """ASGI middleware: names and origins that are known, the key, and headers that keep browsers strict.
 
-    Without a key, whoever reaches the service may use it, so a page of another host must not reach it through a
+    Without a key, anyone who reaches the service may use it, so a page of another host must not reach it through a
     browser: it is refused by its Origin, and, where it had its own name lead here, by the Host.
     """
 
@@ -65,7 +65,7 @@ class Guard:
         self._hosts = {"localhost", settings.host.lower(), *map(str.lower, settings.hosts), *origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the app answer, or refuse."""
+        """Let the app respond, or refuse."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -87,7 +87,7 @@ class Guard:
             await (problem.response() if problem else self._app)(scope, receive, guarded)
         except Exception:
             if not has_begun and scope["type"] == "http":
-                broken = Problem(500, "something went wrong here; the service's log says what")
+                broken = Problem(500, "something went wrong here; the service's log has more")
                 await broken.response()(scope, receive, guarded)
             raise  # the server logs it
 

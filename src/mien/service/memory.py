@@ -1,4 +1,4 @@
-"""How many bytes of bodies and answers are held at once, and answers that are sent as the client fetches them."""
+"""How many bytes of bodies and responses are held at once, and responses that are sent as the client reads them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mien.service.errors import Problem
 from mien.service.metrics import Metrics
 
 PIECE: Final = 65_536
-"""Bytes that are sent at a time; the next ones wait until the client has fetched them."""
+"""Bytes that are sent at a time; the next ones wait until the client has read them."""
 
 
 class Memory:
@@ -23,19 +23,19 @@ class Memory:
         self._held = 0
 
     def take(self, size: int) -> None:
-        """Count so many bytes as held. Raises Problem 503 where that is too much."""
+        """Count `size` bytes as held. Raises Problem 503 where that is too much."""
         if self._held + size > self._most:
             self._rejected.inc()
             raise Problem(503, "too much is sent and fetched at once: try again", {"Retry-After": "1"})
         self._held += size
 
     def give(self, size: int) -> None:
-        """Count so many bytes as free again."""
+        """Count `size` bytes as free again."""
         self._held -= size
 
 
 class HeldResponse(StreamingResponse):
-    """An answer whose bytes count as held until the client has fetched them, or has gone."""
+    """A response whose bytes count as held until the client has read them, or has gone."""
 
     def __init__(self, content: bytes, media_type: str, memory: Memory) -> None:
         memory.take(len(content))
@@ -51,7 +51,7 @@ class HeldResponse(StreamingResponse):
 
 
 class SharedResponse(StreamingResponse):
-    """An answer whose bytes are in memory anyhow, for all who ask."""
+    """A response whose bytes are in memory anyhow, for all clients."""
 
     def __init__(self, content: bytes, media_type: str, headers: Mapping[str, str]) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""What Prometheus is told: numbers of requests, faces and frames, how long they took, what waits, what was refused."""
+"""Figures for Prometheus: numbers of requests, faces and frames, how long they took, what waits, what was refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """The counters of one service, in a registry of their own."""
+    """The counters of one service, in a separate registry."""
 
     def __init__(self, waiting: Callable[[], int]) -> None:
         registry = self._registry = CollectorRegistry()
@@ -23,17 +23,21 @@ class Metrics:
             "mien_requests", "Requests by route and status.", ["route", "status"], registry=registry
         )
         self.request_seconds = Histogram(
-            "mien_request_seconds", "Seconds to answer a request.", ["route"], registry=registry, buckets=_SECONDS
+            "mien_request_seconds",
+            "Seconds until a request's response.",
+            ["route"],
+            registry=registry,
+            buckets=_SECONDS,
         )
         self.pictures = Counter("mien_pictures", "Pictures that were read.", registry=registry)
-        self.faces = Counter("mien_faces", "Faces that were judged, in pictures and frames.", registry=registry)
+        self.faces = Counter("mien_faces", "Faces that were classified, in pictures and frames.", registry=registry)
         self.batch_faces = Histogram(
-            "mien_batch_faces", "Faces that were judged together.", registry=registry, buckets=_SIZES
+            "mien_batch_faces", "Faces that were classified together.", registry=registry, buckets=_SIZES
         )
         self.streams = Gauge("mien_streams", "Streams that are open.", registry=registry)
         self.frames = Counter("mien_frames", "Frames of streams.", registry=registry)
         self.frame_seconds = Histogram(
-            "mien_frame_seconds", "Seconds to answer a frame.", registry=registry, buckets=_SECONDS
+            "mien_frame_seconds", "Seconds until a frame's response.", registry=registry, buckets=_SECONDS
         )
         self.rejected = Counter("mien_rejected", "What was refused for load.", ["reason"], registry=registry)
         for reason in ("queue", "memory", "streams", "requests", "end"):
@@ -53,7 +57,7 @@ class Measured:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the app answer, and count it."""
+        """Let the app respond, and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -16,7 +16,7 @@ _WEIGHT = 0.1  # of the newest in the mean of how long work takes
 RESTART_S = 5
 """Seconds after which a service that ends is likely to run again."""
 
-_given_up: set[Future[Any]] = set()  # what threads of closed pools are still at: the interpreter would wait for it
+_given_up: set[Future[Any]] = set()  # work that threads of closed pools have not ended: Python waits for it at its end
 
 
 def is_work_left() -> bool:
@@ -25,7 +25,7 @@ def is_work_left() -> bool:
 
 
 class BusyError(Exception):
-    """There is no worker for it now; after so many seconds it is worth another try."""
+    """There is no worker for it now; after `retry_after_s` seconds it is worth another try."""
 
     def __init__(self, retry_after_s: int, why: str = "all workers are busy and the queue is full") -> None:
         super().__init__(f"{why}: try again in {retry_after_s} s")
@@ -41,19 +41,19 @@ class Pool:
     def __init__(self, workers: int, queue: int) -> None:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="mien")
         self._workers, self._most = workers, workers + queue
-        self._answers: dict[Future[Any], asyncio.Future[Any]] = {}  # what is waited for; to whom it will be told
+        self._waiting: dict[Future[Any], asyncio.Future[Any]] = {}  # by the work, who waits for it
         self._mean_s = 0.05
         self._is_closing = False
 
     @property
     def waiting(self) -> int:
         """What waits for a worker."""
-        return max(0, len(self._answers) - self._workers)
+        return max(0, len(self._waiting) - self._workers)
 
     @property
     def is_full(self) -> bool:
         """Whether `submit` would raise BusyError."""
-        return self._is_closing or len(self._answers) >= self._most
+        return self._is_closing or len(self._waiting) >= self._most
 
     @property
     def is_closing(self) -> bool:
@@ -70,29 +70,29 @@ class Pool:
         if self._is_closing:
             raise _closing()
         if self.is_full:
-            raise BusyError(max(1, math.ceil(len(self._answers) * self._mean_s / self._workers)))
+            raise BusyError(max(1, math.ceil(len(self._waiting) * self._mean_s / self._workers)))
 
     async def wait(self, work: Callable[[], T]) -> T:
         """As `submit`, but refused only where the pool closes: for callers whose number is bounded, such as streams."""
         if self._is_closing:
             raise _closing()
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
+        result: asyncio.Future[T] = loop.create_future()
         future = self._threads.submit(self._timed, work)
         # It counts until its thread is done with it, even where nobody waits for it any more.
-        self._answers[future] = answer
+        self._waiting[future] = result
         future.add_done_callback(lambda done: _call(loop, self._done, done))
         try:
-            return await answer
+            return await result
         finally:
             future.cancel()  # unless a thread has it already
 
     def close(self) -> None:
-        """Give up all work, at once: who waits gets BusyError, and threads end unheard what they have begun."""
+        """Give up all work, at once: who waits gets BusyError, and nobody gets what threads have begun."""
         self._is_closing = True
-        for future, answer in self._answers.items():
-            if not answer.done():
-                answer.set_exception(_closing())
+        for future, result in self._waiting.items():
+            if not result.done():
+                result.set_exception(_closing())
             if not future.cancel() and not future.done():
                 _given_up.add(future)
                 future.add_done_callback(_given_up.discard)
@@ -106,14 +106,14 @@ class Pool:
             self._mean_s += _WEIGHT * (time.perf_counter() - began - self._mean_s)
 
     def _done(self, future: Future[Any]) -> None:
-        answer = self._answers.pop(future)
-        if answer.done():
+        result = self._waiting.pop(future)
+        if result.done():
             return  # nobody waits for it
         error = future.exception()
         if error is None:
-            answer.set_result(future.result())
+            result.set_result(future.result())
         else:
-            answer.set_exception(error)
+            result.set_exception(error)
 
 
 def _closing() -> BusyError:
@@ -121,5 +121,5 @@ def _closing() -> BusyError:
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[Future[T]], None], future: Future[T]) -> None:
-    with suppress(RuntimeError):  # the loop has ended meanwhile
+    with suppress(RuntimeError):  # the loop has ended
         loop.call_soon_threadsafe(function, future)

@@ -17,7 +17,7 @@ from mien.analysis import Analysis
 from mien.analyzer import Analyzer
 from mien.errors import ImageError
 from mien.records import Origin, PictureRecord, to_record
-from mien.service.errors import Problem, answers, named, problem_of
+from mien.service.errors import Problem, named, problem_of, problem_responses
 from mien.service.memory import HeldResponse, Memory
 from mien.service.metrics import Metrics
 from mien.service.pool import BusyError, Pool
@@ -46,7 +46,7 @@ _BODY: Final[dict[str, Any]] = {
     }
 }
 
-_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "One record for a raw body, a list of them for a form; with draw=1 the picture, faces marked.",
         "content": {
@@ -56,7 +56,7 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
             "image/png": {"schema": {"type": "string", "format": "binary"}},
         },
     },
-    **answers(400, 401, 403, 408, 413, 415, 421, 422, 500, 503),
+    **problem_responses(400, 401, 403, 408, 413, 415, 421, 422, 500, 503),
 }
 
 
@@ -69,24 +69,24 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
         "/v1/predict",
         summary="The emotions of the faces in pictures",
         response_class=Response,
-        responses=_ANSWERS,
+        responses=_RESPONSES,
         openapi_extra=_BODY,
         tags=["pictures"],
     )
     async def predict(
         request: Request,
-        draw: Annotated[bool, Query(description="Answer a PNG with the faces marked; takes one picture.")] = False,
+        draw: Annotated[bool, Query(description="Get a PNG with the faces marked; for one picture.")] = False,
         theme: Annotated[Literal["labels", "emoji", "minimal"], Query(description="How faces are marked.")] = "labels",
     ) -> Response:
         """Give a picture as the body (JPEG, PNG or WebP), or several as the files of a form.
 
         A picture of a form that cannot be read has its `error` in its record, and the others go on; where none can be
-        read, the answer is 422. Large JPEGs are decoded at a half, a quarter or an eighth of their size where that is
+        read, the response is 422. Large JPEGs are decoded at a half, a quarter or an eighth of their size where that is
         enough, and drawn in that size; boxes are in pixels of the whole picture all the same.
         """
         left = Event()
         try:
-            pool.check()  # before a body is taken in that cannot be worked on
+            pool.check()  # before a body is read that cannot be processed
             async with intake.uploads(request) as (uploads, is_form):
                 if draw and len(uploads) > 1:
                     raise Problem(400, f"draw=1 takes one picture, got {len(uploads)}")
@@ -101,7 +101,7 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
             raise Problem(503, str(busy), {"Retry-After": str(busy.retry_after_s)}) from None
         except ImageError as error:
             raise problem_of(error) from None
-        if draw:  # the body is let go by now
+        if draw:  # the body is freed by now
             metrics.pictures.inc()
             metrics.faces.inc(faces)
             return HeldResponse(png, "image/png", memory)
@@ -127,7 +127,7 @@ async def _while_there(request: Request, left: Event, work: Awaitable[T]) -> T:
 
 
 def _records(analyzer: Analyzer, uploads: Sequence[Upload], is_over: Callable[[], bool]) -> list[PictureRecord]:
-    """A record a picture; pictures are let go as soon as they are judged.
+    """A record a picture; pictures are freed as soon as they are classified.
 
     Raises ImageError where a single one cannot be read, Problem where none of several can, and where it is over: the
     client has left, or the service ends.

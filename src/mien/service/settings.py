@@ -21,18 +21,18 @@ _HOST: Final = r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the service runs. Raises ConfigError on what makes no sense, and on what would be open to others unasked.
+    """How the service runs. Raises ConfigError on what is invalid, and on what would be open to others by mistake.
 
     host, port        the address to listen on; port 0 takes a free one
-    api_keys          whoever knows one of them may use it; none: whoever reaches it may
+    api_keys          clients must know one of them; none: anyone who reaches it may use it
     insecure          whether it may listen beyond this computer without a key
     tls_cert, tls_key PEM files; both or none
     origins           pages of other hosts that may use it, such as "https://example.org"
     hosts             names by which it may be called besides the address, localhost and an IP address
     root_path         the path under which a reverse proxy shows it, such as "/mien"
-    workers           requests that are worked on at once
-    queue             requests that may wait for a worker; past it the answer is 503
-    batching          whether the faces of requests that are worked on at once are judged together
+    workers           requests that are processed at once
+    queue             requests that may wait for a worker; past it the response is 503
+    batching          whether the faces of requests that are processed at once are classified together
     max_body          bytes of one request's body
     max_frame         bytes of one frame of a stream
     max_pixels        width times height of one picture
@@ -40,9 +40,9 @@ class Settings:
     max_buffered      bytes of all bodies, and of drawn pictures that wait to be fetched, at once
     max_streams       streams at once
     max_requests      requests in flight at once; past it the response is 503
-    body_seconds      a body that takes longer to arrive is given up; so is a request's head
-    idle_seconds      a stream without a frame for so long is closed
-    drain_seconds     what is in flight when the service is asked to end gets so long
+    body_seconds      a body that takes longer to arrive is given up; so is a response that is not read
+    idle_seconds      a stream without a frame for this time is closed
+    drain_seconds     whole seconds for the requests in flight at the end
     """
 
     host: str = "127.0.0.1"

@@ -35,19 +35,19 @@ TOO_LARGE: Final = 1009
 """The close code for a frame of too many bytes (RFC 6455, 7.4.1)."""
 
 FAILED: Final = 1011
-"""The close code for an error of the service's own (RFC 6455, 7.4.1)."""
+"""The close code for an internal error (RFC 6455, 7.4.1)."""
 
 IDLE: Final = 4408
 """The close code for a stream that sent no frame for too long: HTTP's 408, in the range for private use."""
 
 MAX_PIXELS: Final = 4096 * 4096
-"""The largest frame, whatever the limit for pictures: a stream keeps its newest one."""
+"""The largest frame, whatever the limit for pictures: a stream holds its newest one."""
 
 _RETRY_AFTER: Final = {"Retry-After": "5"}
 
 
 def stream_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: Metrics) -> APIRouter:
-    """The route, its frames worked on by the analyzer in the pool's threads."""
+    """The route, its frames processed by the analyzer in the pool's threads."""
     router, streams = APIRouter(), _Streams(analyzer, settings, pool, metrics)
 
     @router.websocket("/v1/stream")
@@ -58,7 +58,7 @@ def stream_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: M
 
 
 class _Streams:
-    """All streams of one service, of which so many may be open at once."""
+    """All streams of one service, of which `max_streams` may be open at once."""
 
     def __init__(self, analyzer: Analyzer, settings: Settings, pool: Pool, metrics: Metrics) -> None:
         self._analyzer, self._settings, self._pool, self._metrics = analyzer, settings, pool, metrics
@@ -92,11 +92,11 @@ class _Streams:
             raise
         except Exception:
             with suppress(WebSocketDisconnect):
-                await socket.close(FAILED, "something went wrong here; the service's log says what")
+                await socket.close(FAILED, "something went wrong here; the service's log has more")
             raise
 
     async def _talk(self, socket: WebSocket, tracker: _Tracker) -> None:
-        """Answer frame by frame. The message after it is awaited meanwhile, so that a client's leaving is noticed."""
+        """Respond frame by frame. The next message is awaited at the same time, to notice a client that leaves."""
         receiving = ensure_future(socket.receive())
         working: asyncio.Future[PictureRecord] | None = None
         try:
@@ -167,6 +167,6 @@ class _EndError(Exception):
 
 
 def _check_presence(message: Message) -> None:
-    """Raise WebSocketDisconnect where the message says that the client left."""
+    """Raise WebSocketDisconnect where the message is that the client left."""
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message["code"])

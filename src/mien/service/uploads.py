@@ -1,4 +1,4 @@
-"""Bodies of requests, taken in within bounds of size, time and memory, and never written to a disk."""
+"""Bodies of requests, read within bounds of size, time and memory, and never saved to a disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mien.service.errors import Problem
 from mien.service.memory import Memory
 from mien.service.settings import FORMATS, Settings
 
-# It would log bytes of a malformed form, which the answer tells of already.
+# It would log bytes of a malformed form, which the response describes already.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
@@ -32,14 +32,14 @@ class Upload:
 
 
 class Intake:
-    """Takes in bodies, of which the memory holds so much at once."""
+    """Reads bodies, of which the memory holds a limited number of bytes."""
 
     def __init__(self, settings: Settings, memory: Memory) -> None:
         self._settings, self._memory = settings, memory
 
     @asynccontextmanager
     async def uploads(self, request: Request) -> AsyncGenerator[tuple[list[Upload], bool]]:
-        """The pictures of a request, and whether they came as a form; their bytes count as held meanwhile.
+        """The pictures of a request, and whether they came as a form; their bytes count as held until the end.
 
         Raises Problem on a body that is too large, too slow, malformed, or one too many.
         """
@@ -92,13 +92,13 @@ class Intake:
     async def _chunks(self, request: Request, holding: _Holding) -> AsyncGenerator[bytes]:
         """The body as it comes, counted."""
         most = self._settings.max_body
-        told = request.headers.get("content-length", "0")
-        if told.isdecimal() and int(told) > most:
-            raise Problem(413, f"the body has {int(told):,} bytes, at most {most:,} are taken")
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > most:
+            raise Problem(413, f"the body has {int(length):,} bytes, at most {most:,} are accepted")
         try:
             async for chunk in request.stream():
                 if holding.size + len(chunk) > most:
-                    raise Problem(413, f"the body has more than the {most:,} bytes that are taken")
+                    raise Problem(413, f"the body has more than the {most:,} bytes that are accepted")
                 self._memory.take(len(chunk))
                 holding.size += len(chunk)
                 yield chunk
