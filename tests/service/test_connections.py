@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import shutil
@@ -188,6 +189,26 @@ def test_a_response_that_is_not_read_is_given_up(serving: Any, wait_until: Any) 
         client.sendall(head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + content)
         wait_until(is_taken)
         wait_until(lambda: not is_taken())
+
+
+def test_responses_are_sent_at_once() -> None:
+    """With Nagle's algorithm each response would wait 40 ms for the client to acknowledge its head."""
+
+    class Accepted(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            client = transport.get_extra_info("socket")
+            options.put_nowait(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    options: asyncio.Queue[int] = asyncio.Queue()
+
+    async def option() -> int:
+        with listening(Settings(port=0)) as listener, socket.socket() as client:
+            async with await asyncio.get_running_loop().create_server(Accepted, sock=listener):
+                client.connect(listener.getsockname())
+                return await options.get()
+
+    assert asyncio.run(option()) != 0
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux ends connections that are not read")

@@ -185,6 +185,9 @@ def listening(settings: Settings) -> socket.socket:
         listener = socket.create_server(address, family=family, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"cannot listen on {host}, port {port}: {_reason(error)}") from None
+    # asyncio sets TCP_NODELAY only where the protocol is named. Else what follows a response's head waits until the
+    # client has acknowledged that, about 40 ms.
+    listener = socket.socket(listener.family, listener.type, socket.IPPROTO_TCP, listener.detach())
     with suppress(AttributeError, OSError):  # other systems do not have it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * settings.body_seconds))
     return listener
