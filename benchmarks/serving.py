@@ -3,8 +3,8 @@
     python benchmarks/serving.py [--part rates bound memory settings] [--detector-model FILE] [--markdown FILE]
 
 The load comes from wrk (Debian: apt-get install wrk) over the loopback: 64 clients that ask anew as soon as they are
-answered, 8 where each asks for eight pictures in a form. wrk shares the cores with the service and takes little of
-them: 2 % of one at 140 pictures a second, where hey took 7 %. The service is `mien serve` in a process of its own.
+served, 8 where each asks for eight pictures in a form. wrk shares the cores with the service and takes little of
+them: 2 % of one at 140 pictures a second, where hey took 7 %. The service is `mien serve` in a separate process.
 Pictures are scikit-image's astronaut, a JPEG of 512x512 pixels, and the same in one of 1280x720.
 
 rates     The service, batching on and off, and `analyze_many` alone in this process, over the same bytes, with both
@@ -12,7 +12,7 @@ rates     The service, batching on and off, and `analyze_many` alone in this pro
           only takes away, and waits are those of that round. `analyze_many` has the processor to itself and uses it as
           `mien.load` does by default; it decodes large JPEGs at a reduced size, as the service does. CPU time is the
           process's own, of all rounds together; wrk's is not in it.
-bound     A queue of 8 for 64 clients: how many requests were answered with which status.
+bound     A queue of 8 for 64 clients: how many requests had a response of which status.
 memory    The service's resident memory after 1,000 requests, 2,000 and so on, by /proc, so on Linux only: the small
           picture, a form of it, the large one and a form of that take turns.
 settings  The rate with 64 clients and the wait of one client, by workers and by threads of each network.
@@ -46,8 +46,8 @@ import mien
 CLIENTS = 64
 FORM = 8
 QUEUE = 8
-BATCH = 16  # pictures that analyze_many judges together
-TURNS = 4  # answers that each client gets at least, or about so many: what is under way at the end does not count
+BATCH = 16  # pictures that analyze_many classifies together
+TURNS = 4  # responses that each client gets at least, or about; what is under way at the end does not count
 PARTS = ("rates", "bound", "memory", "settings")
 
 Row = dict[str, object]
@@ -86,7 +86,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of one load: seconds, answers by their status, requests without an answer, the service's CPU time."""
+    """What came of one load: its seconds, responses by status, requests without a response, the service's CPU time."""
 
     seconds: float
     p50_s: float
@@ -97,25 +97,25 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Answers of 200 a second."""
+        """Responses of 200 a second."""
         return self.statuses.get(200, 0) / self.seconds
 
     @property
-    def said(self) -> str:
+    def statuses_line(self) -> str:
         """The statuses in words."""
         parts = [f"{status}: {count:,}" for status, count in sorted(self.statuses.items())]
-        return ", ".join([*parts, f"no answer: {self.failed}"] if self.failed else parts)
+        return ", ".join([*parts, f"no response: {self.failed}"] if self.failed else parts)
 
 
 class Service:
-    """`mien serve` in a process of its own."""
+    """`mien serve` in a separate process."""
 
     def __init__(self, process: subprocess.Popen[str], url: str, folder: Path) -> None:
         self._process, self.url, self._script = process, url, folder / "load.lua"
         self._script.write_text(SCRIPT, encoding="utf-8")
 
     def load(self, body: Body, *, seconds: float, clients: int = CLIENTS) -> Load:
-        """Let clients ask for so many seconds."""
+        """Let clients ask for `seconds` seconds."""
         variables = {"BODY": str(body.path), "TYPE": body.content_type}
         command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds:.0f}s", "--timeout", "60s", "-s", str(self._script)]
         began = self._cpu_seconds()
@@ -134,8 +134,8 @@ class Service:
 
     def figure(self, name: str) -> float:
         """One of its metrics."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=60) as answer:
-            lines = answer.read().decode().splitlines()
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=60) as response:
+            lines = response.read().decode().splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def resident_mb(self) -> float:
@@ -161,10 +161,10 @@ def serving(options: Sequence[str], folder: Path) -> Iterator[Service]:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
-        said = process.stderr.readline()
-        address = re.search(r"https?://[\w.:]+", said)
+        line = process.stderr.readline()
+        address = re.search(r"https?://[\w.:]+", line)
         if address is None:
-            sys.exit(f"the service does not start: {said}{process.stderr.read()}")
+            sys.exit(f"the service does not start: {line}{process.stderr.read()}")
         service = Service(process, address[0], folder)
         yield service
     finally:
@@ -269,7 +269,7 @@ def measure_bound(args: argparse.Namespace, folder: Path) -> Iterator[Row]:
                 "queue": QUEUE,
                 "clients": CLIENTS,
                 "images/s": f"{load.rate:.1f}",
-                "answers": load.said,
+                "responses": load.statuses_line,
             }
 
 
@@ -283,8 +283,8 @@ def measure_memory(args: argparse.Namespace, folder: Path) -> Iterator[Row]:
             load = service.load(body, seconds=args.seconds / 2, clients=CLIENTS // body.pictures)
             statuses.update(load.statuses)
             if statuses.total() >= next_row:
-                said = ", ".join(f"{status}: {count:,}" for status, count in sorted(statuses.items()))
-                yield {"answers": said, "MB": f"{service.resident_mb():.0f}", "MB before all": f"{began:.0f}"}
+                line = ", ".join(f"{status}: {count:,}" for status, count in sorted(statuses.items()))
+                yield {"responses": line, "MB": f"{service.resident_mb():.0f}", "MB before all": f"{began:.0f}"}
                 next_row = statuses.total() // 1000 * 1000 + 1000
             if statuses.total() >= args.requests:
                 return
