@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 
 from mien.files import make_folder, written_aside
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#888888")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#888888")
 
 Runs = dict[tuple[int, int], list[dict[str, Any]]]
 """By seed and number of ranks, a record an epoch."""
@@ -62,7 +62,7 @@ def table(runs: Runs) -> str:
 
 
 def draw(runs: Runs, path: Path) -> None:
-    """Both curves, a colour a seed, dashed where there are several ranks."""
+    """Both curves, a color a seed, dashed where there are several ranks."""
     with mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(10, 4), layout="constrained")
         axes = figure.subplots(1, 2)
@@ -76,7 +76,7 @@ def draw(runs: Runs, path: Path) -> None:
                     [record["epoch"] for record in records],
                     [factor * record[key] for record in records],
                     "o-" if ranks == 1 else "s--",
-                    color=COLOURS[seed % len(COLOURS)],
+                    color=COLORS[seed % len(COLORS)],
                     markersize=4,
                     linewidth=1.5,
                     label=f"seed {seed}, {'one process' if ranks == 1 else f'{ranks} ranks'}",

@@ -32,7 +32,7 @@ from rich.table import Table
 
 from mien.cli import console
 from mien.cli.reading import read_dataset
-from mien.data.dataset import FaceDataset, judged
+from mien.data.dataset import FaceDataset, evaluated_rows
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError
 from mien.evaluation.metrics import evaluate
@@ -110,7 +110,7 @@ def open_source(init: str) -> Source:
 def regrouped(dataset: FaceDataset) -> FaceDataset:
     """The validation faces that ferplus judges, each picture once, labelled by group."""
     validation = dataset.of_split("validation")
-    truth, mask = judged(validation, "ferplus")
+    truth, mask = evaluated_rows(validation, "ferplus")
     group = np.array([list(GROUPS).index(next(g for g, of in GROUPS.items() if name in of)) for name in EMOTIONS])
     labelled = dataclasses.replace(validation, classes=tuple(GROUPS), labels=group[truth], votes=None).take(mask)
     _, first = np.unique(labelled.faces.reshape(len(labelled), -1), axis=0, return_index=True)

@@ -16,7 +16,7 @@ from typing import get_args
 
 import numpy as np
 
-from mien.data.dataset import judged
+from mien.data.dataset import evaluated_rows
 from mien.data.readers import read_faces
 from mien.evaluation.metrics import evaluate
 from mien.runtime.classifier import Classifier
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200, help="of batch 1; a tenth of it for batch 64")
     args = parser.parse_args()
     validation = read_faces(args.data).of_split("validation")
-    truth, mask = judged(validation, "ferplus")
+    truth, mask = evaluated_rows(validation, "ferplus")
     classifiers = {path: Classifier(find_model(args.model), threads=1, int8=path) for path in get_args(Int8Path)}
     if args.float32:
         classifiers["float32 model"] = Classifier(args.float32, threads=1)

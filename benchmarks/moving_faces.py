@@ -57,7 +57,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Film:
-    """portraits move along curves, the first in front; bar, of some width, height and colour, before all of them.
+    """portraits move along curves, the first in front; bar, of some width, height and color, before all of them.
 
     dropped is the span of seconds in which the detector finds nothing; size is width and height in pixels.
     """
@@ -175,7 +175,7 @@ def photo_portraits(photos: Path, detector: mien.Detector, count: int = 60) -> l
 
 
 def astronaut_portraits() -> list[Portrait]:
-    """Scikit-image's astronaut as six people, who differ in proportions, colours and what they wear."""
+    """Scikit-image's astronaut as six people, who differ in proportions, colors and what they wear."""
     image = np.asarray(cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR), np.uint8)
     people = []
     for number in range(6):

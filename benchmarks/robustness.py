@@ -50,7 +50,7 @@ from robustness_tables import NonFaceRow, Row, show, to_markdown
 
 from mien.cli import console
 from mien.cli.reading import read_dataset
-from mien.data.dataset import FaceDataset, judged
+from mien.data.dataset import FaceDataset, evaluated_rows
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, DetectorError
 from mien.evaluation.metrics import evaluate
@@ -195,7 +195,7 @@ def measure(
     if limit is not None and limit < 1:
         raise ConfigError(f"expected a limit of at least 1 face, got {limit}")
     validation = dataset.of_split("validation")
-    truth, mask = judged(validation, "ferplus")
+    truth, mask = evaluated_rows(validation, "ferplus")
     faces, truth = validation.faces[mask][:limit], truth[mask][:limit]
     angles = [0, *(sign * angle for angle in ROLLS for sign in (1, -1))]
     rolls: dict[int, Floats] = {}

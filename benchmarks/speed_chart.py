@@ -64,10 +64,10 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
 def _panel(axes: Axes, title: str, rows: Sequence[Row]) -> None:
     middles = [statistics.median(values) for _, values in rows]
     for place, ((name, values), value) in enumerate(zip(rows, middles, strict=True)):
-        colour = MIEN if name.startswith(("Mien", "mien")) else OTHERS
+        color = MIEN if name.startswith(("Mien", "mien")) else OTHERS
         axes.axhline(place, color=LINE, linewidth=0.8, zorder=0)
-        axes.plot([min(values), max(values)], [place, place], color=colour, linewidth=2, solid_capstyle="round")
-        axes.plot(value, place, "o", color=colour, markersize=6)
+        axes.plot([min(values), max(values)], [place, place], color=color, linewidth=2, solid_capstyle="round")
+        axes.plot(value, place, "o", color=color, markersize=6)
         axes.annotate(
             f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
             (max(values), place),

@@ -39,7 +39,7 @@ from steadiness_ways import Floats, Steadied, average, hidden_markov, mien, unsm
 
 from mien.cli import console
 from mien.cli.reading import read_dataset
-from mien.data.dataset import FaceDataset, judged
+from mien.data.dataset import FaceDataset, evaluated_rows
 from mien.evaluation.calibration import reliability
 from mien.files import make_folder, written_aside
 from mien.runtime.classifier import Classifier
@@ -140,7 +140,7 @@ def _quantile(delays: list[float], share: float) -> float | None:
 
 def answers_of(dataset: FaceDataset, classifier: Classifier, *, count: int, seconds: float) -> dict[str, list[Answers]]:
     """The answers to the sequences to choose by and to those to quote, a set for each of KINDS."""
-    truth, mask = judged(dataset, "ferplus")
+    truth, mask = evaluated_rows(dataset, "ferplus")
     rows = np.random.default_rng(0).permutation(np.flatnonzero(mask))
     halves = {"choose": rows[: len(rows) // 2], "quote": rows[len(rows) // 2 :]}
     result: dict[str, list[Answers]] = {}

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from mien.files import make_folder, written_aside
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#888888")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#888888")
 PANELS = {"delay_median": "median delay to a true change, s", "delay_p90": "90 % of true changes shown within, s"}
 AIM = (20.0, 0.5)
 """The flicker that may be left, in per cent, and the median delay in seconds, at most."""
@@ -27,13 +27,13 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
         figure = Figure(figsize=(10, 4.4), layout="constrained")
         axes = figure.subplots(1, len(PANELS), sharey=True)
         for one, (key, label) in zip(axes, PANELS.items(), strict=True):
-            for (family, points), colour in zip(found["curves"].items(), COLOURS, strict=True):
+            for (family, points), color in zip(found["curves"].items(), COLORS, strict=True):
                 there = [point for point in points if point[key] is not None]
                 one.plot(
                     [point[key] for point in there],
                     [100 * point["flicker"] / base for point in there],
                     "o-",
-                    color=colour,
+                    color=color,
                     label=family,
                     markersize=3.5,
                     linewidth=2 if family == "Mien" else 1.3,
@@ -42,8 +42,8 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
                 for point in there:
                     if family == "Mien" and point["setting"] == found["settings"]["evidence_s"]:
                         place = (point[key], 100 * point["flicker"] / base)
-                        one.plot(*place, "o", color=colour, markersize=11, fillstyle="none", markeredgewidth=2)
-                        one.annotate("ships", place, (-12, -16), textcoords="offset points", color=colour, ha="right")
+                        one.plot(*place, "o", color=color, markersize=11, fillstyle="none", markeredgewidth=2)
+                        one.annotate("ships", place, (-12, -16), textcoords="offset points", color=color, ha="right")
             one.axhline(AIM[0], color="black", linewidth=0.8, linestyle=":")
             one.set_xlabel(label)
             one.set_yscale("log")

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from robustness import paired_drop
 
 from mien.cli.reading import read_dataset
-from mien.data.dataset import FaceDataset, judged
+from mien.data.dataset import FaceDataset, evaluated_rows
 from mien.evaluation.metrics import evaluate
 from mien.files import written_aside
 from mien.runtime.classifier import Classifier
@@ -56,7 +56,7 @@ def exported(run: Path, folder: Path, dataset: FaceDataset, precision: str) -> P
 def judge(path: Path, run: Path, dataset: FaceDataset) -> tuple[dict[str, Any], NDArray[np.float64]]:
     """What a graph is and how often it is right, and which of the validation faces it names rightly, (N,) 0 or 1."""
     validation = dataset.of_split("validation")
-    truth, mask = judged(validation, "ferplus")
+    truth, mask = evaluated_rows(validation, "ferplus")
     answers = Classifier(path).probabilities(validation.faces[mask])
     metrics = evaluate(answers, truth[mask], classes=validation.classes, resamples=1)
     config = checkpoint.describe(run / checkpoint.BEST if run.is_dir() else run).network
@@ -132,17 +132,17 @@ def plot(rows: Sequence[Mapping[str, Any]], performance: Mapping[str, Any], path
     with mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes = figure.subplots()
-        for precision, colour in zip(PRECISIONS, ("#999999", "#0072b2"), strict=True):
+        for precision, color in zip(PRECISIONS, ("#999999", "#0072b2"), strict=True):
             chosen = [row for row in rows if row["precision"] == precision]
             x, y = [row["ms_1"] for row in chosen], [100 * row["accuracy"] for row in chosen]
             sizes = [15 + 12 * row["file_bytes"] ** 0.5 / 1e3 for row in chosen]
-            axes.scatter(x, y, s=sizes, color=colour, alpha=0.8, label=f"AlexNet, {precision}", zorder=3)
+            axes.scatter(x, y, s=sizes, color=color, alpha=0.8, label=f"AlexNet, {precision}", zorder=3)
             for row, across, up in zip(chosen, x, y, strict=True):
                 if precision == "int8" or row["name"] == "canonical":
                     text = f"{row['name']}, {row['file_bytes'] / 1e6:.1f} MB"
                     left = across > LEFT_FROM_MS
                     place = {"xytext": (-8 if left else 0, -4 if left else 8), "ha": "right" if left else "center"}
-                    axes.annotate(text, (across, up), textcoords="offset points", fontsize=7, color=colour, **place)
+                    axes.annotate(text, (across, up), textcoords="offset points", fontsize=7, color=color, **place)
         for label, (contestant, accuracy) in PEERS.items():
             measured = performance.get("sections", {}).get("classifier", {}).get("measured", {})
             times = measured.get("1 face, 1 thread", {}).get(contestant)

@@ -83,12 +83,12 @@ def contact_sheet() -> Image.Image:
     height = _GAP + sum(side + _GAP for side in _SHEET_SIDES)
     sheet = np.full((2 * height, _GAP + len(columns) * (max(_SHEET_SIDES) + _GAP), 3), 255, np.uint8)
     sheet[height:] = 0
-    for column, (name, doubt) in enumerate(columns):
+    for column, (name, uncertain) in enumerate(columns):
         left = _GAP + column * (max(_SHEET_SIDES) + _GAP)
         for ground in range(2):
             top = ground * height + _GAP
             for side in _SHEET_SIDES:
-                draw_emoji(sheet, name, (left + side / 2, top + side / 2), side, doubt=doubt)
+                draw_emoji(sheet, name, (left + side / 2, top + side / 2), side, uncertain=uncertain)
                 top += side + _GAP
     return Image.fromarray(np.ascontiguousarray(sheet[:, :, ::-1]))
 

@@ -67,7 +67,7 @@ def write_card(evaluation: Path, model: Path) -> str:
         else "none",
         "temperature": f"{card.temperature:.2f}",
         "commit": f"commit `{card.source[:7]}` trained it" if card.source else "not recorded",
-        "licence": card.licence,
+        "licence": card.license,
         "learned_from": learned_from,
         "rows": rows(card.data),
         "source": card.data["source"],

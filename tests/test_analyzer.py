@@ -97,7 +97,7 @@ def test_all_sources_give_the_same_and_a_path_is_named(squares: Analyzer, tmp_pa
     assert results[3].source is None
 
 
-def test_colour_order_matters_and_can_be_told(brightness_model: Path) -> None:
+def test_color_order_matters_and_can_be_told(brightness_model: Path) -> None:
     analyzer = load(brightness_model, detector="none")
     red = np.zeros((48, 48, 3), np.uint8)
     red[:, :, 0] = 255  # in RGB; its grey is 76, as blue in BGR it is 29
@@ -212,7 +212,7 @@ def test_large_jpegs_are_decoded_as_far_as_their_faces_need(
     drawn = np.asarray(result.draw())
     across = kept[1] / width
     edge = drawn[round((96 + side / 2) * across), round(1000 * across) - 6 : round(1000 * across) + 6]
-    assert np.ptp(edge.astype(int), axis=-1).max() > 50  # a coloured box where the face is
+    assert np.ptp(edge.astype(int), axis=-1).max() > 50  # a colored box where the face is
 
 
 def test_what_can_be_read_once_is_read_in_full(brightness_model: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.emotions import (
-    EMOTION_COLOURS,
+    EMOTION_COLORS,
     EMOTIONS,
     FER2013_CODES,
     FERPLUS_COLUMNS,
@@ -43,8 +43,8 @@ def test_anything_else_is_refused_by_name(name: str) -> None:
         assert repr(name) in str(caught.value)
 
 
-def test_synonyms_lead_to_emotions_and_each_has_a_colour_of_its_own() -> None:
+def test_synonyms_lead_to_emotions_and_each_has_a_color_of_its_own() -> None:
     assert set(SYNONYMS.values()) <= set(EMOTIONS)
     assert not set(SYNONYMS) & set(EMOTIONS)
-    assert set(EMOTION_COLOURS) == set(EMOTIONS)
-    assert len(set(EMOTION_COLOURS.values())) == 7
+    assert set(EMOTION_COLORS) == set(EMOTIONS)
+    assert len(set(EMOTION_COLORS.values())) == 7

@@ -41,13 +41,13 @@ def test_the_evaluation_in_the_repository_is_of_this_model() -> None:
 @pytest.mark.skipif(not PARQUET.is_file(), reason="../shared/data/fer2013/trainval.parquet is not there")
 def test_its_card_tells_the_truth() -> None:
     pytest.importorskip("pyarrow")
-    from mien.data.dataset import judged
+    from mien.data.dataset import evaluated_rows
     from mien.data.readers import read_faces
     from mien.evaluation.metrics import evaluate
 
     classifier = Classifier(find_model())
     validation = read_faces(PARQUET).of_split("validation")
-    truth, mask = judged(validation, "ferplus")
+    truth, mask = evaluated_rows(validation, "ferplus")
     found = evaluate(classifier.probabilities(validation.faces[mask]), truth[mask], classes=EMOTIONS, resamples=1)
     assert found.accuracy >= 0.84
     # int8 may round otherwise on another processor, but not by more than a few faces.

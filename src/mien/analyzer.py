@@ -135,7 +135,7 @@ class Analyzer:
     def analyze_many(
         self, images: Iterable[ImageSource], *, color: Literal["bgr", "rgb"] = "bgr"
     ) -> Iterator[Analysis]:
-        """One Analysis for each picture, in their order; faces are judged in batches across pictures.
+        """One Analysis for each picture, in their order; faces are classified in batches across pictures.
 
         Pictures are read as the results are drawn, a batch ahead (at most 16 pictures). Raises ImageError at the first
         picture that cannot be read, once the ones before it are handed out; `try_many` goes on instead.

@@ -44,7 +44,7 @@ class _Source(Iterator[T], Generic[T]):
     def take(self, timeout: float | None = None) -> T:
         """The next item. What the iterable raised is raised here, after the items before it.
 
-        Raises StopIteration at the end, as next() does, and TimeoutError where no item came in so many seconds.
+        Raises StopIteration at the end, as next() does, and TimeoutError where no item came within `timeout` seconds.
         """
         with self._changed:
             if not _wait_for(self._changed, lambda: bool(self._made) or self._ended or self._closed, timeout):
@@ -58,7 +58,7 @@ class _Source(Iterator[T], Generic[T]):
         raise StopIteration
 
     def close(self, timeout: float | None = None) -> None:
-        """Stop the thread, and wait for its end: at most so many seconds, for a source that may hang."""
+        """Stop the thread, and wait for its end: at most `timeout` seconds, for a source that may hang."""
         with self._changed:
             self._closed = True
             self._made.clear()
@@ -151,8 +151,8 @@ class freshest(_Source[T]):  # noqa: N801 - as above
 class behind(Generic[T]):  # noqa: N801 - as above
     """A sink that runs in a thread: calling it hands over an item, and waits only while `depth` of them are not done.
 
-    The items are worked off in order. What the function raises is raised by the next call, or else by `close`; the
-    items after it are dropped. As a context manager it works off what was handed over, whatever happened.
+    The items are processed in order. What the function raises is raised by the next call, or else by `close`; the
+    items after it are dropped. As a context manager it processes what was handed over, whatever happened.
     """
 
     def __init__(self, function: Callable[[T], object], depth: int) -> None:
@@ -222,7 +222,7 @@ class behind(Generic[T]):  # noqa: N801 - as above
 
 
 def _wait_for(condition: Condition, is_so: Callable[[], bool], timeout: float | None = None) -> bool:
-    """Wait, holding the condition's lock, until it is so; False where it was not in so many seconds."""
+    """Wait, holding the condition's lock, until it is so; False where it was not within `timeout` seconds."""
     until = None if timeout is None else monotonic() + timeout
     while not is_so():
         left = _SLICE_S if until is None else min(_SLICE_S, until - monotonic())

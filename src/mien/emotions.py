@@ -66,7 +66,7 @@ FERPLUS_COLUMNS: Final[tuple[str, ...]] = (
 )
 """The ten vote columns of FER+ in their order (Barsoum et al., ICMI 2016); `nf` means not a face."""
 
-EMOTION_COLOURS: Final = MappingProxyType(
+EMOTION_COLORS: Final = MappingProxyType(
     {
         "anger": (213, 94, 0),
         "disgust": (0, 158, 115),
@@ -77,7 +77,7 @@ EMOTION_COLOURS: Final = MappingProxyType(
         "surprise": (86, 180, 233),
     }
 )
-"""RGB, 0..255. The palette of Okabe and Ito (2008), which colour-blind people can tell apart."""
+"""RGB, 0..255. The palette of Okabe and Ito (2008), which color-blind people can tell apart."""
 
 
 def parse_emotion(name: str) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
+from warnings import warn
 
 from mien.errors import ModelError
 
@@ -17,7 +18,7 @@ CARD_SCHEMA: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What a model says of itself.
+    """What a model's file states about it.
 
     name, version   together the model's id
     classes         names of the outputs, in their order
@@ -26,7 +27,7 @@ class ModelCard:
     temperature     what the logits are divided by inside the graph (Guo et al., ICML 2017)
     data            what it was trained on: source, fingerprint, rows
     metrics         figures by "protocol/split", as `mien evaluate --json` prints them, less the matrices
-    licence         of the weights
+    license         of the weights
     source          git commit of the code that trained it, or None
     """
 
@@ -38,7 +39,7 @@ class ModelCard:
     temperature: float = 1.0
     data: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    licence: str = "Apache-2.0"
+    license: str = "Apache-2.0"
     source: str | None = None
 
     @property
@@ -46,9 +47,17 @@ class ModelCard:
         """The model's id, as records carry it: name, version and precision."""
         return f"{self.name}-{self.version}-{self.precision}"
 
+    @property
+    def licence(self) -> str:
+        """The old name of `license`."""
+        warn("ModelCard.licence is now ModelCard.license", DeprecationWarning, stacklevel=2)
+        return self.license
+
     def to_json(self) -> str:
         """One line of JSON; `from_json` reads it back."""
-        return json.dumps({"schema": CARD_SCHEMA, **asdict(self)}, sort_keys=True)
+        values = asdict(self)
+        values["licence"] = values.pop("license")  # the spelling of the files that are out there
+        return json.dumps({"schema": CARD_SCHEMA, **values}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
@@ -58,6 +67,7 @@ class ModelCard:
             schema = values.pop("schema")
             if schema != CARD_SCHEMA:
                 raise ModelError(f"the model card has schema {schema}, this Mien reads {CARD_SCHEMA}: update mien")
+            values["license"] = values.pop("licence", "Apache-2.0")
             card = cls(**{**values, "classes": tuple(values["classes"])})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelError(f"the model card is damaged: {error}") from error

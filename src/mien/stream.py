@@ -42,7 +42,7 @@ class StreamOptions:
 
 
 class FaceStream:
-    """The faces of one stream, frame by frame. It keeps the stream's tracks, so each stream needs one of its own.
+    """The faces of one stream, frame by frame. It keeps the stream's tracks, so each stream needs its own.
 
     detector  finds faces; one that takes whole pictures as faces runs on every frame
     wanted    whether a detection is to be reported

@@ -512,12 +512,12 @@ def test_pipes_and_impossible_names_do_not_hang(photos: Path, run: Any, tmp_path
 
 def failing_on(patch: pytest.MonkeyPatch, is_bad: Any) -> None:
     """Make the network fail on batches of faces of which one is bad."""
-    judge = mien.analyzer.Analyzer._probabilities
+    classify = mien.analyzer.Analyzer._probabilities
 
     def failing(self: Any, crops: Any) -> Any:
         if any(is_bad(crop) for crop in crops):
             raise RuntimeError("CUDA failure 2:\nout of memory")
-        return judge(self, crops)
+        return classify(self, crops)
 
     patch.setattr(mien.analyzer.Analyzer, "_probabilities", failing)
 
@@ -642,10 +642,10 @@ def test_an_estimate_is_made_of_pictures_from_all_over(
     paths = sorted(photos.rglob("*.png"))
     for path in paths[:20]:
         path.write_bytes(b"no picture")
-    names, judged = tried(monkeypatch), []
+    names, detected = tried(monkeypatch), []
     look = mien.analyzer.Analyzer._detect
     monkeypatch.setattr(
-        mien.analyzer.Analyzer, "_detect", lambda *arguments: judged.append(look(*arguments)) or judged[-1]
+        mien.analyzer.Analyzer, "_detect", lambda *arguments: detected.append(look(*arguments)) or detected[-1]
     )
     ask = Options(model=str(brightness_model), detector="none", shard=shard)
     found = dry_run(str(photos), str(tmp_path / "out"), options=ask)
@@ -654,7 +654,7 @@ def test_an_estimate_is_made_of_pictures_from_all_over(
     assert found.tried <= 32
     assert min(places) < 10
     assert max(places) >= 30
-    assert judged
+    assert detected
     assert found.seconds > 0
 
 

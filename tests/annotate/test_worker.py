@@ -79,12 +79,12 @@ def work(brightness_model: Path, tmp_path: Path) -> Any:
 
 
 def die_in_judging(patch: pytest.MonkeyPatch, guilty: set[int]) -> None:
-    judge = Analyzer._classify
+    classify = Analyzer._classify
 
     def deadly(self: Analyzer, batch: Any) -> Any:
         if any(looked.picture.image.shape[1] - 50 in guilty for looked in batch):
             raise Died
-        return judge(self, batch)
+        return classify(self, batch)
 
     patch.setattr(Analyzer, "_classify", deadly)
 
@@ -176,16 +176,16 @@ def test_a_worker_that_dies_now_and_then_passes_nothing_over(
 ) -> None:
     """Somebody else kills it, each time at another picture."""
     left = [12, 3, 9, 14, 1]
-    judge = Analyzer._classify
-    judged: list[int] = []
+    classify = Analyzer._classify
+    sizes: list[int] = []
 
     def deadly(self: Analyzer, batch: Any) -> Any:
-        judged.append(len(batch))
-        if left and sum(judged) > left[0]:
+        sizes.append(len(batch))
+        if left and sum(sizes) > left[0]:
             left.pop(0)
-            judged.clear()
+            sizes.clear()
             raise Died
-        return judge(self, batch)
+        return classify(self, batch)
 
     monkeypatch.setattr(Analyzer, "_classify", deadly)
     assert work(photos)[1] == []

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.data.audit import audit, drop_leaks, fingerprint, leaks
-from mien.data.dataset import BadRow, FaceDataset, judged
+from mien.data.dataset import BadRow, FaceDataset, evaluated_rows
 from mien.emotions import EMOTIONS
 
 
@@ -86,7 +86,7 @@ def test_leaks_as_by_definition(rows):
 def test_majority_by_votes(forms):
     made = forms.random(7, 300)
     found = audit(made)
-    truth, mask = judged(made, "ferplus")
+    truth, mask = evaluated_rows(made, "ferplus")
     assert found.majority is not None
     for split in (TRAIN, VAL, TEST):
         there = made.split == split

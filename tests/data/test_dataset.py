@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from mien.data.dataset import PROTOCOLS, FaceDataset, judged
+from mien.data.dataset import PROTOCOLS, FaceDataset, evaluated_rows
 from mien.emotions import EMOTIONS, FERPLUS_COLUMNS
 from mien.errors import ConfigError, DataError
 
@@ -50,7 +50,7 @@ def votes_for(**counts: int) -> list[int]:
 def test_majority_as_the_protocols_define_it(counts: dict[str, int], ferplus: str | None, strict: str | None) -> None:
     made = dataset(np.array([votes_for(**counts)], np.float32), [0])
     for protocol, expected in (("ferplus", ferplus), ("ferplus-strict", strict)):
-        truth, mask = judged(made, protocol)  # type: ignore[arg-type]
+        truth, mask = evaluated_rows(made, protocol)  # type: ignore[arg-type]
         assert mask[0] == (expected is not None)
         assert truth[0] == (EMOTIONS.index(expected) if expected else -1)
 
@@ -58,8 +58,8 @@ def test_majority_as_the_protocols_define_it(counts: dict[str, int], ferplus: st
 @given(VOTES)
 def test_majority_agrees_with_counting_by_hand(votes: NDArray[np.float32]) -> None:
     made = dataset(votes, [0] * len(votes))
-    truth, mask = judged(made, "ferplus")
-    strict_truth, strict = judged(made, "ferplus-strict")
+    truth, mask = evaluated_rows(made, "ferplus")
+    strict_truth, strict = evaluated_rows(made, "ferplus-strict")
     for i, row in enumerate(votes):
         winners = [name for name, count in zip(FERPLUS_COLUMNS, row, strict=True) if count == max(row) and count > 0]
         judges = len(winners) == 1 and winners[0] in EMOTIONS
@@ -96,7 +96,7 @@ def test_sharpness_leans_to_the_majority() -> None:
     assert targets.sum() == pytest.approx(1)
 
 
-def test_other_votes_can_be_spread_as_doubt() -> None:
+def test_other_votes_can_be_spread_as_uncertainty() -> None:
     rows = np.array([votes_for(fear=5, unknown=5), votes_for(**{"nf": 10}), votes_for()], np.float32)
     targets, usable = dataset(rows, [-1, -1, -1]).soft_labels(spread_others=True)
     assert usable.tolist() == [True, True, False]
@@ -112,15 +112,15 @@ def test_rows_without_votes_fall_back_on_their_label() -> None:
 
 
 def test_original_labels_judge_all_rows_that_have_one() -> None:
-    truth, mask = judged(dataset(None, [2, -1, 6]), "fer2013")
+    truth, mask = evaluated_rows(dataset(None, [2, -1, 6]), "fer2013")
     assert truth[mask].tolist() == [2, 6]
 
 
 def test_protocols_that_cannot_judge_say_so() -> None:
     with pytest.raises(ConfigError, match="needs FER\\+ votes"):
-        judged(dataset(None, [1]), "ferplus")
+        evaluated_rows(dataset(None, [1]), "ferplus")
     with pytest.raises(ConfigError, match=", ".join(PROTOCOLS)):
-        judged(dataset(None, [1]), "ferminus")  # type: ignore[arg-type]
+        evaluated_rows(dataset(None, [1]), "ferminus")  # type: ignore[arg-type]
 
 
 def test_take_and_of_split_keep_rows_together() -> None:

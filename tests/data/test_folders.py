@@ -94,7 +94,7 @@ def test_unreadable_picture(content, tmp_path):
     assert (len(read), [row.row for row in read.bad]) == (1, ["train/happy/2.jpg"])
 
 
-def test_colour_keeps_grey_pixels_and_other_sizes_are_resampled(tmp_path):
+def test_color_keeps_grey_pixels_and_other_sizes_are_resampled(tmp_path):
     rng = np.random.default_rng(0)
     small, large = rng.integers(0, 256, (48, 48), np.uint8), rng.integers(0, 256, (96, 96), np.uint8)
     put(tmp_path, "happy/1.png", np.repeat(small[:, :, None], 3, 2))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mien.data.audit import audit
-from mien.data.dataset import judged
+from mien.data.dataset import evaluated_rows
 from mien.data.readers import read_faces
 from mien.emotions import EMOTIONS, FER2013_CODES, FERPLUS_COLUMNS
 
@@ -66,7 +66,7 @@ def test_no_leaks_and_the_known_groups_of_copies(fer2013, columns):
 
 
 def test_original_and_ferplus_labels_agree_on_two_thirds(fer2013):
-    truth, mask = judged(fer2013, "ferplus")
+    truth, mask = evaluated_rows(fer2013, "ferplus")
     assert (truth == fer2013.labels)[mask].mean() == pytest.approx(0.66, abs=0.02)
 
 

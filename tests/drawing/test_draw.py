@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.drawing.bars import Panel, place_panels
-from mien.drawing.colors import INK, PAPER, class_colour, ink_on, luminance
+from mien.drawing.colors import INK, PAPER, class_color, ink_on, luminance
 from mien.drawing.draw import draw_faces, draw_frame
 from mien.drawing.labels import Label, place_labels, wordings
 from mien.drawing.layout import Mark, in_order
 from mien.drawing.style import THEMES, Style
-from mien.emotions import EMOTION_COLOURS, EMOTIONS
+from mien.emotions import EMOTION_COLORS, EMOTIONS
 from mien.errors import ConfigError
 from mien.types import Box, Face
 
@@ -63,10 +63,10 @@ def test_the_picture_is_copied_and_becomes_rgb() -> None:
 
 @pytest.mark.parametrize("emotion", EMOTIONS)
 @pytest.mark.parametrize("grey", [0, 128, 255])
-def test_box_and_label_have_the_emotions_colour(emotion: str, grey: int) -> None:
+def test_box_and_label_have_the_emotions_color(emotion: str, grey: int) -> None:
     image = canvas(300, 400, grey)
     drawn = np.asarray(draw_faces(image, [face(Box(100, 100, 120, 140), emotion)]))
-    ours = (drawn == EMOTION_COLOURS[emotion]).all(2)
+    ours = (drawn == EMOTION_COLORS[emotion]).all(2)
     assert ours[150, 98:103].any()  # the left side of the box
     assert ours[70:99, 100:200].sum() > 500  # the label above it
     np.testing.assert_array_equal(drawn[110:230, 110:210], image[110:230, 110:210])  # the face itself stays free
@@ -78,7 +78,7 @@ def test_bars_appear_where_there_is_room_and_grow_with_the_probability() -> None
     drawn = np.asarray(draw_faces(image, [face(Box(100, 100, 130, 150), "surprise")]))
     assert (drawn[beside] != image[beside]).any()
     lengths = {
-        name: int((drawn[beside] == class_colour(name)).all(2).any(0).sum()) for name in ("surprise", "happiness")
+        name: int((drawn[beside] == class_color(name)).all(2).any(0).sum()) for name in ("surprise", "happiness")
     }
     assert lengths["surprise"] > 4 * lengths["happiness"]
     small = np.asarray(draw_faces(image, [face(Box(100, 100, 40, 40), "surprise")]))
@@ -138,21 +138,21 @@ def test_a_face_that_fills_the_picture_keeps_its_label() -> None:
             assert label.wording.text in ("fear 90 %", "fear")
 
 
-def test_classes_of_ones_own_get_colours_of_their_own() -> None:
+def test_classes_of_ones_own_get_colors_of_their_own() -> None:
     names = ("bored", "focused", "confused")
-    assert len({class_colour(name) for name in names}) == 3
-    assert class_colour("bored") == class_colour("bored")
+    assert len({class_color(name) for name in names}) == 3
+    assert class_color("bored") == class_color("bored")
     drawn = np.asarray(draw_faces(canvas(300, 400), [face(Box(100, 100, 120, 140), "bored", names)]))
-    assert (drawn == class_colour("bored")).all(2).sum() > 500
+    assert (drawn == class_color("bored")).all(2).sum() > 500
 
 
 @given(st.text(min_size=1, max_size=8))
-def test_every_name_has_a_colour_that_text_can_be_read_on(name: str) -> None:
-    colour = class_colour(name)
-    assert all(0 <= part <= 255 for part in colour)
-    light = luminance(colour)
-    contrast = (light + 0.05) / (luminance(INK) + 0.05) if ink_on(colour) == INK else 1.05 / (light + 0.05)
-    assert ink_on(colour) in (INK, PAPER)
+def test_every_name_has_a_color_that_text_can_be_read_on(name: str) -> None:
+    color = class_color(name)
+    assert all(0 <= part <= 255 for part in color)
+    light = luminance(color)
+    contrast = (light + 0.05) / (luminance(INK) + 0.05) if ink_on(color) == INK else 1.05 / (light + 0.05)
+    assert ink_on(color) in (INK, PAPER)
     assert contrast >= 3.8
 
 
@@ -268,7 +268,7 @@ def test_text_can_be_read_from_240_lines_to_4k_on_any_ground(height: int, grey: 
     drawn = draw_frame(canvas(height, size[0], grey), found)
     x, y = round(label.box.x), round(label.box.y)
     plate = drawn[y : y + round(label.box.height), x : x + round(label.box.width)]
-    assert (plate == class_colour("sadness")[::-1]).all(2).mean() > 0.4  # solid, whatever is behind
+    assert (plate == class_color("sadness")[::-1]).all(2).mean() > 0.4  # solid, whatever is behind
     assert (plate.min(2) > 230).mean() > 0.03  # white letters
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.drawing.colors import class_colour
+from mien.drawing.colors import class_color
 from mien.drawing.emoji import covering_side, draw_emoji, lean
 from mien.emotions import EMOTIONS
 from mien.types import Box, Face
@@ -21,10 +21,10 @@ def turned(degrees: float) -> tuple[tuple[float, float], ...]:
     return tuple((float(x), float(y)) for x, y in (matrix @ np.array([(*p, 1) for p in UPRIGHT]).T).T)
 
 
-def drawn(name: str, side: float, *, grey: int = 128, roll: float = 0.0, doubt: bool = False) -> np.ndarray:
+def drawn(name: str, side: float, *, grey: int = 128, roll: float = 0.0, uncertain: bool = False) -> np.ndarray:
     pixels = math.ceil(side)
     canvas = np.full((pixels, pixels, 3), grey, np.uint8)
-    draw_emoji(canvas, name, (side / 2, side / 2), side, roll=roll, doubt=doubt)
+    draw_emoji(canvas, name, (side / 2, side / 2), side, roll=roll, uncertain=uncertain)
     return canvas
 
 
@@ -37,27 +37,27 @@ def test_emoji_differ_in_every_size_on_any_ground(side: int, grey: int) -> None:
     for i, one in enumerate(pictures):
         for j in range(i):
             assert abs(one - pictures[j]).mean() > 12
-            # Not by their colours alone.
+            # Not by their colors alone.
             shapes = [(grey_one[inner] - grey_one[inner].mean()).ravel() for grey_one in (luminances[i], luminances[j])]
             assert np.corrcoef(*shapes)[0, 1] < 0.9
 
 
-def test_an_emoji_that_shrinks_keeps_its_mean_colour() -> None:
+def test_an_emoji_that_shrinks_keeps_its_mean_color() -> None:
     large = drawn("happiness", 512).mean((0, 1))
     for side in (300, 100, 33, 17):
         np.testing.assert_allclose(drawn("happiness", side).mean((0, 1)), large, atol=4)
 
 
-def test_a_class_of_ones_own_has_its_colour_and_a_doubtful_one_is_pale() -> None:
+def test_a_custom_class_has_its_color_and_an_uncertain_one_is_pale() -> None:
     forehead = np.s_[40:50, 120:136]
-    colours = [drawn(name, 256)[forehead].mean((0, 1))[::-1] for name in ("bored", "focused", "confused")]
-    for name, colour in zip(("bored", "focused", "confused"), colours, strict=True):
-        np.testing.assert_allclose(colour, class_colour(name), atol=18)
+    colors = [drawn(name, 256)[forehead].mean((0, 1))[::-1] for name in ("bored", "focused", "confused")]
+    for name, color in zip(("bored", "focused", "confused"), colors, strict=True):
+        np.testing.assert_allclose(color, class_color(name), atol=18)
 
     def saturation(picture: np.ndarray) -> float:
         return float(np.ptp(picture[100:150, 20:30].astype(int), axis=2).mean())
 
-    sure, unsure = drawn("anger", 256), drawn("anger", 256, doubt=True)
+    sure, unsure = drawn("anger", 256), drawn("anger", 256, uncertain=True)
     assert saturation(unsure) < 0.5 * saturation(sure)
     badge = unsure[20:80, 170:240]
     assert (badge == 255).all(2).sum() > 0.3 * badge[:, :, 0].size  # the question mark's ground
@@ -98,13 +98,13 @@ def test_it_hides_the_whole_box_and_more(size: tuple[int, int], degrees: float) 
 
 def test_what_lies_outside_of_the_picture_is_left_out() -> None:
     whole = np.zeros((120, 120, 3), np.uint8)
-    draw_emoji(whole, "anger", (60, 60), 100, doubt=False)
+    draw_emoji(whole, "anger", (60, 60), 100, uncertain=False)
     part = np.zeros((60, 70, 3), np.uint8)
-    draw_emoji(part, "anger", (10, 60), 100, doubt=False)
+    draw_emoji(part, "anger", (10, 60), 100, uncertain=False)
     np.testing.assert_allclose(part, whole[:60, 50:], atol=1)
     for centre in ((-500.0, 30.0), (30.0, 9000.0)):
         before = part.copy()
-        draw_emoji(part, "anger", centre, 100, doubt=False)
+        draw_emoji(part, "anger", centre, 100, uncertain=False)
         np.testing.assert_array_equal(part, before)
-    draw_emoji(part, "anger", (0, 0), 1e6, doubt=False)
+    draw_emoji(part, "anger", (0, 0), 1e6, uncertain=False)
     assert (part != before).any()

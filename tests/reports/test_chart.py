@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from mien.emotions import EMOTION_COLOURS
+from mien.emotions import EMOTION_COLORS
 from mien.errors import ConfigError, MissingExtraError
 from mien.reports.chart import check_chart, save_chart
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from .conftest import Videos
 
 
-def share_of(picture: Image.Image, colour: tuple[int, int, int]) -> float:
+def share_of(picture: Image.Image, color: tuple[int, int, int]) -> float:
     counts = {value: count for count, value in picture.getcolors(1 << 24) or []}
-    return counts.get(colour, 0) / (picture.width * picture.height)
+    return counts.get(color, 0) / (picture.width * picture.height)
 
 
 def test_a_chart_shows_who_showed_what(videos: Videos, tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_a_chart_shows_who_showed_what(videos: Videos, tmp_path: Path) -> None:
     assert (tmp_path / "t.pdf").read_bytes().startswith(b"%PDF")
     with Image.open(tmp_path / "new" / "t.png") as picture:
         rgb = picture.convert("RGB")
-    yellow, orange = (share_of(rgb, EMOTION_COLOURS[name]) for name in ("happiness", "anger"))
+    yellow, orange = (share_of(rgb, EMOTION_COLORS[name]) for name in ("happiness", "anger"))
     assert yellow > 3 * orange > 0.03
     assert not list(tmp_path.rglob("*.part"))
 

@@ -153,7 +153,7 @@ def test_names_are_inert(videos: Videos) -> None:
     plain.encode("utf-8")
 
 
-def test_own_classes_have_colours_and_no_emoji(videos: Videos) -> None:
+def test_own_classes_have_colors_and_no_emoji(videos: Videos) -> None:
     html = render_page(videos.timeline(videos.moods("zzzzzzbbbb", classes=("zeal", "boredom"))))
     assert ".c1 { --fill: #" in html
     assert "image/svg+xml" not in html

@@ -29,7 +29,7 @@ def script() -> ModuleType:
 
 
 def test_every_emotion_has_its_emoji_and_all_are_small() -> None:
-    assert {svg.stem for svg in SVGS} == {*EMOTIONS, "plain", "doubt"}
+    assert {svg.stem for svg in SVGS} == {*EMOTIONS, "plain", "uncertain"}
     assert {png.stem for png in EMOJI_FOLDER.glob("*.png")} == {svg.stem for svg in SVGS}
     assert sum(file.stat().st_size for file in EMOJI_FOLDER.iterdir()) < 300_000
 

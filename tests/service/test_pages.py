@@ -106,7 +106,7 @@ def test_the_reader_of_the_interface_comes_from_here(built: Path, client: httpx.
 def test_the_page_is_told_what_the_service_does(client: httpx.Client) -> None:
     about = client.get("/page.json").json()
     assert about["classes"] == list(EMOTIONS)
-    assert about["colours"]["anger"] == "#d55e00"
+    assert about["colors"]["anger"] == "#d55e00"
     assert set(about["crop_rules"]) == set(BUILT_IN)
     assert about["key_required"] is False
     assert about["max_body"] == Settings().max_body

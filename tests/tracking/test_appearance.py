@@ -47,7 +47,7 @@ def test_size_does_not_matter() -> None:
     assert look(image).similarity(look(large, BOX.scaled(2, 2))) > 0.95
 
 
-def test_colours_tell_faces_apart() -> None:
+def test_colors_tell_faces_apart() -> None:
     image = textured(0)
     red = (image * np.array([0.6, 0.8, 1.0])).astype(np.uint8)
     assert look(image).similarity(look(red)) < 0.85

@@ -26,7 +26,7 @@ from mien.errors import ConfigError, MienError
 from mien.training import checkpoint, distributed
 from mien.training.checkpoint import BEST, LAST, logits_of
 from mien.training.distributed import continues, joined, launch, one_of_ranks, part_of, settle, synchronised
-from mien.training.loop import judge, train
+from mien.training.loop import evaluate_epoch, train
 from mien.training.recipes import Recipe, scratch, with_settings
 from mien.training.splits import gather
 from mien.training.state import TrainingState
@@ -228,7 +228,9 @@ def test_two_ranks_learn_what_one_process_does(two: tuple[Path, str], pack: Path
     recipe = with_settings(scratch(), SETTINGS)
     material = gather(read_faces(pack), recipe)
     network = checkpoint.load_network(out / LAST)[1]
-    figures = judge(logits_of(network, material.held.faces), logits_of(network, material.validation.faces), material)
+    figures = evaluate_epoch(
+        logits_of(network, material.held.faces), logits_of(network, material.validation.faces), material
+    )
     assert figures == pytest.approx({name: both[-1][name] for name in figures}, abs=1e-5)
 
 

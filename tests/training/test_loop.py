@@ -133,7 +133,7 @@ def test_patience_ends_a_run_that_no_longer_improves(
     ended_after: int,
 ) -> None:
     losses = iter([3.0, 2.0, 2.5, 1.9, 1.8, 1.7])
-    monkeypatch.setattr(loop, "judge", lambda *_: {"held_loss": next(losses), "temperature": 1.0})
+    monkeypatch.setattr(loop, "evaluate_epoch", lambda *_: {"held_loss": next(losses), "temperature": 1.0})
     recipe = dataclasses.replace(tiny, epochs=6, patience=patience)
     train(striped, recipe, tmp_path / "run", accelerator="cpu")
     progress = checkpoint.describe(tmp_path / "run" / LAST).progress
@@ -220,7 +220,7 @@ def test_the_best_epoch_is_one_at_the_final_size(
     tmp_path: Path, striped: FaceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([3.0, 1.0, 2.0])
-    monkeypatch.setattr(loop, "judge", lambda *_: {"held_loss": next(losses), "temperature": 1.0})
+    monkeypatch.setattr(loop, "evaluate_epoch", lambda *_: {"held_loss": next(losses), "temperature": 1.0})
     settings = [*TINY_SETTINGS, "network.pool=1", "sizes=83", "size_epochs=2", "patience=1"]
     best = train(striped, with_settings(scratch(), settings), tmp_path / "run", accelerator="cpu")
     description = checkpoint.describe(best)

@@ -35,7 +35,7 @@ def test_shapes_are_the_papers() -> None:
     assert pools == [27, 13, 6]
 
 
-def test_weights_are_the_papers_with_its_groups_colours_and_classes() -> None:
+def test_weights_are_the_papers_with_its_groups_colors_and_classes() -> None:
     network = AlexNet(AlexNetConfig(in_channels=3, groups=2, classes=1000))
     weights = sum(p.numel() for p in network.parameters() if p.ndim > 1)
     assert weights == PAPER_WEIGHTS - PAPER_BIASES

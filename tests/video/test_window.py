@@ -37,7 +37,7 @@ def plain(width: int, height: int, bgr: tuple[int, int, int]) -> np.ndarray:
     return np.full((height, width, 3), bgr, np.uint8)
 
 
-def test_a_frame_opens_the_window_in_its_size_and_colours(window: Window) -> None:
+def test_a_frame_opens_the_window_in_its_size_and_colors(window: Window) -> None:
     window.show(plain(320, 240, (10, 100, 200)), "")
     shown = pixels()
     assert shown.shape == (240, 320, 3)

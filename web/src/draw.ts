@@ -1,6 +1,6 @@
 // What was found, drawn over the picture: boxes with labels, or emoji that hide the faces.
 
-import { classColour, css, inkOn } from "./colours.ts";
+import { classColor, css, inkOn } from "./colors.ts";
 import { drawLabels } from "./labels.ts";
 import { placed, textOf, type Marked, type Pens, type Placement } from "./layout.ts";
 import type { Box, Face } from "./record.ts";
@@ -28,7 +28,7 @@ export function drawVeiled(context: Context, picture: CanvasImageSource, place: 
   drawPicture(context, blotted(picture), place);
 }
 
-/** Its colours, faintly, on the whole canvas: what is left of it around the picture. */
+/** Its colors, faintly, on the whole canvas: what is left of it around the picture. */
 export function drawAround(context: Context, picture: CanvasImageSource, canvas: { width: number; height: number }): void {
   context.save();
   context.globalAlpha = 0.4;
@@ -67,8 +67,8 @@ export function drawMarks(context: Context, marked: readonly Marked[], place: Pl
 export function drawRectangle(context: Context, box: Box, place: Placement, active: boolean, unit: number): void {
   const { x, y, width, height } = placed(box, place);
   context.save();
-  for (const [colour, line] of [["rgb(0 0 0 / .65)", 4], ["#fff", 2]] as const) {
-    context.strokeStyle = colour;
+  for (const [color, line] of [["rgb(0 0 0 / .65)", 4], ["#fff", 2]] as const) {
+    context.strokeStyle = color;
     context.lineWidth = line * unit;
     context.setLineDash(active ? [] : [6 * unit, 5 * unit]);
     context.strokeRect(x, y, width, height);
@@ -100,7 +100,7 @@ function drawCover(context: Context, face: Face, place: Placement, pens: Pens): 
     context.drawImage(art, square.x, square.y, square.width, square.height);
     return;
   }
-  context.fillStyle = css(classColour(face.emotion, pens.colours));
+  context.fillStyle = css(classColor(face.emotion, pens.colors));
   context.beginPath();
   context.arc(square.x + square.width / 2, square.y + square.height / 2, square.width * SOLID, 0, 2 * Math.PI);
   context.fill();
@@ -108,11 +108,11 @@ function drawCover(context: Context, face: Face, place: Placement, pens: Pens): 
 
 function drawBox(context: Context, face: Face, place: Placement, pens: Pens): void {
   const box = placed(face.box, place);
-  const colour = classColour(face.emotion, pens.colours);
+  const color = classColor(face.emotion, pens.colors);
   const line = Math.max(2, textOf(box.width, place, pens) / 7);
   const rim = Math.max(1, line / 3);
   const radius = Math.min(3 * line, box.width / 3, box.height / 3);
-  for (const [stroke, width] of [[css(inkOn(colour), 0.45), line + 2 * rim], [css(colour), line]] as const) {
+  for (const [stroke, width] of [[css(inkOn(color), 0.45), line + 2 * rim], [css(color), line]] as const) {
     context.strokeStyle = stroke;
     context.lineWidth = width;
     context.beginPath();

@@ -2,18 +2,18 @@
 
 import anger from "../../src/mien/assets/emoji/anger.svg?raw";
 import disgust from "../../src/mien/assets/emoji/disgust.svg?raw";
-import doubt from "../../src/mien/assets/emoji/doubt.svg?raw";
+import uncertain from "../../src/mien/assets/emoji/uncertain.svg?raw";
 import fear from "../../src/mien/assets/emoji/fear.svg?raw";
 import happiness from "../../src/mien/assets/emoji/happiness.svg?raw";
 import neutral from "../../src/mien/assets/emoji/neutral.svg?raw";
 import plain from "../../src/mien/assets/emoji/plain.svg?raw";
 import sadness from "../../src/mien/assets/emoji/sadness.svg?raw";
 import surprise from "../../src/mien/assets/emoji/surprise.svg?raw";
-import { classColour } from "./colours.ts";
+import { classColor } from "./colors.ts";
 
 /** Pixels a side of the copies that are drawn from. */
 const SIDE = 512;
-/** How much of its colour the emoji of an uncertain face keeps. */
+/** How much of its color the emoji of an uncertain face keeps. */
 const FADED = 0.35;
 
 const ART: Record<string, string> = { anger, disgust, fear, happiness, neutral, sadness, surprise };
@@ -23,7 +23,7 @@ export function emojiAddress(name: string): string {
   return address(ART[name] ?? plain);
 }
 
-export const DOUBT = address(doubt);
+export const UNCERTAIN = address(uncertain);
 
 function address(svg: string): string {
   const sized = svg.replace("<svg ", `<svg width="${SIDE}" height="${SIDE}" `);
@@ -35,12 +35,12 @@ export class EmojiSheet {
   readonly #pictures = new Map<string, HTMLCanvasElement>();
 
   /** Loads them; nothing is fetched, for they are part of the page. */
-  static async load(classes: readonly string[], colours: Record<string, string>): Promise<EmojiSheet> {
+  static async load(classes: readonly string[], colors: Record<string, string>): Promise<EmojiSheet> {
     const sheet = new EmojiSheet();
     const mark = await picture(DOUBT);
     for (const name of classes) {
       const sure = canvasOf(await picture(emojiAddress(name)));
-      if (!(name in ART)) tint(sure, classColour(name, colours));
+      if (!(name in ART)) tint(sure, classColor(name, colors));
       const unsure = canvasOf(sure);
       fade(unsure);
       context(unsure).drawImage(mark, 0, 0, SIDE, SIDE);
@@ -49,9 +49,9 @@ export class EmojiSheet {
     return sheet;
   }
 
-  /** With doubt, for an uncertain face, it is pale and has a question mark. */
-  of(name: string, doubt: boolean): HTMLCanvasElement | undefined {
-    return this.#pictures.get(doubt ? `${name}?` : name);
+  /** An uncertain one is pale and has a question mark. */
+  of(name: string, uncertain: boolean): HTMLCanvasElement | undefined {
+    return this.#pictures.get(uncertain ? `${name}?` : name);
   }
 }
 
@@ -75,9 +75,9 @@ function context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
   return found;
 }
 
-function tint(canvas: HTMLCanvasElement, colour: readonly [number, number, number]): void {
+function tint(canvas: HTMLCanvasElement, color: readonly [number, number, number]): void {
   change(canvas, (data, at) => {
-    for (let channel = 0; channel < 3; channel++) data[at + channel]! *= colour[channel]! / 255;
+    for (let channel = 0; channel < 3; channel++) data[at + channel]! *= color[channel]! / 255;
   });
 }
 

@@ -1,6 +1,6 @@
 // The labels of faces, each placed where it hides neither a face nor another label.
 
-import { classColour, css, inkOn } from "./colours.ts";
+import { classColor, css, inkOn } from "./colors.ts";
 import { placed, textOf, type Marked, type Pens, type Placement } from "./layout.ts";
 import type { Box } from "./record.ts";
 import { label } from "./words.ts";
@@ -110,11 +110,11 @@ function bestSpot(
 
 function drawLabel(context: Context, { mark, text, words, drawn, before, where }: Label, pens: Pens): void {
   const { emotion, uncertain } = mark.face;
-  const colour = classColour(emotion, pens.colours);
+  const color = classColor(emotion, pens.colors);
   context.font = `600 ${text}px ${FONT}`;
   context.textBaseline = "middle";
-  context.fillStyle = css(colour);
-  context.strokeStyle = css(inkOn(colour), 0.45);
+  context.fillStyle = css(color);
+  context.strokeStyle = css(inkOn(color), 0.45);
   context.lineWidth = Math.max(1, text / 14);
   context.beginPath();
   context.roundRect(where.x, where.y, where.width, where.height, 0.5 * text);
@@ -123,7 +123,7 @@ function drawLabel(context: Context, { mark, text, words, drawn, before, where }
   const art = pens.emoji.of(emotion, uncertain);
   const side = 1.5 * text;
   if (drawn && art !== undefined) context.drawImage(art, where.x + 0.35 * text, where.y + 0.2 * text, side, side);
-  context.fillStyle = css(inkOn(colour));
+  context.fillStyle = css(inkOn(color));
   context.fillText(words, where.x + before, where.y + 0.53 * where.height);
 }
 

@@ -23,7 +23,7 @@ export interface Placement {
 
 export interface Pens {
   emoji: EmojiSheet;
-  colours: Record<string, string>;
+  colors: Record<string, string>;
   /** Height in pixels of the smallest text. */
   text: number;
 }

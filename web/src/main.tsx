@@ -11,7 +11,7 @@ const RETRY_MS = 3000;
 async function start(): Promise<void> {
   try {
     const settings = await loadConfig();
-    emoji.value = await EmojiSheet.load(settings.classes, settings.colours);
+    emoji.value = await EmojiSheet.load(settings.classes, settings.colors);
     config.value = settings;
     message.value = null;
   } catch (error) {

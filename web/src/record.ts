@@ -67,7 +67,7 @@ export interface PageConfig {
   model: string;
   classes: string[];
   /** #rrggbb by class; a custom class may have none. */
-  colours: Record<string, string>;
+  colors: Record<string, string>;
   uncertain_below: number;
   min_face: number;
   min_face_score: number;

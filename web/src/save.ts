@@ -38,7 +38,7 @@ async function write(picture: CanvasImageSource, size: Shown, mirrored: boolean,
   if (context === null || sheet === null) throw new Error("this browser cannot draw on a canvas");
   const place = fitted(size.width, size.height, canvas, mirrored);
   drawPicture(context, picture, place);
-  drawMarks(context, marked.value, place, theme.value, { emoji: sheet, colours: config.value?.colours ?? {}, text: 11 });
+  drawMarks(context, marked.value, place, theme.value, { emoji: sheet, colors: config.value?.colors ?? {}, text: 11 });
   const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
   if (blob === null) throw new Error("it is too large for this browser");
   const link = document.createElement("a");

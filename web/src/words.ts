@@ -17,8 +17,8 @@ export function summary(record: PictureRecord | null, calm = false): string {
   if (record === null) return "";
   if (record.faces.length === 0) return "No face found.";
   const told = record.faces.slice(0, 6).map((face) => {
-    const doubt = face.uncertain ? ", not sure" : "";
-    return calm ? `${face.emotion}${doubt}` : `${face.emotion} ${percent(face.confidence)}${doubt}`;
+    const mark = face.uncertain ? ", not sure" : "";
+    return calm ? `${face.emotion}${mark}` : `${face.emotion} ${percent(face.confidence)}${mark}`;
   });
   const more = record.faces.length > told.length ? `; and ${record.faces.length - told.length} more` : "";
   return `${count(record.faces.length, "face")}: ${told.join("; ")}${more}.`;

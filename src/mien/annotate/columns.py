@@ -140,7 +140,7 @@ def _opened(path: str, origin: str) -> Iterator[Any]:
             yield opened
     except MienError:
         raise
-    except Exception as error:  # drivers raise errors of their own
+    except Exception as error:  # drivers raise nearly anything
         if _is_damage(error):
             raise DataError(f"{path}: not a whole Parquet file: {one_line(error)}") from error
         raise StorageError(f"{path}: cannot be read: {reason(error)}") from error

@@ -141,7 +141,7 @@ def _information(system: FileSystem, path: str, name: str) -> dict[str, Any] | N
         if error.errno == EINVAL:  # Windows, of a pattern: no such name can be
             return None
         raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
-    except Exception as error:  # drivers raise errors of their own
+    except Exception as error:  # drivers raise nearly anything
         raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
 
 
@@ -225,7 +225,7 @@ def _lines_of(system: FileSystem, path: str, folder: str, name: str) -> Iterator
             yield from _lines(file, folder)
     except ConfigError:
         raise
-    except Exception as error:  # drivers raise errors of their own
+    except Exception as error:  # drivers raise nearly anything
         raise StorageError(f"{name}: cannot be read: {reason(error)}") from error
 
 

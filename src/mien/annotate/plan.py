@@ -258,7 +258,7 @@ def is_sampled(path: str, fraction: float) -> bool:
 
 
 def row_name(path: str, row: int) -> str:
-    """What stands for a row of a Parquet file where it has no name of its own; rows count from 0."""
+    """The name of a row of a Parquet file without names; rows count from 0."""
     return f"{path}#{row}"
 
 

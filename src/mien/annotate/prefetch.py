@@ -55,7 +55,7 @@ def fetch(
 ) -> Generator[Fetched]:
     """The pictures of a shard in their order, each exactly once, by threads that run ahead where in_advance is set.
 
-    Those in `without`, by number, are not read where they lie in files of their own. Close it to stop early.
+    Those in `without`, by number, are not read where each has its own file. Close it to stop early.
     Raises ConfigError where a driver is not installed.
     """
     if shard.file is not None:
@@ -109,7 +109,7 @@ def _content(origin: Origin, path: str) -> bytes | Failure:
         content = read_at_most(system, place, MAX_BYTES + 1)
     except ImportError as error:
         raise ConfigError(f"{path}: cannot be reached: {one_line(error)}") from error
-    except Exception as error:  # drivers raise errors of their own
+    except Exception as error:  # drivers raise nearly anything
         return _failure(error)
     if len(content) > MAX_BYTES:
         return Failure("large", f"has more than {MAX_BYTES:,} bytes")

@@ -43,7 +43,7 @@ def locate(url: str) -> tuple[FileSystem, str]:
         return _located(url)
     except MissingExtraError:
         raise
-    except Exception as error:  # drivers raise errors of their own
+    except Exception as error:  # drivers raise nearly anything
         raise ConfigError(f"{url}: cannot be reached: {one_line(error)}") from error
 
 
@@ -84,7 +84,7 @@ def persistently(action: Callable[[], T], *, tries: int = _TRIES, wait_s: float 
             return action()
         except MienError:
             raise
-        except Exception as error:  # drivers raise errors of their own
+        except Exception as error:  # drivers raise nearly anything
             if not left or not may_pass(error):
                 raise
             time.sleep(wait_s * 2 ** (tries - 1 - left))
@@ -225,7 +225,7 @@ class Folder:
     def _trying(self, what: str, name: str, action: Callable[[], T]) -> T:
         try:
             return persistently(action)
-        except Exception as error:  # drivers raise errors of their own
+        except Exception as error:  # drivers raise nearly anything
             raise StorageError(f"{self.url}: {name or 'it'} cannot be {what}: {reason(error)}") from error
 
 
@@ -243,7 +243,7 @@ def walk(
         here, below = waiting.pop()
         try:
             entries = persistently(lambda here=here: system.ls(here, detail=True))  # type: ignore[misc]
-        except Exception as error:  # drivers raise errors of their own
+        except Exception as error:  # drivers raise nearly anything
             unreadable(here, error)
             continue
         kinds = [(entry["name"].rstrip("/"), "link" if entry.get("islink") else entry["type"]) for entry in entries]

@@ -169,7 +169,7 @@ def _read(path: Path, split: SplitChoice, classes: tuple[str, ...], *, skip_bad:
 
 def _truths(dataset: FaceDataset, split: SplitChoice, protocol: ProtocolChoice | None) -> Truths:
     """The truth and the rows judged by each protocol asked for; of all, those that the data has labels for."""
-    from mien.data.dataset import PROTOCOLS, judged
+    from mien.data.dataset import PROTOCOLS, evaluated_rows
 
     has_votes = dataset.votes is not None
     names: tuple[Protocol, ...]
@@ -177,7 +177,7 @@ def _truths(dataset: FaceDataset, split: SplitChoice, protocol: ProtocolChoice |
         names = PROTOCOLS if has_votes else ("fer2013",)
     else:
         names = (protocol or ("ferplus" if has_votes else "fer2013"),)
-    truths: Truths = {name: judged(dataset, name) for name in names}
+    truths: Truths = {name: evaluated_rows(dataset, name) for name in names}
     for name, (_, mask) in truths.items():
         if not mask.any():
             raise DataError(f"protocol {name} judges none of the {len(mask)} rows in the {split} split")

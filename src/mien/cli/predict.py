@@ -12,7 +12,7 @@ import typer
 from mien.cli import console
 from mien.cli.console import report
 from mien.cli.outputs import check_apart, record_files, records_to
-from mien.emotions import EMOTION_COLOURS
+from mien.emotions import EMOTION_COLORS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -243,7 +243,7 @@ class _Listing:
         from rich.style import Style
         from rich.text import Text
 
-        colour = Style(color="rgb({},{},{})".format(*EMOTION_COLOURS[emotion])) if emotion in EMOTION_COLOURS else ""
+        colour = Style(color="rgb({},{},{})".format(*EMOTION_COLORS[emotion])) if emotion in EMOTION_COLORS else ""
         box = "-" if place[0] == "-" else "{},{} {}x{}".format(*place)
         name = Text(f"{emotion}?" if uncertain else emotion, colour)
         self._table.add_row(Text(source, overflow="fold"), number, name, confidence, box)

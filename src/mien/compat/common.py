@@ -90,7 +90,7 @@ def as_source(source: ImageSource) -> ImageSource:
         except ValueError as error:
             raise ImageError(f"the data URI is not base64: {error}") from None
     if source.lower().startswith(("http://", "https://")):
-        raise ImageError(f"{source}: expected a picture at hand; Mien fetches nothing, download it first")
+        raise ImageError(f"{source}: addresses are not fetched: download it first")
     return source
 
 

@@ -44,9 +44,9 @@ class DeepFace:
         """A dictionary for each face of a picture, from left to right; for a list of pictures, a list of such lists.
 
         img_path           a path, a `data:image/...;base64,` text, bytes, a file object, a PIL image, an array (BGR);
-                           or a list of those, or an array (N, H, W, 3): faces are then judged in batches
+                           or a list of those, or an array (N, H, W, 3): faces are then classified in batches
         actions            ("emotion",), which is the default too; age, gender and race are refused
-        enforce_detection  whether a picture without a face is an error; else the whole picture is judged as one
+        enforce_detection  whether a picture without a face is an error; else the whole picture is taken as one
         detector_backend   "opencv" (Haar), "yunet", or "skip": the whole picture is the face
         align, silent      are taken and change nothing: how a face is cut out is Mien's affair, and it prints nothing
         expand_percentage  only 0
@@ -56,7 +56,7 @@ class DeepFace:
         happy, sad, surprise, neutral, in this order, to floats 0..100 that add up to 100. region has x, y, w, h, ints
         in pixels within the picture, left_eye and right_eye, (x, y) ints where the detector tells them (the person's
         left), else None. face_confidence is the detector's score, 0..1, rounded to 0.01; 1.0 of Haar, which has none;
-        and 0.0 where the whole picture was judged.
+        and 0.0 where the whole picture was taken.
 
         Raises FaceNotDetectedError, InvalidImageError or InvalidOptionError, all three ValueErrors as deepface's are
         and MienErrors; DetectorError where the detector cannot be had, as YuNet before `mien detector yunet`.
@@ -87,11 +87,11 @@ def _check(actions: str | Sequence[str], backend: str, expand_percentage: int, a
 
 
 def _faces(analysis: Analysis, enforce_detection: bool, *, whole: bool) -> list[dict[str, Any]]:
-    """What deepface says of one picture; whole tells that the picture itself was judged as a face."""
+    """What deepface returns for one picture; whole: the picture itself was taken as a face."""
     if not analysis.faces:
         if enforce_detection:
             raise FaceNotDetectedError(
-                f"{analysis.source or 'the picture'}: no face found; enforce_detection=False judges the whole picture"
+                f"{analysis.source or 'the picture'}: no face found; enforce_detection=False takes the whole picture"
             )
         face = analyzer_for("none", min_face=0).analyze(analysis.image).faces[0]
         everything = Box(0, 0, analysis.width, analysis.height)

@@ -69,7 +69,7 @@ class FER:
         """A dictionary `{"box", "emotions"}` for each face of a picture, from left to right; [] where there is none.
 
         img              a path, a `data:image/...;base64,` text, bytes, a file object, a PIL image, an array (BGR)
-        face_rectangles  x, y, w, h in pixels of faces that another detector found: these are judged, in their order
+        face_rectangles  x, y, w, h in pixels of faces that another detector found: these are classified, in their order
 
         box is x, y, w, h in pixels within the picture, in fer's types: an int32 array (4,) from Haar, a list of ints
         with mtcnn=True, a given rectangle as it was given. emotions maps angry, disgust, fear, happy, sad, surprise,
@@ -78,11 +78,11 @@ class FER:
         Raises InvalidImageError on a bad picture, InvalidOptionError on a bad rectangle.
         """
         if face_rectangles is not None:
-            return self._judge_given(img, list(face_rectangles))
+            return self._classify_given(img, list(face_rectangles))
         return self._answer(next(look_at(self._analyzer, [img])))
 
     def batch_detect_emotions(self, imgs: Iterable[ImageSource]) -> list[list[dict[str, Any]]]:
-        """What `detect_emotions` says of each picture; faces are judged in batches across pictures."""
+        """What `detect_emotions` returns for each picture; faces are classified in batches across pictures."""
         return [self._answer(analysis) for analysis in look_at(self._analyzer, imgs)]
 
     def top_emotion(self, img: ImageSource) -> tuple[str, float] | tuple[None, None]:
@@ -102,7 +102,7 @@ class FER:
             answer.append({"box": shown, "emotions": _rounded(face.probabilities)})
         return answer
 
-    def _judge_given(self, img: ImageSource, rectangles: list[Sequence[float]]) -> list[dict[str, Any]]:
+    def _classify_given(self, img: ImageSource, rectangles: list[Sequence[float]]) -> list[dict[str, Any]]:
         boxes = [_box(rectangle) for rectangle in rectangles]
         try:
             grey = to_grey(read_image(as_source(img)))

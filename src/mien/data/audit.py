@@ -1,7 +1,7 @@
 """What is in a dataset, and what is wrong with it: counts, exact duplicates, leaks between splits, a fingerprint.
 
 FER2013 repeats itself: of its 35,887 faces 1,853 are copies, some of them across splits, and some copies carry another
-label. A model that is judged on faces it was trained on looks better than it is.
+label. A model that is evaluated on faces it was trained on looks better than it is.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.dataset import SPLITS, BadRow, FaceDataset, judged
+from mien.data.dataset import SPLITS, BadRow, FaceDataset, evaluated_rows
 from mien.data.pack import description, verify
 from mien.data.packed_faces import PackedFaces, chunks, keys_of
 from mien.errors import DataError
 
 UNLABELLED = "unlabelled"
-"""Counts the rows without a label of their own."""
+"""Counts the rows without an own label."""
 
 DROPPED = "dropped"
-"""Counts the rows that protocol `ferplus` does not judge: tied, or won by contempt, unknown or not-a-face."""
+"""Counts the rows that protocol `ferplus` does not evaluate: tied, or won by contempt, unknown or not-a-face."""
 
 _CHUNK: Final = 4096
 
@@ -90,7 +90,7 @@ def audit(dataset: FaceDataset, progress: Callable[[int, int], None] | None = No
     members = {split: group[dataset.split == split] for split in splits}
     own, majority = dataset.labels, None
     if dataset.votes is not None:
-        truth, _ = judged(dataset, "ferplus")
+        truth, _ = evaluated_rows(dataset, "ferplus")
         majority = _counts(dataset, truth, DROPPED)
         own = np.where(own >= 0, own, truth)
     return Audit(

@@ -1,4 +1,4 @@
-"""What every reader yields: faces, labels, votes and splits as arrays; and the protocols that judge on them."""
+"""What every reader yields: faces, labels, votes and splits as arrays; and the protocols to evaluate by."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class FaceDataset:
         outlier_votes  a column with at most so many of a row's votes counts as empty (Barsoum et al., ICMI 2016, who
                        leave out single votes); a row that would lose all keeps all
         spread_others  False: contempt, unknown and not-a-face carry no target. True: their share is spread evenly over
-                       the seven, so that it teaches doubt; with min_share 0 every row that has votes is usable then
+                       the seven, to teach uncertainty; with min_share 0 every row that has votes is usable then
         """
         classes = len(self.classes)
         targets = np.zeros((len(self), classes), np.float32)
@@ -128,8 +128,8 @@ class FaceDataset:
         return targets, usable
 
 
-def judged(dataset: FaceDataset, protocol: Protocol) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The true class (N,) of each row under a protocol, and a mask (N,) of the rows that it judges.
+def evaluated_rows(dataset: FaceDataset, protocol: Protocol) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The true class (N,) of each row under a protocol, and a mask (N,) of the rows that it evaluates.
 
     fer2013         the dataset's own label, all rows that have one
     ferplus         the majority of the ten FER+ columns; rows are dropped whose winner is contempt, unknown or

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.drawing.canvas import blank, blend, fill, text_width, write
-from mien.drawing.colors import INK, PAPER, class_colour, on_dark
+from mien.drawing.colors import INK, PAPER, class_color, on_dark
 from mien.drawing.layout import SMALLEST_TEXT, Mark, corners, grown, inside, overlap
 from mien.types import Box
 
@@ -59,8 +59,8 @@ class Panel:
             track = self.layout.track(row)
             length = value * track.width
             bar = Box(self.box.x + track.x, self.box.y + track.y, max(track.height, length), track.height)
-            colour = on_dark(class_colour(name))
-            fill(canvas, bar, track.height / 2, colour, opacity=min(1.0, length / track.height))
+            color = on_dark(class_color(name))
+            fill(canvas, bar, track.height / 2, color, opacity=min(1.0, length / track.height))
 
 
 @lru_cache(maxsize=64)

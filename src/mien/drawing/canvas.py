@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.drawing.colors import Colour
+from mien.drawing.colors import Color
 from mien.types import Box
 
 _FONT_FILE: Final = Path(__file__).parents[1] / "assets" / "fonts" / "DejaVuSans.ttf"
@@ -45,7 +45,7 @@ def fill(
     canvas: NDArray[np.uint8],
     box: Box,
     radius: float,
-    colour: Colour,
+    color: Color,
     *,
     opacity: float = 1.0,
     stroke: float | None = None,
@@ -68,7 +68,7 @@ def fill(
         outside += np.minimum(np.maximum(across[None, :], down[:, None]), 0) - radius
         if stroke is not None:
             outside = abs(outside + stroke / 2) - stroke / 2
-        _paint(canvas[top:bottom, left:right], np.clip(0.5 - outside, 0, 1) * opacity, colour)
+        _paint(canvas[top:bottom, left:right], np.clip(0.5 - outside, 0, 1) * opacity, color)
 
 
 def _windows(box: Box, radius: float, stroke: float | None, corners: float | None) -> Iterator[Box]:
@@ -94,7 +94,7 @@ def _windows(box: Box, radius: float, stroke: float | None, corners: float | Non
         yield Box(right - edge, top + edge, edge, height - 2 * edge)
 
 
-def write(canvas: NDArray[np.uint8], place: tuple[float, float], text: str, height: int, ink: Colour) -> None:
+def write(canvas: NDArray[np.uint8], place: tuple[float, float], text: str, height: int, ink: Color) -> None:
     """Write text of this height in pixels, its left edge and the middle of its line at the place."""
     width, tall = math.ceil(text_width(text, height)) + 2, 2 * height
     mask = Image.new("L", (width, tall))
@@ -111,9 +111,9 @@ def text_width(text: str, height: int) -> float:
     return _font(height).getlength(text)
 
 
-def _paint(area: NDArray[np.uint8], cover: NDArray[np.floating], colour: Colour) -> None:
-    """Mix a colour into an area as far as each pixel is covered, 0..1."""
-    goal: Sequence[int] = (*colour[::-1], 255)[: area.shape[2]]
+def _paint(area: NDArray[np.uint8], cover: NDArray[np.floating], color: Color) -> None:
+    """Mix a color into an area as far as each pixel is covered, 0..1."""
+    goal: Sequence[int] = (*color[::-1], 255)[: area.shape[2]]
     mixed = area + (np.array(goal, np.float32) - area) * cover.astype(np.float32)[:, :, None]
     area[:] = np.rint(mixed)
 

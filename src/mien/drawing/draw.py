@@ -12,7 +12,7 @@ from PIL import Image
 
 from mien.drawing.bars import place_panels
 from mien.drawing.canvas import fill
-from mien.drawing.colors import class_colour, ink_on
+from mien.drawing.colors import class_color, ink_on
 from mien.drawing.emoji import draw_emoji, lean
 from mien.drawing.labels import place_labels
 from mien.drawing.layout import Mark, cover, grown, in_order
@@ -33,7 +33,7 @@ def draw_faces(image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _
 def draw_frame(image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _AS_EVER) -> NDArray[np.uint8]:
     """A copy of the picture with its faces marked, (H, W, 3) uint8 in BGR order as the picture is.
 
-    Each face gets a box in the colour of its emotion, or an emoji that hides it and leans as it does. Its label asks
+    Each face gets a box in the color of its emotion, or an emoji that hides it and leans as it does. Its label asks
     ("fear? 41 %") where the answer is uncertain; an emoji is pale then and has a question mark. Labels neither leave
     the picture nor cover each other: where there is no place for one, it is shortened, and at last left out. A face
     that is large enough and has free space beside it gets bars with the probabilities of its classes too.
@@ -58,12 +58,12 @@ def draw_frame(image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _
 def _cover_face(canvas: NDArray[np.uint8], face: Face) -> None:
     square = cover(face)
     middle = (square.x + square.width / 2, square.y + square.height / 2)
-    draw_emoji(canvas, face.emotion, middle, square.width, roll=lean(face), doubt=face.uncertain)
+    draw_emoji(canvas, face.emotion, middle, square.width, roll=lean(face), uncertain=face.uncertain)
 
 
 def _draw_box(canvas: NDArray[np.uint8], mark: Mark, *, arms: bool) -> None:
-    """The box in the emotion's colour, or its corners, with a thin edge that sets it off from a picture like it."""
-    colour, line, short = class_colour(mark.face.emotion), mark.line, min(mark.box.width, mark.box.height)
+    """The box in the emotion's color, or its corners, with a thin edge that sets it off from a picture like it."""
+    color, line, short = class_color(mark.face.emotion), mark.line, min(mark.box.width, mark.box.height)
     radius = min(3 * line, mark.box.width / 3, mark.box.height / 3)
     rim = max(1.0, line / 3)
     arm = max(0.22 * short, 2 * radius) if arms else None
@@ -71,9 +71,9 @@ def _draw_box(canvas: NDArray[np.uint8], mark: Mark, *, arms: bool) -> None:
         canvas,
         grown(mark.box, rim),
         radius + rim,
-        ink_on(colour),
+        ink_on(color),
         opacity=0.45,
         stroke=line + 2 * rim,
         corners=None if arm is None else arm + rim,
     )
-    fill(canvas, mark.box, radius, colour, stroke=line, corners=arm)
+    fill(canvas, mark.box, radius, color, stroke=line, corners=arm)

@@ -1,4 +1,4 @@
-"""Mien's own emoji: one for each emotion, and a plain one, tinted, for classes of one's own.
+"""Mien's own emoji: one for each emotion, and a plain one, tinted, for custom classes.
 
 They are drawn as SVG, beside which lie the PNGs that `scripts/draw_emoji.py` makes of them.
 """
@@ -17,24 +17,30 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.drawing.canvas import blank, blend
-from mien.drawing.colors import class_colour
+from mien.drawing.colors import class_color
 from mien.emotions import EMOTIONS
 from mien.types import Face
 
 EMOJI_FOLDER: Final = Path(__file__).parents[1] / "assets" / "emoji"
-_PLAIN, _DOUBT = "plain", "doubt"
+_PLAIN, _UNCERTAIN = "plain", "uncertain"
 _SOLID: Final = 61.5 / 128
 """Radius of the circle that every emoji covers, in sides of its square: half a unit less than its outline."""
 _FADED: Final = 0.35
-"""How much of its colour the emoji of an uncertain face keeps."""
+"""How much of its color the emoji of an uncertain face keeps."""
 
 
 def draw_emoji(
-    canvas: NDArray[np.uint8], name: str, centre: tuple[float, float], side: float, *, roll: float = 0.0, doubt: bool
+    canvas: NDArray[np.uint8],
+    name: str,
+    centre: tuple[float, float],
+    side: float,
+    *,
+    roll: float = 0.0,
+    uncertain: bool,
 ) -> None:
     """Draw the emoji of a class so that its square has this side in pixels; roll is clockwise, in radians.
 
-    With doubt, for an uncertain face, it is pale and has a question mark.
+    An uncertain one is pale and has a question mark.
     """
     height, width = canvas.shape[:2]
     reach = side * (abs(math.cos(roll)) + abs(math.sin(roll))) / 2 + 1
@@ -43,7 +49,7 @@ def draw_emoji(
     if left >= right or top >= bottom:
         return
     # Half-sized copies first, by area: then linear interpolation leaves no pixel out.
-    source = _shrunk(name, doubt, max(0, math.floor(math.log2(512 / max(side, 1)))))
+    source = _shrunk(name, uncertain, max(0, math.floor(math.log2(512 / max(side, 1)))))
     scale = side / source.shape[0]
     cos, sin = scale * math.cos(roll), scale * math.sin(roll)
     half = source.shape[0] / 2 - 0.5  # OpenCV counts from the middle of the first pixel
@@ -77,26 +83,26 @@ def lean(face: Face) -> float:
 
 
 @lru_cache(maxsize=128)
-def _shrunk(name: str, doubt: bool, halvings: int) -> NDArray[np.uint8]:
+def _shrunk(name: str, uncertain: bool, halvings: int) -> NDArray[np.uint8]:
     if halvings == 0:
-        return _artwork(name, doubt)
-    finer = _shrunk(name, doubt, halvings - 1)
+        return _artwork(name, uncertain)
+    finer = _shrunk(name, uncertain, halvings - 1)
     side = finer.shape[0] // 2
     return finer if side < 8 else cv2.resize(finer, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
-def _artwork(name: str, doubt: bool) -> NDArray[np.uint8]:
+def _artwork(name: str, uncertain: bool) -> NDArray[np.uint8]:
     """(512, 512, 4) uint8, BGR and alpha, premultiplied."""
     art = _png(name if name in EMOTIONS else _PLAIN)
     if name not in EMOTIONS:
-        tint = np.array([*class_colour(name)[::-1], 255], np.float32) / 255
+        tint = np.array([*class_color(name)[::-1], 255], np.float32) / 255
         art = np.rint(art * tint).astype(np.uint8)
-    if doubt:
+    if uncertain:
         grey = cv2.cvtColor(art[:, :, :3], cv2.COLOR_BGR2GRAY)[:, :, None].astype(np.float32)
         pale = blank(art.shape[1], art.shape[0])
         pale[:, :, :3] = np.rint(grey + _FADED * (art[:, :, :3] - grey))
         pale[:, :, 3] = art[:, :, 3]
-        blend(pale, _png(_DOUBT), 0, 0)
+        blend(pale, _png(_UNCERTAIN), 0, 0)
         art = pale
     return art
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.drawing.canvas import blank, blend, fill, text_width, write
-from mien.drawing.colors import class_colour, ink_on
+from mien.drawing.colors import class_color, ink_on
 from mien.drawing.emoji import draw_emoji
 from mien.drawing.layout import SMALLEST_TEXT, Mark, corners, grown, inside, overlap
 from mien.drawing.style import Style
@@ -25,7 +25,7 @@ class Wording:
     text: str
     height: int
     emotion: str
-    doubt: bool
+    uncertain: bool
     badge: bool
 
     @property
@@ -67,12 +67,12 @@ def _patch(wording: Wording) -> NDArray[np.uint8]:
     if wording.badge:
         side = wording.badge_side
         middle = (side / 2, wording.size[1] / 2)
-        draw_emoji(patch, wording.emotion, middle, side, doubt=wording.doubt)
+        draw_emoji(patch, wording.emotion, middle, side, uncertain=wording.uncertain)
     if wording.text:
-        plate, colour = wording.plate, class_colour(wording.emotion)
-        fill(patch, plate, 0.28 * plate.height, colour)
+        plate, color = wording.plate, class_color(wording.emotion)
+        fill(patch, plate, 0.28 * plate.height, color)
         left = plate.x + (plate.width - text_width(wording.text, wording.height)) / 2
-        write(patch, (left, plate.y + plate.height / 2), wording.text, wording.height, ink_on(colour))
+        write(patch, (left, plate.y + plate.height / 2), wording.text, wording.height, ink_on(color))
     return patch
 
 
@@ -125,12 +125,12 @@ def wordings(mark: Mark, style: Style) -> Iterator[Wording]:
 
     small = max(SMALLEST_TEXT, round(0.75 * mark.text))
     if style.labels:
-        doubt = "?" if face.uncertain else ""
-        name, percent = f"{face.emotion}{doubt}", f"{100 * face.confidence:.0f} %"
+        suffix = "?" if face.uncertain else ""
+        name, percent = f"{face.emotion}{suffix}", f"{100 * face.confidence:.0f} %"
         if style.tracks and face.track is not None:
             name = f"{face.track} {name}"
         yield from (said(f"{name} {percent}", height) for height in (mark.text, small))
-        yield from (said(text, height) for height in (small, SMALLEST_TEXT) for text in (name, f"{percent}{doubt}"))
+        yield from (said(text, height) for height in (small, SMALLEST_TEXT) for text in (name, f"{percent}{suffix}"))
     if said("", 1).badge:
         yield from (said("", height) for height in (mark.text, small, SMALLEST_TEXT))
 

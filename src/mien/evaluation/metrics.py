@@ -33,7 +33,7 @@ class Metrics:
     """What `evaluate` found. All shares are 0..1.
 
     classes        C names, in the order of the matrix
-    n              rows judged
+    n              rows evaluated
     accuracy       share of rows whose likeliest class is the true one
     macro_f1       mean F1 over the classes that have rows, each class counting alike
     accuracy_ci95, macro_f1_ci95  95 % bootstrap intervals, (low, high)
@@ -108,7 +108,7 @@ def evaluate(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Metrics:
-    """Judge probabilities (N, C), 0..1, whose rows add up to 1, against the true classes (N,), each 0..C-1.
+    """Evaluate probabilities (N, C), 0..1, whose rows add up to 1, against the true classes (N,), each 0..C-1.
 
     The answer is the likeliest class, the first one where several are. The intervals are 2.5 and 97.5 percentiles over
     bootstrap resamples of the rows (Efron and Tibshirani, 1993). Accuracy and F1 depend on a row only by its pair of

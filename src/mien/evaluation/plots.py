@@ -114,14 +114,14 @@ def plot_training(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[
         loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.4])
         for axes, kind in ((loss, "loss"), (accuracy, "accuracy")):
             axes.grid(alpha=0.3)
-            for key, label, colour in (
+            for key, label, color in (
                 (f"train_{kind}", "training", _BLUE),
                 (f"held_{kind}", "held back", _GREEN),
                 (f"validation_{kind}", "validation", _ORANGE),
             ):
                 if all(key in line for line in history):
                     last = f" ({100 * history[-1][key]:.2f} %)" if kind == "accuracy" else ""
-                    _curve(axes, epochs, [line[key] for line in history], colour, label + last)
+                    _curve(axes, epochs, [line[key] for line in history], color, label + last)
             if axes.lines:
                 axes.legend(loc="best")
         loss.set_ylabel("cross-entropy")
@@ -136,8 +136,8 @@ def plot_training(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[
         figure.align_ylabels()
 
 
-def _curve(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str, label: str) -> None:
-    axes.plot(x, y, color=colour, label=label, marker="o", markersize=3 if len(x) < 60 else 0)
+def _curve(axes: Axes, x: Sequence[float], y: Sequence[float], color: str, label: str) -> None:
+    axes.plot(x, y, color=color, label=label, marker="o", markersize=3 if len(x) < 60 else 0)
     axes.grid(alpha=0.3)
 
 

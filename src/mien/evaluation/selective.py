@@ -66,7 +66,7 @@ def risk_coverage(probabilities: NDArray[np.floating], truth: NDArray[np.integer
     Rows of equal confidence (to six decimals) are answered together, so the order of the rows never matters. Raises
     DataError when there is no row.
     """
-    confidence, right = _judged(probabilities, truth)
+    confidence, right = _checked(probabilities, truth)
     threshold, group = np.unique(-confidence.round(6), return_inverse=True)  # what differs by rounding only is a tie
     answered = np.bincount(group).cumsum()
     wrong = np.bincount(group, ~right).cumsum()
@@ -83,14 +83,14 @@ def certain_part(
     """
     if not 0 <= threshold <= 1:
         raise ConfigError(f"threshold must be within 0..1, got {threshold}")
-    confidence, right = _judged(probabilities, truth)
+    confidence, right = _checked(probabilities, truth)
     certain = right[confidence >= threshold]
     hits, n = int(certain.sum()), len(certain)
     share = n / len(right)
     return CertainPart(threshold, share, hits / n, wilson(hits, n)) if n else CertainPart(threshold, share, None, None)
 
 
-def _judged(
+def _checked(
     probabilities: NDArray[np.floating], truth: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The confidence of each row's answer, and whether it is right."""

@@ -79,10 +79,10 @@ def read_picture(
     color       the channel order of an array; says nothing about the other sources
     max_pixels  pictures with more pixels are refused before they are decoded
     formats     those of FORMATS whose decoders may see the file
-    reduce_to   a JPEG is decoded at a half, a quarter or an eighth of its size where its longer side keeps at least so
-                many pixels, which takes a fraction of the time; None: in full
+    reduce_to   a JPEG is decoded at a half, a quarter or an eighth of its size where its longer side keeps at least
+                N pixels, which takes a fraction of the time; None: in full
 
-    EXIF orientation is applied, transparency is laid over white, CMYK and 16 bits are converted; colour profiles are
+    EXIF orientation is applied, transparency is laid over white, CMYK and 16 bits are converted; color profiles are
     not. A uint8 BGR array is returned as it is, not copied: Mien never writes into it.
 
     Raises ImageError on whatever is missing, damaged or truncated, ImageFormatError on what is no picture of `formats`,
@@ -137,8 +137,8 @@ def _open_file(path: Path, name: str) -> BinaryIO:
 def _identify(file: IO[bytes], name: str, formats: Sequence[str]) -> Image.Image:
     """The picture in a file, its header read and nothing decoded.
 
-    Image.open would do, but above a limit of its own it warns, or raises without the size. So its plugins are asked
-    here as it asks them, and the size is judged by `_from_pil`.
+    Image.open would do, but above its own limit it warns, or raises without the size. So its plugins are asked
+    here as it asks them, and the size is checked by `_from_pil`.
     """
     prefix = file.read(16)
     if not prefix:

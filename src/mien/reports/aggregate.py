@@ -23,7 +23,7 @@ GAP_S: Final = 1.0
 """A frame lasts no longer than this many seconds, or three times the median frame if that is longer."""
 
 BRIEF_S: Final = 1.0
-"""A track that was seen for less than this many seconds gets no timeline of its own (in a short video: a quarter)."""
+"""A track that was seen for less than this many seconds gets no timeline (in a short video: a quarter)."""
 
 MOST_BINS: Final = 400
 """A timeline has at most so many bins, of 0.1 s or one frame at least."""
@@ -246,7 +246,7 @@ def _integrals(seen: _Seen, values: NDArray[Any], edges: NDArray[np.float64]) ->
 
 
 def _peaks(seen: _Seen, runs: list[tuple[int, int]], classes: tuple[str, ...], apart: float) -> list[int]:
-    """The strongest faces of the strongest stretches of each class, so many seconds apart, in the order of time."""
+    """The strongest faces of the strongest stretches of each class, `apart_s` seconds apart, in the order of time."""
     strongest = [a + int(np.argmax(seen.probabilities[a:b, seen.answers[a]])) for a, b in runs]
     first: dict[int, int] = {}
     second: dict[int, int] = {}

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from mien.drawing.colors import Colour, ink_on
+from mien.drawing.colors import Color, ink_on
 from mien.errors import ConfigError, MissingExtraError
 from mien.evaluation.plots import FORMATS
 from mien.files import make_folder, written_aside
 from mien.reports.clock import axis_ticks, clock_time, spoken_time
-from mien.reports.palette import class_colours
+from mien.reports.palette import class_colors
 from mien.reports.segments import band, runs_seen
 from mien.reports.timeline import Person, Timeline
 
@@ -91,7 +91,7 @@ def _legend(figure: Figure, classes: Sequence[str], columns: int, height: float)
     from matplotlib.patches import Patch
 
     legend = figure.legend(
-        [Patch(facecolor=_hex(colour)) for colour in class_colours(classes).values()],
+        [Patch(facecolor=_hex(color)) for color in class_colors(classes).values()],
         _short(classes),
         loc="upper left",
         bbox_to_anchor=(0.005, 1 - 0.42 / height),
@@ -111,20 +111,20 @@ def _legend(figure: Figure, classes: Sequence[str], columns: int, height: float)
 
 def _row(axes: Axes, person: Person, timeline: Timeline, *, seconds_wide: float) -> None:
     """One person: the band of answers from 1.06 to 1.34, the areas from 0 to 1; seconds_wide is what an inch shows."""
-    colours, edges = class_colours(timeline.classes), timeline.edges
+    colors, edges = class_colors(timeline.classes), timeline.edges
     for a, b in runs_seen(person):
         x = np.concatenate([edges[a : a + 1], (edges[a:b] + edges[a + 1 : b + 1]) / 2, edges[b : b + 1]])
         values = person.probabilities[np.concatenate([[a], np.arange(a, b), [b - 1]])].astype(float)
         tops = np.cumsum(values / values.sum(1, keepdims=True), 1)
         floor = np.zeros(len(x))
-        for k, colour in enumerate(colours.values()):
-            axes.fill_between(x, floor, tops[:, k], color=_hex(colour), linewidth=0)
+        for k, color in enumerate(colors.values()):
+            axes.fill_between(x, floor, tops[:, k], color=_hex(color), linewidth=0)
             floor = tops[:, k]
         axes.plot(x, tops[:, :-1], color="white", linewidth=0.35, alpha=0.6)
     for start, end, name in band(person, timeline):
-        axes.fill_between([start, end], 1.06, 1.34, color=_hex(colours[name]), linewidth=0)
+        axes.fill_between([start, end], 1.06, 1.34, color=_hex(colors[name]), linewidth=0)
         if (end - start) / seconds_wide > 0.064 * len(name) + 0.08:
-            ink = _hex(ink_on(colours[name]))
+            ink = _hex(ink_on(colors[name]))
             _plain(axes.text((start + end) / 2, 1.19, name, color=ink, ha="center", va="center", fontsize=7.5))
     _bare(axes)
     axes.set_ylim(0, 1.36)
@@ -164,5 +164,5 @@ def _plain(text: Text) -> None:
     text.set_parse_math(False)
 
 
-def _hex(colour: Colour) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def _hex(color: Color) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)

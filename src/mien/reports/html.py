@@ -15,7 +15,7 @@ from mien.drawing.colors import ink_on
 from mien.drawing.emoji import EMOJI_FOLDER
 from mien.emotions import EMOTIONS
 from mien.reports.clock import axis_ticks, clock_time, spoken_time
-from mien.reports.palette import class_colours
+from mien.reports.palette import class_colors
 from mien.reports.segments import band, runs_seen
 from mien.reports.timeline import Moment, Person, Timeline
 
@@ -38,10 +38,10 @@ def percent(share: float) -> str:
 
 
 def styles(classes: Sequence[str]) -> str:
-    """A CSS class c0, c1, ... for each class: its colour, what is read on it, and where it is an emotion its emoji."""
+    """A CSS class c0, c1, ... for each class: its color, what is read on it, and where it is an emotion its emoji."""
     rules = []
-    for k, (name, colour) in enumerate(class_colours(classes).items()):
-        fill, ink = ("#{:02x}{:02x}{:02x}".format(*one) for one in (colour, ink_on(colour)))
+    for k, (name, color) in enumerate(class_colors(classes).items()):
+        fill, ink = ("#{:02x}{:02x}{:02x}".format(*one) for one in (color, ink_on(color)))
         rules.append(f".c{k} {{ --fill: {fill}; --on: {ink} }}")
         if name in EMOTIONS:
             art = base64.b64encode((EMOJI_FOLDER / f"{name}.svg").read_bytes()).decode()
@@ -50,7 +50,7 @@ def styles(classes: Sequence[str]) -> str:
 
 
 def sign(k: int, name: str) -> str:
-    """What stands before a class's name: its emoji, or its colour where it has none."""
+    """What stands before a class's name: its emoji, or its color where it has none."""
     return f'<i class="{"emoji" if name in EMOTIONS else "swatch"} c{k}"></i>'
 
 
@@ -77,12 +77,12 @@ def facts(timeline: Timeline) -> str:
 
 
 def legend(classes: Sequence[str]) -> str:
-    """The classes with their colours and emoji."""
+    """The classes with their colors and emoji."""
     items = "".join(
         f'<li><i class="swatch c{k}"></i>{sign(k, name) if name in EMOTIONS else ""}{text(name)}</li>'
         for k, name in enumerate(classes)
     )
-    return f'<ul class="legend" aria-label="Colours">{items}</ul>' if items else ""
+    return f'<ul class="legend" aria-label="Colors">{items}</ul>' if items else ""
 
 
 def overview(timeline: Timeline, shown: Sequence[Person], thumbnails: Thumbnails) -> str:

@@ -60,7 +60,7 @@ def render_page(timeline: Timeline, *, thumbnails: Mapping[Moment, bytes] = _NON
         head=pieces.facts(timeline) + pieces.legend(timeline.classes),
         persons="\n".join(parts),
         notes="\n".join(f"<li>{note}</li>" for note in _NOTES),
-        made=f"Made by mien {__version__} from the judgements of {pieces.text(timeline.model)}.",
+        made=f"Made by mien {__version__} from the predictions of {pieces.text(timeline.model)}.",
         classes=pieces.data(timeline.classes),
     )
 

@@ -1,25 +1,25 @@
-"""Colours for the classes of one timeline, which all appear in one figure and so must differ from each other."""
+"""Colors for the classes of one timeline, which all appear in one figure and so must differ from each other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mien.drawing.colors import Colour, class_colour
-from mien.emotions import EMOTION_COLOURS
+from mien.drawing.colors import Color, class_color
+from mien.emotions import EMOTION_COLORS
 
 
-def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
+def class_colors(classes: Sequence[str]) -> dict[str, Color]:
     """RGB 0..255 of each class: an emotion has its own; other classes take what emotions leave, grey last.
 
-    Where that does not go round, a class has the colour that it has on a drawn face.
+    Where that does not go round, a class has the color that it has on a drawn face.
     """
-    grey = EMOTION_COLOURS["neutral"]
-    free = [colour for name, colour in EMOTION_COLOURS.items() if name not in classes]
-    free.sort(key=lambda colour: colour == grey)
-    colours = {}
+    grey = EMOTION_COLORS["neutral"]
+    free = [color for name, color in EMOTION_COLORS.items() if name not in classes]
+    free.sort(key=lambda color: color == grey)
+    colors = {}
     for name in classes:
-        if name in EMOTION_COLOURS or not free:
-            colours[name] = class_colour(name)
+        if name in EMOTION_COLORS or not free:
+            colors[name] = class_color(name)
         else:
-            colours[name] = free.pop(0)
-    return colours
+            colors[name] = free.pop(0)
+    return colors

@@ -82,7 +82,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """The tracks that were seen too shortly for timelines of their own: how many, and their seconds in all."""
+    """The tracks that were seen too shortly for a timeline: their number, and their seconds in all."""
 
     tracks: int
     seconds: float
@@ -93,7 +93,7 @@ class Timeline:
     """What the faces in one video showed.
 
     source      the video as the records name it, or None
-    model       id of the model that judged
+    model       id of the model
     size        width and height of the video in pixels, or None where no frame could be read
     classes     in the records' order; none where no face was found
     start_s     time of the first frame, in seconds

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-# The mean of YuNet's landmarks on 275 upright faces of FER2013, centred, in units of their own spread.
+# The mean of YuNet's landmarks on 275 upright faces of FER2013, centred, in units of their spread.
 _UPRIGHT: Final = np.array([(-1.03, -1.14), (1.06, -1.12), (-0.06, 0.11), (-0.83, 1.06), (0.86, 1.08)])
 
 _STRAIGHTENED: Final = 1.4

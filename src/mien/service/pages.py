@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from mien.analyzer import Analyzer
-from mien.emotions import EMOTION_COLOURS
+from mien.emotions import EMOTION_COLORS
 from mien.runtime.detectors import BUILT_IN, YuNetDetector
 from mien.runtime.weights import find_yunet
 from mien.service.errors import Problem
@@ -85,7 +85,7 @@ class PageConfig(TypedDict):
     model: str
     """Id of the model."""
     classes: list[str]
-    colours: dict[str, str]
+    colors: dict[str, str]
     """#rrggbb by class; a custom class may have none."""
     uncertain_below: float
     min_face: float
@@ -160,7 +160,7 @@ def _about(analyzer: Analyzer, settings: Settings, version: str, *, has_yunet: b
         "version": version,
         "model": analyzer.card.id,
         "classes": list(analyzer.card.classes),
-        "colours": {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in EMOTION_COLOURS.items()},
+        "colors": {name: "#{:02x}{:02x}{:02x}".format(*color) for name, color in EMOTION_COLORS.items()},
         "uncertain_below": analyzer.options.uncertain_below,
         "min_face": analyzer.options.min_face,
         "min_face_score": analyzer.options.min_face_score,

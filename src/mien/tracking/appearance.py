@@ -1,4 +1,4 @@
-"""What a face looks like, to know it again: a small patch compared by correlation, and its colours.
+"""What a face looks like, to know it again: a small patch compared by correlation, and its colors.
 
 It tells the few faces of one stream apart over seconds. It is no face recognition, and is not kept longer.
 """
@@ -18,7 +18,7 @@ from mien.types import Box
 
 _SIDE: Final = 24  # pixels of the patch: the box
 _MARGIN: Final = 4  # the middle of a patch is looked for within this many pixels: a detector's boxes are not steady
-_CELLS: Final = 4  # along each side, of which the mean colours are compared
+_CELLS: Final = 4  # along each side, of which the mean colors are compared
 _COLOR_UNIT: Final = 60.0  # a mean difference of so many levels in a and b of Lab costs all of the similarity
 
 # Of 40 faces of LFW, 30 pixels wide, boxes off by 4 % in place and size: correlation of the same face 0.85 (5 %) and

@@ -53,12 +53,12 @@ class _Track:
 
 
 class Smoother:
-    """Steadies the probabilities of the faces of one stream. It remembers its tracks, so each stream needs its own.
+    """Smooths the probabilities of the faces of one stream. It remembers its tracks, so each stream needs its own.
 
     classes     C, 2 or more
     evidence_s  what another class needs to be shown, in seconds of a full lead
     window_s    in how many seconds an average's past fades to 1/e
-    forget_s    a track that was not seen for so many seconds begins anew, and is dropped from memory
+    forget_s    a track that was not seen for this many seconds begins anew, and is dropped from memory
 
     Raises ConfigError on other values.
     """
@@ -86,7 +86,7 @@ class Smoother:
         return len(self._tracks)
 
     def smooth(self, track: int, probabilities: NDArray[np.floating], time_s: float) -> NDArray[np.float32]:
-        """The steadied probabilities (C,) float32 of a track, 0..1 of sum 1; their likeliest class is the one to show.
+        """The smoothed probabilities (C,) float32 of a track, 0..1 of sum 1; their likeliest class is the one to show.
 
         probabilities is (C,), 0..1 of sum 1: what the frame at time_s seconds says. A track's first ones come back as
         they are. Times may not fall from call to call; a frame with the time of the last one adds nothing.
@@ -106,7 +106,7 @@ class Smoother:
         return _headed_by(known.shown, known.average)
 
     def _add(self, known: _Track, row: NDArray[np.float64], seconds: float) -> None:
-        """Let a track know what the frame that came so many seconds after its last one says."""
+        """Update a track by a frame that came N seconds after its last one."""
         keep = math.exp(-seconds / self._window_s)
         known.average = keep * known.average + (1 - keep) * row
         known.sums = np.maximum(0, known.sums + seconds * (row - row[known.shown]))

@@ -22,10 +22,10 @@ from mien.tracking.optical_flow import Small, follow, reduced
 from mien.types import Box, Detection
 
 SHOWN_S: Final = 1.25
-"""A face that is no longer detected is followed, and reported, for so many seconds."""
+"""A face that is no longer detected is followed, and reported, for up to this many seconds."""
 
 REMEMBERED_S: Final = 2.0
-"""A face that is neither followed nor detected keeps its id for so many seconds."""
+"""A face that is neither followed nor detected keeps its id for up to this many seconds."""
 
 SURE_SCORE: Final = 0.8
 """A find below this score, 0..1, is reported only once a second find confirms it."""
@@ -227,8 +227,8 @@ class _Face:
         off = max(away, growth)
         if off > 1:
             return math.inf
-        doubt = 0.0 if self.is_followed else 0.2 + 0.6 * min(unseen, 0.5)
-        return 0.3 * off + doubt + 1 - self.look.similarity(look)
+        penalty = 0.0 if self.is_followed else 0.2 + 0.6 * min(unseen, 0.5)
+        return 0.3 * off + penalty + 1 - self.look.similarity(look)
 
     def correct(self, find: Detection, look: Look | None, time_s: float) -> None:
         """Take over what a detector found of it; look is None where another face may be in the picture of it."""
@@ -253,7 +253,7 @@ def assign(costs: NDArray[np.float64], limit: float) -> list[tuple[int, int]]:
     rows, columns = costs.shape
     if not rows or not columns:
         return []
-    # Each row has a column of its own that stands for no pair, so that a path always ends.
+    # Each row has an extra column that stands for no pair, so that a path always ends.
     padded = np.full((rows, columns + rows), np.inf)
     padded[:, :columns] = np.where(costs <= limit, costs - limit, np.inf)
     padded[np.arange(rows), columns + np.arange(rows)] = 0.0

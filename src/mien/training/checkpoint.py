@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file each, described by JSON in its header. No pickle; written whole or not at all.
 
 `last.safetensors` holds all that a run needs to go on; `best.safetensors` holds the averaged weights of the best epoch.
-Tensors are named `model.*` (the averaged weights, which are judged and exported), and in `last` also `raw.*` (the
+Tensors are named `model.*` (the averaged weights, which are evaluated and exported), and in `last` also `raw.*` (the
 weights being trained) and `optimizer.*`.
 """
 

@@ -33,7 +33,7 @@ Precision: TypeAlias = Literal["bf16-mixed", "16-mixed", "32-true"]
 
 
 def part_of(count: int, rank: int, ranks: int) -> slice:
-    """The part of so many rows that a rank judges: rows that follow each other, as many on each rank but for one."""
+    """The part of N rows that a rank evaluates: rows that follow each other, as many on each rank but for one."""
     return slice(count * rank // ranks, count * (rank + 1) // ranks)
 
 
@@ -194,7 +194,7 @@ def settle(fabric: Fabric, model: nn.Module, config: NetworkConfig) -> None:
     """Pass backward once, to no effect, so that all steps of a run and of its resumption sum gradients alike.
 
     torch lays gradients out anew after the first time, and where a gradient lies decides in which order three ranks or
-    more add it up. A resumed run has a first time of its own.
+    more add it up. A resumed run has its own first time.
     """
     if fabric.world_size > 1:
         model.eval()  # statistics of batches stay as they are
@@ -206,7 +206,7 @@ def settle(fabric: Fabric, model: nn.Module, config: NetworkConfig) -> None:
 def synchronised(fabric: Fabric, network: Network) -> None:
     """Let batch normalisation see the whole batch where that can be done: on CUDA.
 
-    On a CPU each rank's statistics are of its own share of the batch, and the first rank's are the ones kept.
+    On a CPU each rank's statistics are of its part of the batch, and the first rank's are saved.
     """
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]

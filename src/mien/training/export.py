@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from torch import Tensor, nn
 
-from mien.data.dataset import PROTOCOLS, FaceDataset, judged
+from mien.data.dataset import PROTOCOLS, FaceDataset, evaluated_rows
 from mien.data.packed_faces import chunks
 from mien.errors import ConfigError, ModelError
 from mien.evaluation.metrics import Metrics, evaluate
@@ -73,7 +73,7 @@ def export(
 ) -> Exported:
     """Write a checkpoint (a file, or a run's folder) as ONNX; the file appears whole or not at all.
 
-    With a dataset, its validation faces judge the graph, and the figures go on the card; int8 needs one, to calibrate
+    With a dataset, the graph is evaluated on validation faces, for the card; int8 needs one, to calibrate
     on its training faces. Raises ModelError where float32 and torch differ by more than PARITY, ConfigError on int8
     without training faces, on data of other classes, and where the file cannot be written.
     """
@@ -215,7 +215,7 @@ def _figures(graph: Path, dataset: FaceDataset | None) -> dict[str, Metrics]:
     probabilities = np.concatenate([classifier.probabilities(part) for part in chunks(validation.faces)])
     found = {}
     for protocol in protocols:
-        truth, mask = judged(validation, protocol)
+        truth, mask = evaluated_rows(validation, protocol)
         if mask.any():
             metrics = evaluate(probabilities[mask], truth[mask], classes=validation.classes)
             found[f"{protocol}/validation"] = metrics

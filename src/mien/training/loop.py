@@ -163,7 +163,7 @@ def train(
             "faces_per_s": round(speed.value, 1),
             "input_size": network.input_size,
             "protocol": material.protocol,
-            **first(fabric, partial(judge, held, validation, material)),
+            **first(fabric, partial(evaluate_epoch, held, validation, material)),
         }
         first(fabric, partial(_keep, state, out, described, best=state.close_epoch(record)))
         if fabric.is_global_zero:
@@ -247,12 +247,12 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(passed, 1.0)))
 
 
-def judge(held: NDArray[np.float32], validation: NDArray[np.float32], material: Material) -> dict[str, Any]:
+def evaluate_epoch(held: NDArray[np.float32], validation: NDArray[np.float32], material: Material) -> dict[str, Any]:
     """How the averaged network does by its logits (N, C) on held-back and on validation faces, and its temperature.
 
     Either may be none. held_loss is against targets as the run learns from, teachers' answers included.
-    The temperature is fitted on the held-back faces that the protocol judges, if they are LEAST_FITTED or more; losses
-    are taken before it.
+    The temperature is fitted on the held-back faces that the protocol evaluates, if they are LEAST_FITTED or more;
+    losses are taken before it.
     """
     found: dict[str, Any] = {"temperature": 1.0}
     if len(material.held):

@@ -33,7 +33,7 @@ class AlexNetConfig:
     pool      side of the feature map that reaches the classifier, by adaptive average pooling, so that the weights fit
               inputs of any size; 0 takes the map as it comes
     hidden    widths of the two hidden fully connected layers
-    mirror    outside training, judge each face and its mirror image, and average the logits: twice the work
+    mirror    outside training, average the logits over each face and its mirror image: twice the work
     mean, std normalise pixels in 0..1 (the defaults are FER2013's own)
     """
 

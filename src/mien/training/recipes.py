@@ -25,7 +25,7 @@ class Recipe:
     outlier_votes   an emotion with at most so many of a row's votes counts as not voted for
     sharpness       exponent on the shares of the votes; above 1 the targets lean to the majority
     other_votes     votes for contempt, unknown and not-a-face: "drop" them, or "spread" them evenly over the classes,
-                    so that they teach doubt (with min_share 0, rows that show no face teach nothing but doubt)
+                    so that they teach uncertainty (with min_share 0, rows without a face teach nothing else)
     own_share       share of the target that the dataset's own label gets beside the votes
     balance         0..1: faces are drawn so that a class of frequency f is met with a weight of f^(1 - balance)
     holdback        share of the training faces kept out of the gradient: they pick the epoch and fit the temperature
@@ -41,7 +41,7 @@ class Recipe:
     learning_rate   at its peak: a linear warm-up over `warmup` epochs, then half a cosine down to 0
     weight_decay    on weights only, not on biases or batch normalisation
     label_smoothing share of each target that is spread evenly over the classes
-    ema             decay of the moving average of the weights per step; the averaged weights are judged and exported
+    ema             decay of the moving average of the weights per step; the averaged weights are evaluated and exported
     clip            largest norm of the gradient; 0 switches clipping off
     patience        stop after so many epochs without a better held-back loss; 0 never stops early
     precision       "auto" (bf16 where the processor computes in it), "bf16-mixed", "32-true"; or "16-mixed" on a GPU
@@ -199,7 +199,7 @@ def pretrain() -> Recipe:
 
 
 def finetune() -> Recipe:
-    """A few hundred faces of one's own, on top of weights that are there (`--init`)."""
+    """A few hundred custom faces, on top of weights that are there (`--init`)."""
     return Recipe(
         name="finetune",
         augmentation=_GENTLE,
@@ -277,7 +277,7 @@ def _replaced(owner: _T, changes: Mapping[str, Any]) -> _T:
 def _parsed(path: str, hint: Any, value: Any, text: str) -> Any:
     if dataclasses.is_dataclass(value):
         fields = ", ".join(f"{path}.{f.name}" for f in dataclasses.fields(value))
-        raise ConfigError(f"{path} has fields of its own; set one of {fields}")
+        raise ConfigError(f"{path} has fields; set one of {fields}")
     try:
         if typing.get_origin(hint) is tuple:
             return tuple(int(part) for part in text.split(",") if part)

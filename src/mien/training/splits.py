@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.dataset import FaceDataset, Protocol, judged
+from mien.data.dataset import FaceDataset, Protocol, evaluated_rows
 from mien.data.packed_faces import Faces, keys_of, pick
 from mien.errors import DataError
 from mien.training.recipes import Recipe
@@ -31,7 +31,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluated:
     """Faces (N, 48, 48) uint8, in memory or on disk, with the class (N,) int64 that a protocol calls the true one."""
 
     faces: Faces
@@ -47,16 +47,16 @@ class Material:
 
     learned     faces that the gradient sees
     held        training faces that it does not see, with soft targets: they pick the epoch
-    held_truth  their class (held,) by the protocol, -1 where it judges none: these fit the temperature
+    held_truth  their class (held,) by the protocol, -1 where it leaves one out: these fit the temperature
     validation  the validation split; it is reported and takes no part in any choice, unless nothing is held back
-    protocol    what judges: ferplus where the recipe learns from votes, else fer2013
+    protocol    to evaluate by: ferplus where the recipe learns from votes, else fer2013
     """
 
     classes: tuple[str, ...]
     learned: Examples
     held: Examples
     held_truth: NDArray[np.int64]
-    validation: Judged
+    validation: Evaluated
     protocol: Protocol
 
 
@@ -77,19 +77,19 @@ def gather(dataset: FaceDataset, recipe: Recipe) -> Material:
     kept_back = training.take(held)
     held_examples, usable = _examples(kept_back, recipe, votes=votes)
     validation = dataset.of_split("validation")
-    truth, mask = judged(validation, protocol)
+    truth, mask = evaluated_rows(validation, protocol)
     return Material(
         classes=dataset.classes,
         learned=learned,
         held=held_examples,
-        held_truth=judged(kept_back, protocol)[0][usable],
-        validation=Judged(pick(validation.faces, mask), truth[mask]),
+        held_truth=evaluated_rows(kept_back, protocol)[0][usable],
+        validation=Evaluated(pick(validation.faces, mask), truth[mask]),
         protocol=protocol,
     )
 
 
 def _unlabelled(training: FaceDataset, recipe: Recipe, protocol: Protocol) -> Material:
-    """All training faces, to learn from without labels; nothing to judge by. A class is a feature of the last layer."""
+    """All training faces, to learn from without labels; nothing to evaluate. A class is a feature of the last layer."""
     classes = tuple(f"feature{index}" for index in range(recipe.network.classes))
     nothing = training.faces[:0]
     learned = Examples(training.faces, np.zeros((len(training), 1), np.float32))
@@ -99,7 +99,7 @@ def _unlabelled(training: FaceDataset, recipe: Recipe, protocol: Protocol) -> Ma
         learned=learned,
         held=Examples(nothing, np.zeros((0, len(classes)), np.float32)),
         held_truth=np.zeros(0, np.int64),
-        validation=Judged(nothing, np.zeros(0, np.int64)),
+        validation=Evaluated(nothing, np.zeros(0, np.int64)),
         protocol=protocol,
     )
 

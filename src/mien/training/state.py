@@ -109,7 +109,7 @@ class TrainingState:
         )
 
     def save_averaged(self, path: Path, described: Description) -> None:
-        """Write the averaged weights alone: what is judged and exported."""
+        """Write the averaged weights alone: what is evaluated and exported."""
         checkpoint.save(path, self._stamped(described), _under("model", self.averaged.state_dict()))
 
     def restore(self, path: Path, described: Description) -> Description:

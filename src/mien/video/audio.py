@@ -36,7 +36,7 @@ class _Track:
 
 
 class Soundtrack:
-    """The audio streams of a file, packet for packet, read by a demuxer of its own just as far as is wanted.
+    """The audio streams of a file, packet for packet, read by a separate demuxer just as far as is wanted.
 
     So no sound has to be kept in memory. A stream whose codec the new container does not take is encoded anew; one that
     cannot be, is left out. `problems` tells of both, a line each.

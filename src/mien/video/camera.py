@@ -37,7 +37,7 @@ _Player: TypeAlias = Callable[[], Generator[Frame, None, None]]
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The time that live sources go by: seconds that rise, and a wait of so many seconds that the event may end."""
+    """The time that live sources go by: seconds that rise, and a wait of up to N seconds that the event may end."""
 
     now: Callable[[], float] = perf_counter
     wait: Callable[[Event, float], object] = field(default=Event.wait)
@@ -171,7 +171,7 @@ class Camera(Live):
 
 
 class Playback(Live):
-    """A video or pictures, given out at the pace of their own time, as a camera would.
+    """A video or pictures, given out at the pace of their timestamps, as a camera would.
 
     play begins anew on each call. What takes longer to read than to show is played as fast as it can be read.
     """

@@ -1,4 +1,4 @@
-"""Decoded frames as pictures: BGR in the video's own colours, opaque, upright."""
+"""Decoded frames as pictures: BGR in the video's own colors, opaque, upright."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 HD_HEIGHT: Final = 720
-"""From so many lines on, a video that does not tell its colours is taken for BT.709, below for BT.601."""
+"""From so many lines on, a video that does not tell its colors is taken for BT.709, below for BT.601."""
 
 BT709: Final = 1
 BT601: Final = 5

@@ -61,7 +61,7 @@ class VideoFile:
     rate: exact where the rate is constant, an estimate where it varies.
 
     Damaged parts are skipped or patched up, and `problems` tells of them. Raises ImageError, one line with the path, on
-    what is no video, holds no frame, or is larger than MAX_PIXELS; ConfigError on an option that makes no sense.
+    what is no video, holds no frame, or is larger than MAX_PIXELS; ConfigError on an option that is invalid.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class VideoFile:
         return 1 / aspect if self._converter.lies else aspect
 
     @property
-    def colours(self) -> tuple[int, int, int]:
+    def colors(self) -> tuple[int, int, int]:
         """The matrix coefficients, primaries and transfer characteristics, by the numbers of ITU-T H.273."""
         context = self._stream.codec_context
         matrix = usual_matrix(context.height) if context.colorspace in UNTOLD else context.colorspace

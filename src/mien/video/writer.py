@@ -75,7 +75,7 @@ class VideoWriter:
                 writer.write(frame.image, frame.time_s)
 
     path    .mp4, .m4v, .mov or .mkv (H.264) or .webm (VP9)
-    source  the video that the frames come from: timestamps, colours and sound are carried over, the sound packet for
+    source  the video that the frames come from: timestamps, colors and sound are carried over, the sound packet for
             packet where the container takes it; None: no sound
     rate    frames/s without a source, 30 if None. It says how long the last frame is shown, and helps the encoder
     crf     what the encoder may lose, 0..51, where the encoder has such a scale
@@ -229,13 +229,13 @@ class _Encoding:
         self._av, self._source = av, source
         has_quality = codec in ("libx264", "libvpx-vp9")
         self._tick = source.time_base if source is not None and has_quality else _TICK
-        matrix, primaries, transfer = (usual_matrix(height), _UNTOLD, _UNTOLD) if source is None else source.colours
+        matrix, primaries, transfer = (usual_matrix(height), _UNTOLD, _UNTOLD) if source is None else source.colors
         if matrix not in _SWSCALE_MATRICES:
             matrix = usual_matrix(height)
         self._matrix = _SWSCALE_MATRICES[matrix]
         self._reformatter = av.video.reformatter.VideoReformatter()
         kinds = av.video.reformatter.Interpolation
-        self._accurate = kinds.BILINEAR | kinds.ACCURATE_RND  # else colours come out 2 levels too dark
+        self._accurate = kinds.BILINEAR | kinds.ACCURATE_RND  # else colors come out 2 levels too dark
         self._container: OutputContainer = av.open(
             f"file:{part}", "w", format=form.container, container_options=dict(form.options)
         )

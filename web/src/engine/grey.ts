@@ -2,7 +2,7 @@ import type { Grey, Rgba } from "./pixels.ts";
 
 /**
  * A picture in grey by ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B in 15 bits of fraction, rounded, which is what
- * OpenCV's cvtColor gives for each of the 2^24 colours.
+ * OpenCV's cvtColor gives for each of the 2^24 colors.
  */
 export function toGrey({ data, width, height }: Rgba): Grey {
   const grey = new Uint8Array(width * height);

@@ -1,7 +1,7 @@
 // Each face's emotion and its bars, beside the picture.
 
-import { classColour, css } from "../colours.ts";
-import { DOUBT, emojiAddress } from "../emoji.ts";
+import { classColor, css } from "../colors.ts";
+import { UNCERTAIN, emojiAddress } from "../emoji.ts";
 import { failure } from "../photos.ts";
 import type { Marked } from "../layout.ts";
 import { config, drawing, finds, marked, reading, record, room } from "../state.ts";
@@ -30,14 +30,14 @@ function Card({ mark: { face, number }, brief }: { mark: Marked; brief: boolean 
   return (
     <article class={brief ? "card brief" : "card"}>
       <header>
-        <Emoji name={face.emotion} doubt={face.uncertain} />
+        <Emoji name={face.emotion} uncertain={face.uncertain} />
         <h2>
           {number !== null && <span class="number">{number}</span>}
           <span class="emotion">
             {face.emotion}
             {face.uncertain && "?"}
           </span>
-          {face.uncertain && <span class="doubt">not sure</span>}
+          {face.uncertain && <span class="uncertain">not sure</span>}
         </h2>
         <span class="confidence">{percent(face.confidence)}</span>
       </header>
@@ -48,11 +48,11 @@ function Card({ mark: { face, number }, brief }: { mark: Marked; brief: boolean 
 }
 
 function Stack({ values }: { values: Record<string, number> }) {
-  const colours = config.value?.colours ?? {};
+  const colors = config.value?.colors ?? {};
   return (
     <div class="stack" aria-hidden="true">
       {Object.entries(values).map(([name, value]) => (
-        <i key={name} style={{ backgroundColor: css(classColour(name, colours)), width: `${100 * value}%` }} />
+        <i key={name} style={{ backgroundColor: css(classColor(name, colors)), width: `${100 * value}%` }} />
       ))}
     </div>
   );
@@ -80,7 +80,7 @@ function NoCard() {
 
 /** blank: without numbers, where nothing was read. */
 function Bars({ values, blank = false }: { values: Record<string, number>; blank?: boolean }) {
-  const colours = config.value?.colours ?? {};
+  const colors = config.value?.colors ?? {};
   const rows = Object.entries(values);
   return (
     <ul class="bars">
@@ -88,7 +88,7 @@ function Bars({ values, blank = false }: { values: Record<string, number>; blank
         <li key={name}>
           <span class="name">{name}</span>
           <span class="bar" aria-hidden="true">
-            <i style={{ backgroundColor: css(classColour(name, colours)), transform: `translateX(${100 * value - 100}%)` }} />
+            <i style={{ backgroundColor: css(classColor(name, colors)), transform: `translateX(${100 * value - 100}%)` }} />
           </span>
           <span class="value">{!blank && percent(value)}</span>
         </li>
@@ -97,11 +97,11 @@ function Bars({ values, blank = false }: { values: Record<string, number>; blank
   );
 }
 
-export function Emoji({ name, doubt = false }: { name: string; doubt?: boolean }) {
+export function Emoji({ name, uncertain = false }: { name: string; uncertain?: boolean }) {
   return (
-    <span class={doubt ? "emoji pale" : "emoji"} aria-hidden="true">
+    <span class={uncertain ? "emoji pale" : "emoji"} aria-hidden="true">
       <img src={emojiAddress(name)} alt="" width="48" height="48" />
-      {doubt && <img src={DOUBT} alt="" width="48" height="48" />}
+      {uncertain && <img src={UNCERTAIN} alt="" width="48" height="48" />}
     </span>
   );
 }

@@ -124,7 +124,7 @@ function paint(canvas: HTMLCanvasElement): void {
     drawVeiled(context, picture.picture, place);
   } else {
     drawPicture(context, picture.picture, place);
-    const pens = { emoji: emoji.value, colours: config.value?.colours ?? {}, text: 13 * ratio };
+    const pens = { emoji: emoji.value, colors: config.value?.colors ?? {}, text: 13 * ratio };
     drawMarks(context, marked.value, place, theme.value, pens);
   }
   for (const [index, box] of rectangles.value.entries()) {

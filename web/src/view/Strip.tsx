@@ -58,6 +58,6 @@ function paint(canvas: HTMLCanvasElement, photo: Photo): void {
   }
   drawPicture(context, photo.thumbnail, place);
   if (theme.value !== "emoji" || photo.record === null) return;
-  const pens = { emoji: emoji.value, colours: config.value?.colours ?? {}, text: 10 };
+  const pens = { emoji: emoji.value, colors: config.value?.colors ?? {}, text: 10 };
   drawMarks(context, numbered(photo.record), place, "emoji", pens);
 }

@@ -1,7 +1,7 @@
 // The last minute: for each face, how its probabilities went, stacked.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { classColour, css } from "../colours.ts";
+import { classColor, css } from "../colors.ts";
 import { SPAN_S, type Lane, type Sample } from "../lanes.ts";
 import { lanes, now } from "../live.ts";
 import { config } from "../state.ts";
@@ -33,7 +33,7 @@ export function Timeline() {
     return () => clearInterval(timer);
   }, []);
   const classes = config.value?.classes ?? [];
-  const colours = config.value?.colours ?? {};
+  const colors = config.value?.colors ?? {};
   return (
     <section class="timeline" aria-label={`The last minute of ${count(numbers.length, "face")}, as a drawing`}>
       <header>
@@ -41,7 +41,7 @@ export function Timeline() {
         <ul class="legend">
           {classes.map((name) => (
             <li key={name}>
-              <i style={{ backgroundColor: css(classColour(name, colours)) }} />
+              <i style={{ backgroundColor: css(classColor(name, colors)) }} />
               {name}
             </li>
           ))}
@@ -101,11 +101,11 @@ function paintRun(
   x: (time: number) => number,
   height: number,
 ): void {
-  const { classes = [], colours = {} } = config.value ?? {};
+  const { classes = [], colors = {} } = config.value ?? {};
   const floor = run.map(() => 0);
   for (const name of classes) {
     const top = run.map((sample, at) => floor[at]! + (sample.probabilities[name] ?? 0));
-    context.fillStyle = css(classColour(name, colours));
+    context.fillStyle = css(classColor(name, colors));
     context.beginPath();
     for (const [at, sample] of run.entries()) context.lineTo(x(sample.time), height * (1 - top[at]!));
     for (let at = run.length - 1; at >= 0; at--) context.lineTo(x(run[at]!.time), height * (1 - floor[at]!));

@@ -1,13 +1,13 @@
-// The colours of classes, as src/mien/drawing/colors.py has them.
+// The colors of classes, as src/mien/drawing/colors.py has them.
 
 export type Rgb = readonly [number, number, number];
 
 export const INK: Rgb = [24, 24, 28];
 export const PAPER: Rgb = [255, 255, 255];
 
-/** The class's colour as page.json names it; a class of one's own gets one that depends on its name alone. */
-export function classColour(name: string, colours: Record<string, string>): Rgb {
-  const hex = colours[name];
+/** The class's color as page.json names it; a class of one's own gets one that depends on its name alone. */
+export function classColor(name: string, colors: Record<string, string>): Rgb {
+  const hex = colors[name];
   if (hex !== undefined) return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)) as unknown as Rgb;
   return fromHue(crc32(new TextEncoder().encode(name)) / 2 ** 32);
 }
@@ -16,14 +16,14 @@ export function css([red, green, blue]: Rgb, alpha = 1): string {
   return `rgb(${red} ${green} ${blue} / ${alpha})`;
 }
 
-/** Ink or paper, whichever is read better on the colour. */
-export function inkOn(colour: Rgb): Rgb {
-  return luminance(colour) > 0.22 ? INK : PAPER;
+/** Ink or paper, whichever is read better on the color. */
+export function inkOn(color: Rgb): Rgb {
+  return luminance(color) > 0.22 ? INK : PAPER;
 }
 
 /** Relative luminance 0..1 as in WCAG 2. */
-function luminance(colour: Rgb): number {
-  const [red, green, blue] = colour.map((value) => {
+function luminance(color: Rgb): number {
+  const [red, green, blue] = color.map((value) => {
     const part = value / 255;
     return part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
   }) as unknown as Rgb;
