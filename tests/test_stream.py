@@ -161,6 +161,17 @@ def test_large_frames_are_detected_in_a_smaller_copy_and_boxes_are_the_frames_ow
     assert result.faces[0].box == Box(200, 100, 80, 80)
 
 
+@pytest.mark.parametrize("name", ["haar", "yunet"])
+def test_a_detector_sees_at_most_a_quarter_of_a_large_frames_pixels_and_at_least_a_tenth(
+    classifier: Classifier, name: str
+) -> None:
+    finder = Finder(lambda index: [], name=name)
+    list(Analyzer(classifier, finder).stream([Frame(np.zeros((1080, 1920, 3), np.uint8), 0, 0.0)]))
+    [(height, width, _)] = finder.sizes
+    assert 1920 * 1080 / 10 <= height * width <= 1920 * 1080 / 4
+    assert width / height == pytest.approx(16 / 9, rel=0.01)
+
+
 def test_streams_have_memories_of_their_own(classifier: Classifier) -> None:
     analyzer = Analyzer(classifier, Finder(still))
     one, other = analyzer.stream(film(still, 3)), analyzer.stream(film(still, 3))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -10,13 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from mien.errors import ConfigError, DetectorError
 from mien.runtime import detectors
+from mien.runtime.crops import crop_square
 from mien.runtime.detectors import BUILT_IN, HaarDetector, WholeImageDetector, YuNetDetector, load_detector
 from mien.types import Box, CropRule, Detection, Detector
 
-YUNET_FILE = Path(__file__).parents[3] / "shared" / "data" / "detectors" / "face_detection_yunet_2026may.onnx"
+DATA = Path(__file__).parents[3] / "shared" / "data"
+YUNET_FILE = DATA / "detectors" / "face_detection_yunet_2026may.onnx"
+FER2013_FILE = DATA / "fer2013" / "trainval.parquet"
 ASTRONAUT = Box(178, 63, 90, 113)  # by eye, forehead to chin
 needs_yunet = pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file is not in ../shared/data")
 
@@ -85,6 +90,48 @@ def test_a_face_that_fills_the_picture_is_found(detector: Detector, astronaut: N
         boxes = [Box(d.box.x + left, d.box.y + top, d.box.width, d.box.height) for d in detector.detect(tight)]
         assert boxes
         assert max(box.iou(ASTRONAUT) for box in boxes) > 0.5
+
+
+@pytest.mark.parametrize("side", [90, 96, 102, 108])
+def test_haars_box_is_the_same_where_the_picture_ends_at_the_face(astronaut: NDArray[np.uint8], side: int) -> None:
+    detector = HaarDetector()
+    (whole,) = detector.detect(astronaut)
+    left, top = round(whole.box.x + (whole.box.width - side) / 2), round(whole.box.y + (whole.box.height - side) / 2)
+    (found,) = detector.detect(astronaut[top : top + side, left : left + side].copy())
+    box = Box(found.box.x + left, found.box.y + top, found.box.width, found.box.height)
+    assert box.iou(whole.box) > 0.82
+
+
+@needs_yunet
+@pytest.mark.real_data
+@pytest.mark.parametrize("side", [24, 32, 40])
+def test_yunets_box_is_the_same_in_a_picture_of_few_pixels(astronaut: NDArray[np.uint8], side: int) -> None:
+    detector = YuNetDetector(YUNET_FILE)
+    part = astronaut[43:196, 148:301]
+    (whole,) = detector.detect(part.copy())
+    (found,) = detector.detect(np.asarray(cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA), np.uint8))
+    assert found.box.scaled(153 / side, 153 / side).iou(whole.box) > 0.85
+    assert found.score is not None
+    assert found.score > 0.88
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not FER2013_FILE.is_file(), reason="FER2013 is not in ../shared/data")
+def test_what_is_cut_by_haars_box_is_as_large_as_fer2013s_frame() -> None:
+    """Between faces that fill the picture and those with a grey border, as its box of the former is smaller."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    rows = next(pq.ParquetFile(FER2013_FILE).iter_batches(40, columns=["image"]))["image"].to_pylist()
+    detector, sides = HaarDetector(), []
+    for border in (0, 24):
+        boxes = []
+        for row in rows:
+            face = np.asarray(Image.open(BytesIO(row)).convert("RGB").resize((96, 96), Image.Resampling.BICUBIC))
+            picture = np.full((96 + 2 * border, 96 + 2 * border, 3), 128, np.uint8)
+            picture[border : border + 96, border : border + 96] = face
+            boxes += [found.box for found in detector.detect(picture)[:1]]
+        assert len(boxes) > 20
+        sides.append(np.median([crop_square(box, HaarDetector.crop_rule).width / 96 for box in boxes]))
+    assert np.mean(sides) == pytest.approx(1, abs=0.04)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4000, 3), (3000, 2, 3), (9, 700, 3), (64, 64, 3)])

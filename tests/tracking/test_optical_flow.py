@@ -81,6 +81,18 @@ def test_a_known_motion_is_recovered(scale: float, x: float, y: float, size: tup
     assert (found.width, found.height) == pytest.approx((scale * box.width, scale * box.height), rel=0.02)
 
 
+@pytest.mark.parametrize("scale", [1.2, 0.8])
+def test_a_face_grows_and_shrinks_by_a_fifth_from_one_frame_to_the_next(scale: float) -> None:
+    (found,) = follow(*both(textured(), moved(textured(), scale, 0, 0)), [Box(125, 85, 70, 70)])
+    assert found is not None
+    assert found.width == pytest.approx(70 * scale, rel=0.02)
+
+
+@pytest.mark.parametrize("scale", [1.4, 1.5, 0.7])
+def test_a_face_that_seems_to_grow_or_shrink_by_much_more_is_lost(scale: float) -> None:
+    assert follow(*both(textured(), moved(textured(), scale, 0, 0)), [Box(125, 85, 70, 70)]) == [None]
+
+
 def test_boxes_are_followed_each_by_itself() -> None:
     before, after = textured(0), moved(textured(0), 1, 3, -2)
     after[:, 160:] = moved(textured(0), 1, -4, 5)[:, 160:]

@@ -151,6 +151,22 @@ def test_seconds_without_a_face_are_forgotten() -> None:
     np.testing.assert_array_equal(smoother.smooth(1, other, 1 + FORGET_S), other)
 
 
+def test_a_track_begins_anew_after_just_as_long_as_it_is_remembered() -> None:
+    smoother, other = Smoother(7, forget_s=2.0), sure(4, 0.3).astype(np.float32)
+    smoother.smooth(2, sure(0), 0.0)
+    smoother.smooth(1, sure(0), 0.5)
+    smoother.smooth(2, sure(0), 2.0)
+    np.testing.assert_array_equal(smoother.smooth(1, other, 2.5), other)
+    assert len(smoother) == 2
+
+
+def test_a_track_that_is_not_seen_any_more_leaves_the_memory() -> None:
+    smoother = Smoother(7, forget_s=2.0)
+    smoother.smooth(1, sure(0), 0.0)
+    smoother.smooth(2, sure(0), 2.0)
+    assert len(smoother) == 1
+
+
 def test_a_face_out_of_sight_for_a_moment_keeps_its_label() -> None:
     smoother = Smoother(7)
     played(smoother, [sure(0)] * 30, 1 / 30)

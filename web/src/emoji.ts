@@ -37,7 +37,7 @@ export class EmojiSheet {
   /** Loads them; nothing is fetched, for they are part of the page. */
   static async load(classes: readonly string[], colors: Record<string, string>): Promise<EmojiSheet> {
     const sheet = new EmojiSheet();
-    const mark = await picture(DOUBT);
+    const mark = await picture(UNCERTAIN);
     for (const name of classes) {
       const sure = canvasOf(await picture(emojiAddress(name)));
       if (!(name in ART)) tint(sure, classColor(name, colors));

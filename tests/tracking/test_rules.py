@@ -1,0 +1,73 @@
+"""Each rule of the tracker, held by a short film that ends otherwise without it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from mien.tracking.tracker import Tracker
+
+from .films import FACES, Image, Moment, ids, play
+
+
+def mixed(share: float) -> Image:
+    """A face that changes from one (share 0) to another (share 1)."""
+    return np.asarray(cv2.addWeighted(FACES[0], 1 - share, FACES[1], share, 0), np.uint8)
+
+
+def test_a_fast_face_that_was_hidden_is_expected_where_it_was_going() -> None:
+    moments = [Moment({} if 6 <= index < 15 else {0: (40 + 10 * index, 120, 40)}) for index in range(18)]
+    seen = play(Tracker(), moments, every=3)
+    assert ids(seen, 0) == {1}
+    assert seen[15] == {0: 1}
+
+
+def test_a_hidden_face_is_expected_to_slow_down() -> None:
+    moments = [Moment({} if 6 <= index < 36 else {0: (40 + 10 * min(index, 10), 120, 40)}) for index in range(42)]
+    seen = play(Tracker(), moments, every=3)
+    assert ids(seen, 0) == {1}
+    assert seen[36] == {0: 1}
+
+
+def test_a_face_that_is_still_half_hidden_where_one_was_lost_waits_to_be_known_again() -> None:
+    """Something that is no face stands before it, and goes; it is found before it can be seen as a whole."""
+    moments = []
+    for index in range(42):
+        before = {4: (150.0 + 10 * max(index - 29, 0), 120.0, 58.0)} if 12 <= index < 40 else {}
+        moments.append(Moment({0: (150, 120, 50), **before}, () if 12 <= index < 31 else (0,)))
+    seen = play(Tracker(), moments, every=2)
+    assert ids(seen, 0) == {1}
+    assert seen[-1] == {0: 1}
+
+
+def test_while_the_face_in_front_touches_it_a_half_hidden_face_waits_on() -> None:
+    """The one in front leaves slowly: for much longer than a find elsewhere would wait."""
+    moments = []
+    for index in range(110):
+        x = 60 + 4 * index if index < 22 else max(148, 114 + index)
+        found = (0, 1) if index < 10 or index >= 50 else (1,)
+        moments.append(Moment({0: (150, 120, 56), 1: (x, 120, 56)}, found))
+    seen = play(Tracker(), moments, every=3)
+    assert ids(seen, 0) | ids(seen, 1) == {1, 2}
+    assert seen[-1] == seen[0] == {0: 2, 1: 1}
+
+
+def test_a_face_that_changes_slowly_stays_the_same() -> None:
+    """As one that turns, or that the light wanders over: what it looks like is learnt from each detection."""
+    moments = []
+    for index in range(96):
+        face = mixed(min(max((index - 10) / 60, 0), 1))
+        moments.append(Moment({} if 74 <= index < 80 else {0: (150, 120, 56)}, faces={0: face}))
+    seen = play(Tracker(), moments)
+    assert ids(seen, 0) == {1}
+    assert all(0 in frame for frame in seen[:74])
+    assert seen[-1] == {0: 1}
+
+
+def test_what_another_face_covers_is_not_learnt() -> None:
+    """One stands before a corner of a face for a second. After a cut, away and back, the face is known as it was."""
+    face, other = {0: (130.0, 120.0, 60.0)}, {1: (142.0, 132.0, 36.0)}
+    moments = [Moment(face)] * 7 + [Moment(face | other)] * 30 + [Moment({}, scene=1)] * 6 + [Moment(face)] * 6
+    seen = play(Tracker(), moments, every=2)
+    assert ids(seen, 0) == {1}
+    assert seen[-1] == {0: 1}
