@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import re
@@ -14,6 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime as ort
 import pytest
 import skimage.data
 from PIL import Image
@@ -26,6 +28,7 @@ from mien.options import AnalyzerOptions
 from mien.runtime.classifier import Classifier
 from mien.runtime.detectors import HaarDetector
 from mien.types import Box, Detection, Detector
+from mien.runtime.int8_backend import Int8
 
 
 class SquaresDetector(Detector):
@@ -526,6 +529,49 @@ def test_built_in_detectors_are_pickled() -> None:
     copied = pickle.loads(pickle.dumps(haar))
     assert copied.max_side == 400
     assert copied.detect(image) == haar.detect(image) != []
+
+
+@pytest.mark.parametrize(
+    ("int8", "asked"),
+    [
+        ("fast", {}),
+        ("exact", {"session.x64quantprecision": "1"}),
+        ("float", {"session.disable_quant_qdq": "1"}),
+        ("auto", None),
+    ],
+)
+def test_load_asks_onnxruntime_for_the_int8_mode(
+    brightness_model: Path, monkeypatch: pytest.MonkeyPatch, int8: Int8, asked: dict[str, str] | None
+) -> None:
+    """Of all modes, and of "auto" for each of those that it may come to."""
+    sessions: list[dict[str, str]] = []
+    real = ort.InferenceSession
+
+    def session(model: bytes, options: ort.SessionOptions, **more: Any) -> ort.InferenceSession:
+        entries = {}
+        for key in ("session.x64quantprecision", "session.disable_quant_qdq"):
+            with contextlib.suppress(RuntimeError):  # it has no such entry
+                entries[key] = options.get_session_config_entry(key)
+        sessions.append(entries)
+        return real(model, options, **more)
+
+    monkeypatch.setattr(ort, "InferenceSession", session)
+    if asked is not None:
+        load(brightness_model, detector="none", int8=int8)
+        assert sessions == [asked]
+        return
+    for flags, expected in (({"neon"}, {}), ({"sse2", "avx2"}, {"session.x64quantprecision": "1"})):
+        monkeypatch.setattr("mien.runtime.classifier.cpu_flags", lambda flags=flags: frozenset(flags))
+        load(brightness_model, detector="none", int8=int8)
+        load(brightness_model, detector="none")
+        assert sessions == [expected] * 2
+        sessions.clear()
+
+
+@pytest.mark.parametrize("word", ["slow", "", "Fast", None])
+def test_load_refuses_another_int8_mode(brightness_model: Path, word: Any) -> None:
+    with pytest.raises(ConfigError, match="expected int8 to be one of auto, fast, exact, float, got"):
+        load(brightness_model, detector="none", int8=word)
 
 
 def test_an_analysis_can_be_looked_at(squares: Analyzer, monkeypatch: pytest.MonkeyPatch) -> None:
