@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 
 from mien.types import UNCERTAIN_BELOW, Box, Detection, Face
 
-numbers = st.floats(-1000, 1000, allow_subnormal=False)
-sizes = st.floats(0.01, 1000)
+# What pictures have, to a millionth of a pixel. A number as small as 6.5e-308 is none of theirs: halved and doubled it
+# is another one.
+numbers = st.floats(-100_000, 100_000).map(lambda x: round(x, 6))
+sizes = st.floats(1 / 16, 100_000)
 boxes = st.builds(Box, numbers, numbers, sizes, sizes)
 
 
 @given(boxes, boxes)
 def test_iou_is_a_share_and_the_same_both_ways(one: Box, other: Box) -> None:
-    assert 0 <= one.iou(other) <= 1 + 1e-9
+    assert 0 <= one.iou(other) <= 1 + 1e-8
     assert one.iou(other) == other.iou(one)
 
 
@@ -37,14 +39,14 @@ def test_a_clipped_box_lies_in_the_picture_and_in_itself(box: Box, width: int, h
     part = box.clipped(width, height)
     assert 0 <= part.x <= part.x + part.width <= width + 1e-9
     assert 0 <= part.y <= part.y + part.height <= height + 1e-9
-    assert part.area <= box.area * (1 + 1e-9)
+    assert part.area <= box.area * (1 + 1e-8)
     assert part.clipped(width, height).iou(part) == pytest.approx(1 if part.area > 0 else 0)
 
 
 @given(boxes)
 def test_a_box_within_the_picture_is_not_changed_by_clipping(box: Box) -> None:
     assume(box.x >= 0 and box.y >= 0)
-    part = box.clipped(3000, 3000)
+    part = box.clipped(200_000, 200_000)
     assert (part.x, part.y) == (box.x, box.y)
     assert part.width == pytest.approx(box.width, abs=1e-9)
 
