@@ -222,6 +222,10 @@ def test_a_time_that_falls_or_is_none_is_refused_with_and_without_faces(
 def test_an_interval_that_makes_no_sense_is_refused(classifier: Classifier) -> None:
     with pytest.raises(ConfigError, match=r"detect_every must be within 0\.\.10 seconds, got -1"):
         Analyzer(classifier, Finder(still)).stream([], detect_every=-1)
+    with pytest.raises(ConfigError, match=r"within 0\.\.10"):
+        Analyzer(classifier, Finder(still)).stream([], detect_every=10.5)
+    for allowed in (0, 10):
+        assert list(Analyzer(classifier, Finder(still)).stream([], detect_every=allowed)) == []
 
 
 def test_pictures_without_a_time_are_no_frames(classifier: Classifier) -> None:

@@ -41,6 +41,32 @@ def test_light_and_a_box_that_is_off_do_not_matter_much() -> None:
         assert known.similarity(look(image, box)) > 0.85
 
 
+@pytest.mark.parametrize("off", [(8, 0), (0, -8), (-8, 0), (0, 8)])
+def test_a_box_may_be_off_by_an_eighth_of_its_side(off: tuple[float, float]) -> None:
+    image = textured(0, sigma=4)
+    assert look(image).similarity(look(image, Box(BOX.x + off[0], BOX.y + off[1], 60, 60))) > 0.9
+
+
+def test_the_noise_of_a_large_face_does_not_matter_much() -> None:
+    large = np.asarray(cv2.resize(textured(0), (480, 360), interpolation=cv2.INTER_CUBIC), np.float64)
+    one, other = (
+        (large + np.random.default_rng(seed).normal(0, 40, (360, 480, 1))).clip(0, 255).astype(np.uint8)
+        for seed in (1, 2)
+    )
+    box = Box(100, 80, 200, 200)
+    assert look(one, box).similarity(look(other, box)) > 0.8
+
+
+@pytest.mark.parametrize("box", [BOX, Box(37, 50, 80, 70), Box(10.5, 20.25, 33, 41)])
+def test_a_mirrored_picture_gives_the_mirrored_look(box: Box) -> None:
+    image = textured(0, sigma=4)
+    there = Box(320 - box.x - box.width, box.y, box.width, box.height)
+    mirrored = look(np.ascontiguousarray(image[:, ::-1]), there)
+    np.testing.assert_allclose(mirrored.grey[:, ::-1], look(image, box).grey, atol=3)
+    upside_down = look(np.ascontiguousarray(image[::-1]), Box(box.x, 240 - box.y - box.height, box.width, box.height))
+    np.testing.assert_allclose(upside_down.grey[::-1], look(image, box).grey, atol=3)
+
+
 def test_size_does_not_matter() -> None:
     image = textured(0)
     large = np.asarray(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)

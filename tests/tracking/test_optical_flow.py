@@ -147,3 +147,13 @@ def test_points_of_a_face_in_front_do_not_count() -> None:
     assert seen.x == pytest.approx(102, abs=0.5)
     assert alone is None or abs(alone.x - 102) > 1
     assert follow(*both(before, after), [box], [[box]]) == [None]
+
+
+def test_points_that_do_not_come_back_do_not_count() -> None:
+    """Half of the face is covered at once by something else: the other half tells where it went."""
+    before = textured(0)
+    after = moved(before, 1, 4, 2)
+    after[85:160, 125:160] = textured(9)[85:160, 125:160]
+    (found,) = follow(*both(before, after), [Box(125, 85, 70, 70)])
+    assert found is not None
+    assert (found.x, found.y, found.width) == pytest.approx((129, 87, 70), abs=0.5)

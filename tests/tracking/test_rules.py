@@ -23,7 +23,7 @@ def test_a_fast_face_that_was_hidden_is_expected_where_it_was_going() -> None:
 
 
 def test_a_hidden_face_is_expected_to_slow_down() -> None:
-    moments = [Moment({} if 6 <= index < 36 else {0: (40 + 10 * min(index, 10), 120, 40)}) for index in range(42)]
+    moments = [Moment({} if 9 <= index < 36 else {0: (30 + 10 * min(index, 12), 120, 40)}) for index in range(42)]
     seen = play(Tracker(), moments, every=3)
     assert ids(seen, 0) == {1}
     assert seen[36] == {0: 1}
@@ -71,3 +71,28 @@ def test_what_another_face_covers_is_not_learnt() -> None:
     seen = play(Tracker(), moments, every=2)
     assert ids(seen, 0) == {1}
     assert seen[-1] == {0: 1}
+
+
+def test_a_look_that_hardly_fits_is_not_learnt() -> None:
+    """A face makes another one for a second, and is found in its place. After a cut it is known as it was."""
+    face = {0: (130.0, 120.0, 60.0)}
+    changed = [Moment(face, faces={0: mixed(0.6)})] * 30
+    seen = play(Tracker(), [Moment(face)] * 7 + changed + [Moment({}, scene=1)] * 6 + [Moment(face)] * 6, every=2)
+    assert ids(seen, 0) == {1}
+    assert seen[-1] == {0: 1}
+
+
+def test_after_a_cut_a_face_in_the_same_place_must_be_much_alike() -> None:
+    face = {0: (150.0, 120.0, 56.0)}
+    seen = play(Tracker(), [Moment(face)] * 13 + [Moment(face, scene=1, faces={0: mixed(0.45)})] * 13)
+    assert (seen[0], seen[-1]) == ({0: 1}, {0: 2})
+    same = play(Tracker(), [Moment(face)] * 13 + [Moment(face, faces={0: mixed(0.45)})] * 13)
+    assert (same[0], same[-1]) == ({0: 1}, {0: 1})
+
+
+def test_a_face_behind_something_is_not_reported_in_its_place() -> None:
+    """No detector runs; what moves over the face is followed no further than it looks like it."""
+    moments = [Moment({0: (150, 120, 50), 4: (30.0 + 6 * index, 120, 58)}, (0,)) for index in range(30)]
+    seen = play(Tracker(), moments, every=60)
+    assert all(frame == {0: 1} for frame in seen[:12])
+    assert not any(seen[15:])

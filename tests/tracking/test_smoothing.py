@@ -145,6 +145,14 @@ def test_the_class_shown_shares_with_those_that_are_ahead_of_it() -> None:
     np.testing.assert_allclose(result, [level, level, level, average[3]], atol=1e-3)
 
 
+def test_after_a_change_evidence_is_gathered_anew() -> None:
+    """The third class nearly made it before the second did; when it leads a little, that does not count any more."""
+    seen = [np.array([1.0, 0, 0])] * 3 + [np.array([0.1, 0.47, 0.43])] * 20 + [np.array([0.1, 0.4, 0.5])] * 20
+    shown = played(Smoother(3, evidence_s=0.2), seen, 1 / 30).argmax(1)
+    assert shown[22] == 1
+    assert (shown[22:] == 1).all()
+
+
 def test_seconds_without_a_face_are_forgotten() -> None:
     smoother, other = Smoother(7), sure(4, 0.3).astype(np.float32)
     played(smoother, [sure(0)] * 30, 1 / 30)
@@ -194,6 +202,10 @@ def test_a_frame_at_the_same_time_adds_nothing() -> None:
     smoother = Smoother(7)
     smoother.smooth(1, sure(0), 1.0)
     np.testing.assert_allclose(smoother.smooth(1, sure(4), 1.0), sure(0), atol=1e-6)
+
+
+def test_a_class_may_be_impossible() -> None:
+    np.testing.assert_array_equal(Smoother(3).smooth(1, np.array([0.0, 1.0, 0.0]), 0.0), [0, 1, 0])
 
 
 def test_what_is_given_is_left_alone() -> None:
