@@ -35,14 +35,19 @@ pytestmark = [
 PICTURES = 160
 FEW = Options(shard=8)
 
-# What Ray's workers run before anything else, by Python's sitecustomize: each picture takes a while, some kill.
+# What Ray's workers run before anything else, by Python's sitecustomize: each picture takes a while, some kill. While
+# the file "held" is there, each process waits before its 51st picture, so that no run ends before it is harmed.
 CUSTOM = """
-import os, signal, sys, time
+import itertools, os, signal, sys, time
+from pathlib import Path
 if any("default_worker" in word for word in sys.orig_argv):
     import mien.analyzer as analyzer
-    look = analyzer.Analyzer._detect
+    look, held, looked = analyzer.Analyzer._detect, Path(__file__).with_name("held"), itertools.count()
     def slower(self, source, color):
         time.sleep(0.02)
+        if next(looked) >= 50:
+            while held.exists():
+                time.sleep(0.01)
         if b"KILLS" in source:
             os.kill(os.getpid(), signal.SIGKILL)
         return look(self, source, color)
@@ -62,11 +67,26 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    custom = tmp_path_factory.mktemp("custom")
-    (custom / "sitecustomize.py").write_text(CUSTOM)
+def custom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("custom")
+    (folder / "sitecustomize.py").write_text(CUSTOM)
+    return folder
+
+
+@pytest.fixture
+def held(custom: Path) -> Iterator[Path]:
+    """The file that keeps a run from ending while it is there."""
+    path = custom / "held"
+    path.touch()
+    yield path
+    path.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(custom: Path) -> Iterator[Cluster]:
+    others = os.environ.get("PYTHONPATH")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PYTHONPATH", str(custom))
+        patched.setenv("PYTHONPATH", os.pathsep.join([str(custom), *([others] if others else [])]))
         patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patched.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -99,8 +119,9 @@ def actors(of: int | None = None) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_killed_worker_and_a_lost_node_lose_and_double_nothing(
-    cluster: Cluster, second: Any, photos: Path, tmp_path: Path, brightness_model: Path, started: Any
+    cluster: Cluster, second: Any, held: Path, photos: Path, tmp_path: Path, brightness_model: Path, started: Any
 ) -> None:
     ask: dict[str, Any] = {"model": str(brightness_model), "detector": "none", "options": FEW}
     local = started(photos, tmp_path / "local", **ask, workers=0)
@@ -113,6 +134,7 @@ def test_a_killed_worker_and_a_lost_node_lose_and_double_nothing(
         elif progress.done > PICTURES // 2 and len(events) == 1:
             cluster.remove_node(second, allow_graceful=False)
             events.append("node")
+            held.unlink()
 
     manifest = started(photos, tmp_path / "ray", **ask, engine="ray", address=cluster.address, on_progress=harm)
     assert events == ["worker", "node"]
@@ -126,14 +148,15 @@ def test_a_killed_worker_and_a_lost_node_lose_and_double_nothing(
         assert (tmp_path / "ray" / path.relative_to(tmp_path / "local")).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_killed_driver_goes_on_where_it_was_with_any_engine(
-    cluster: Cluster, photos: Path, tmp_path: Path, brightness_model: Path, started: Any
+    cluster: Cluster, held: Path, photos: Path, tmp_path: Path, brightness_model: Path, started: Any
 ) -> None:
     out = tmp_path / "out"
     options = ["--model", str(brightness_model), "--detector", "none", "--shard", "8"]
     command = [sys.executable, "-m", "mien", "annotate", str(photos), "-o", str(out), *options]
     driver = subprocess.Popen([*command, "--engine", "ray", "--address", cluster.address])
-    end = time.monotonic() + 90
+    end = time.monotonic() + 200
     while len(list(out.glob("plan/done/*.json"))) < 4:
         assert time.monotonic() < end, "took too long"
         time.sleep(0.02)

@@ -29,9 +29,11 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills by signal
 PICTURES = 60
 FEW = Options(shard=5)
 
-# What worker processes run before anything else, by Python's sitecustomize: some pictures take long, some kill.
+# What worker processes run before anything else, by Python's sitecustomize: some pictures take long, some kill. While
+# the file "held" is there, each process waits before its 16th picture, so that no run ends before it is harmed.
 CUSTOM = """
-import os, signal, sys, time
+import itertools, os, signal, sys, time
+from pathlib import Path
 if any("spawn_main" in word for word in sys.orig_argv):
     if os.environ.get("MIEN_TEST_MOST_FAILED_STARTS"):
         os._exit(1)
@@ -52,9 +54,12 @@ if any("spawn_main" in word for word in sys.orig_argv):
         die_at(prefetch, "read_at_most", lambda system, path, limit: path.endswith(("007.png", "031.png")))
     if where == "writing":
         die_at(shard_output.Part, "_tables", lambda part: part.shard == 1)
-    look = analyzer.Analyzer._detect
+    look, held, looked = analyzer.Analyzer._detect, Path(__file__).with_name("held"), itertools.count()
     def slower(self, source, color):
         time.sleep(float(os.environ.get("MIEN_TEST_SLEEP", "0")))
+        if next(looked) >= 15:
+            while held.exists():
+                time.sleep(0.01)
         if b"KILLS" in source:
             os.kill(os.getpid(), signal.SIGKILL)
         return look(self, source, color)
@@ -71,7 +76,8 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.fromarray(np.full((50, 50), level, np.uint8)).save(folder / f"{number:03d}.png")
     (tmp_path / "custom").mkdir()
     (tmp_path / "custom" / "sitecustomize.py").write_text(CUSTOM)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "custom"))
+    others = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "custom"), *([others] if others else [])]))
     return folder
 
 
@@ -108,6 +114,7 @@ def test_a_worker_that_is_killed_takes_nothing_along(
     run: Any, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIEN_TEST_SLEEP", "0.02")
+    (held := tmp_path / "custom" / "held").touch()
     killed: list[int] = []
 
     def kill(progress: Progress) -> None:
@@ -115,6 +122,8 @@ def test_a_worker_that_is_killed_takes_nothing_along(
         if progress.done > 8 * (len(killed) + 1) and len(killed) < 3 and alive:
             os.kill(alive[0], signal.SIGKILL)
             killed.append(alive[0])
+        if len(killed) == 3:
+            held.unlink(missing_ok=True)
 
     manifest = run(on_progress=kill)
     assert len(killed) == 3
@@ -188,8 +197,8 @@ def command(photos: Path, out: Path, model: Path) -> list[str]:
     return [sys.executable, "-m", "mien", "annotate", str(photos), "-o", str(out), *options]
 
 
-def until(condition: Any, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
+def until(condition: Any) -> None:
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, "took too long"
         time.sleep(0.02)
@@ -212,6 +221,7 @@ def test_a_driver_that_is_killed_or_interrupted_goes_on(
     photos: Path, tmp_path: Path, brightness_model: Path, how: signal.Signals
 ) -> None:
     out = tmp_path / "out"
+    (held := tmp_path / "custom" / "held").touch()
     slow = {**os.environ, "MIEN_TEST_SLEEP": "0.05"}
     driver = subprocess.Popen(
         command(photos, out, brightness_model), env=slow, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -223,8 +233,10 @@ def test_a_driver_that_is_killed_or_interrupted_goes_on(
         driver.kill()
     else:
         os.killpg(driver.pid, how)  # as a terminal does
-    _, said = driver.communicate(timeout=30)
-    until(lambda: not any(map(is_alive, workers)), 10)
+        held.unlink()
+    _, said = driver.communicate(timeout=120)
+    until(lambda: not any(map(is_alive, workers)))
+    held.unlink(missing_ok=True)
     if how == signal.SIGINT:
         assert driver.returncode == 130
         assert f"stopped; the same command goes on in {out}" in said
