@@ -164,6 +164,7 @@ def test_sums_do_not_overflow_on_this_cpu(overflowing: Path, int8: Int8) -> None
     np.testing.assert_allclose(probabilities(overflowing, WHITE, int8), [RIGHT], atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(QEMU is None or platform.machine() not in ("x86_64", "AMD64"), reason="needs qemu-user on x86-64")
 def test_on_an_emulated_cpu_without_vnni(overflowing: Path, tmp_path: Path) -> None:
     """Haswell has AVX2 and nothing newer: "fast" must overflow there, else this shows nothing, and "auto" must not."""
@@ -191,7 +192,7 @@ print(json.dumps({"flags": sorted(cpu_flags()), "path": choose(cpu_flags()).path
         env={**os.environ, "QEMU_LD_PREFIX": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -251,6 +251,7 @@ def wait_for(out: Path, process: subprocess.Popen[str], least: tuple[int, int]) 
     raise TimeoutError
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds torchrun's processes in /proc")
 def test_ranks_that_are_killed_go_on_by_themselves_or_by_resume_and_end_alike(
     two: tuple[Path, str], pack: Path, tmp_path: Path

@@ -54,6 +54,7 @@ def assert_equal_files(one: Path, other: Path) -> None:
         assert np.array_equal(value, right[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is for POSIX")
 def test_a_run_that_is_killed_and_resumed_ends_where_the_uninterrupted_one_does(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
