@@ -14,11 +14,15 @@ MODEL = src/mien/assets/models/$(VERSION).onnx
 PAGE := src/mien/service/page/index.html.gz
 NPM = PATH="$(abspath $(BIN)):$$PATH" npm
 
-.PHONY: help demo test check page serve model bench bench-photos vendor clean
+# Tests run in as many processes as there are CPUs, 4 at most: TEST="-n 0" runs them in one, TEST="-k words" some of them.
+PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+.PHONY: help demo test test-slow test-all check page serve model bench bench-photos vendor clean
 
 help:
 	@echo "make demo    read the emotion off a photo, and draw it"
-	@echo "make test    run the tests"
+	@echo "make test    run the tests, but for the slow ones"
+	@echo "make test-slow  run the slow tests; make test-all runs both"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make page    build the page of mien serve (TypeScript, by the Node.js that pip installs)"
 	@echo "make serve   build the page and serve it at http://127.0.0.1:8000"
@@ -35,7 +39,12 @@ demo: $(VENV)/.demo
 	@test -f demo/astronaut.png && echo "The drawn picture: demo/astronaut.png"
 
 test: $(VENV)/.dev $(PAGE)
-	@$(BIN)/python -m pytest
+	@$(PYTEST) -m "not slow" $(TEST)
+
+test-slow: $(VENV)/.dev $(PAGE)
+	@$(PYTEST) -m slow $(TEST)
+
+test-all: test test-slow
 
 check: $(VENV)/.dev web/node_modules/.installed
 	@$(BIN)/ruff check
