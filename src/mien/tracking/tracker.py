@@ -140,16 +140,8 @@ class Tracker:
                     face.follow(box, time_s)
                 else:
                     face.coast(self._time_s, time_s)
-            self._part()
         self._before, self._time_s = picture, time_s
         return picture
-
-    def _part(self) -> None:
-        """Of two faces that were followed to one place, the less similar one is behind the other."""
-        going = sorted((face for face in self._faces if face.is_followed), key=lambda face: -face.alike)
-        for index, face in enumerate(going):
-            if any(other.is_followed and face.box.iou(other.box) > _SAME_BOX for other in going[:index]):
-                face.is_followed = False
 
     def _shown(self) -> list[Tracked]:
         """The faces to report, each with its id, which it gets with its first report."""
