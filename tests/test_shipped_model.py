@@ -37,6 +37,7 @@ def test_the_evaluation_in_the_repository_is_of_this_model() -> None:
         assert (line["n"], line["accuracy"]) == (own["n"], pytest.approx(own["accuracy"], abs=0.003))
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.skipif(not PARQUET.is_file(), reason="../shared/data/fer2013/trainval.parquet is not there")
 def test_its_card_tells_the_truth() -> None:

@@ -67,6 +67,7 @@ def test_probabilities_are_summed_over_the_groups() -> None:
     np.testing.assert_allclose(bench.summed(values), [[0.47, 0.3, 0.15, 0.08]])
 
 
+@pytest.mark.slow
 def test_the_whole_benchmark_on_a_small_network(
     dataset: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

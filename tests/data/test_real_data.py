@@ -18,6 +18,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 PARQUET = DATA / "fer2013" / "trainval.parquet"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.real_data,
     pytest.mark.skipif(not PARQUET.is_file(), reason="../shared/data/fer2013/trainval.parquet is not there"),
 ]

@@ -163,7 +163,9 @@ def test_a_run_can_be_resumed_from_its_very_start(
     assert_equal_files(tmp_path / "run" / LAST, trained / LAST)
 
 
-@pytest.mark.parametrize("optimizer", ["muon", "adamw", "sgd"])
+@pytest.mark.parametrize(
+    "optimizer", ["muon", pytest.param("adamw", marks=pytest.mark.slow), pytest.param("sgd", marks=pytest.mark.slow)]
+)
 def test_a_run_stopped_between_any_steps_ends_alike_with_all_that_a_recipe_can_ask(
     tmp_path: Path, striped: FaceDataset, trained: Path, optimizer: str
 ) -> None:

@@ -26,7 +26,7 @@ def packed(dataset: FaceDataset, folder: Path) -> FaceDataset:
     return dataclasses.replace(dataset, faces=PackedFaces(folder, pixels, keys_of(pixels)))
 
 
-@pytest.mark.parametrize("balance", [0.0, 0.5])
+@pytest.mark.parametrize("balance", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_a_run_on_a_pack_is_the_run_on_its_source(
     tmp_path: Path, striped: FaceDataset, tiny: Recipe, trained: Path, balance: float
 ) -> None:
@@ -92,6 +92,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds to its word on Linux")
 def test_memory_does_not_grow_with_the_pack(tmp_path: Path) -> None:
     from .conftest import TINY_SETTINGS
