@@ -27,8 +27,8 @@ from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLarge
 from mien.options import AnalyzerOptions
 from mien.runtime.classifier import Classifier
 from mien.runtime.detectors import HaarDetector
-from mien.types import Box, Detection, Detector
 from mien.runtime.int8_backend import Int8
+from mien.types import Box, Detection, Detector
 
 
 class SquaresDetector(Detector):
