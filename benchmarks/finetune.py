@@ -41,7 +41,7 @@ from mien.runtime.classifier import Classifier
 from mien.runtime.weights import find_model
 from mien.training.checkpoint import describe, predict_faces
 from mien.training.initialization import network_of
-from mien.training.loop import Step, train
+from mien.training.loop import Devices, Start, Step, Watcher, train
 from mien.training.network import AlexNetConfig
 from mien.training.recipes import Recipe, named_recipe, with_settings
 
@@ -151,10 +151,20 @@ def summed(probabilities: Floats) -> Floats:
     )
 
 
+class _OnStep(Watcher):
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def on_step(self, step: Step) -> None:
+        self._tell(step)
+
+
 def learn(learned: FaceDataset, recipe: Recipe, init: str | None, faces: NDArray[np.uint8], tell: Tell) -> Floats:
     """Train on few faces by a recipe; what the best epoch answers to the others, (N, 4)."""
     with tempfile.TemporaryDirectory() as folder:
-        best = train(learned, recipe, Path(folder) / "run", init=init, accelerator="cpu", on_step=tell)
+        best = train(
+            learned, recipe, Path(folder) / "run", start=Start(init=init), devices=Devices("cpu"), watcher=_OnStep(tell)
+        )
         return predict_faces(best, faces)[1]
 
 

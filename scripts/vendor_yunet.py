@@ -24,7 +24,7 @@ def main() -> int:
         if source is not None:
             place(source, YUNET.sha256, destination)
         elif not is_genuine(destination, YUNET.sha256):
-            fetch(YUNET.url, YUNET.sha256, destination, size=YUNET.size)
+            fetch(YUNET, destination)
     except MienError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

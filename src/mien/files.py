@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,3 +41,27 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be made a folder: {reason(error)}") from error
+
+
+@contextmanager
+def folder_written_aside(out: Path) -> Iterator[Path]:
+    """A folder to write to, beside `out`; it takes the place of `out` in the end, or is removed if anything fails."""
+    target = Path(os.path.realpath(out))
+    part, old = (target.with_name(f".{token_hex(8)}.{what}") for what in ("part", "old"))
+    make_folder(target.parent)
+    try:
+        part.mkdir()
+        yield part
+        if target.exists():
+            target.rename(old)
+        try:
+            part.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written: {reason(error)}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

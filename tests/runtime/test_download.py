@@ -13,6 +13,7 @@ import pytest
 
 from mien.errors import DataError, DetectorError
 from mien.runtime.download import fetch, is_genuine, place
+from mien.runtime.weights import RemoteFile
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -41,6 +42,10 @@ class Answers(BaseHTTPRequestHandler):
         """Nothing on standard error."""
 
 
+def remote(url: str, sha256: str = SHA256, size: int = 0) -> RemoteFile:
+    return RemoteFile("file", url, sha256, size)
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running:
@@ -55,7 +60,7 @@ def server() -> Iterator[str]:
 def test_fetch_stores_what_was_asked_for(server: str, tmp_path: Path, path: str) -> None:
     seen: list[tuple[int, int]] = []
     destination = tmp_path / "new" / "file.bin"
-    assert fetch(server + path, SHA256, destination, lambda *at: seen.append(at), size=len(CONTENT)) == destination
+    assert fetch(remote(server + path, size=len(CONTENT)), destination, lambda *at: seen.append(at)) == destination
     assert destination.read_bytes() == CONTENT
     assert [p.name for p in destination.parent.iterdir()] == ["file.bin"]
     received = [done for done, _ in seen]
@@ -67,7 +72,7 @@ def test_fetch_stores_what_was_asked_for(server: str, tmp_path: Path, path: str)
 def test_a_fetched_file_has_the_usual_mode(server: str, tmp_path: Path) -> None:
     """A wheel is built of it: a file that only its owner may read would stay so in site-packages."""
     (tmp_path / "usual").touch()
-    fetch(server + "/good", SHA256, tmp_path / "file")
+    fetch(remote(server + "/good"), tmp_path / "file")
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
 
 
@@ -88,7 +93,7 @@ def test_fetch_keeps_nothing_that_is_wrong(
     old = tmp_path / "file.bin"
     old.write_bytes(b"the old one")
     with pytest.raises(DetectorError, match=message) as raised:
-        fetch(server + path, sha256, old, size=size)
+        fetch(remote(server + path, sha256, size), old)
     assert server + path in str(raised.value)
     assert "\n" not in str(raised.value)
     assert old.read_bytes() == b"the old one"
@@ -102,7 +107,7 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
         DetectorError, match=rf"cannot fetch http://127.0.0.1:{port}/x: .*refused.*`detector_model=FILE`"
     ):
-        fetch(f"http://127.0.0.1:{port}/x", SHA256, tmp_path / "file.bin")
+        fetch(remote(f"http://127.0.0.1:{port}/x"), tmp_path / "file.bin")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,20 +117,20 @@ def test_an_interruption_leaves_nothing(server: str, tmp_path: Path, interruptio
         raise interruption
 
     with pytest.raises(interruption):
-        fetch(server + "/good", SHA256, tmp_path / "file.bin", interrupt)
+        fetch(remote(server + "/good"), tmp_path / "file.bin", interrupt)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made(server: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DetectorError, match="cannot write"):
-        fetch(server + "/good", SHA256, tmp_path / "file" / "below" / "x")
+    with pytest.raises(DetectorError, match="cannot be made a folder"):
+        fetch(remote(server + "/good"), tmp_path / "file" / "below" / "x")
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/other", "/truncated"])
 def test_a_file_that_is_no_detector_fails_in_its_own_words(server: str, tmp_path: Path, path: str) -> None:
     with pytest.raises(DataError) as raised:
-        fetch(server + path, SHA256, tmp_path / "x", error=DataError, by_hand="ask the library")
+        fetch(remote(server + path), tmp_path / "x", error=DataError, by_hand="ask the library")
     assert "detector_model" not in str(raised.value)
     assert str(raised.value).endswith("; ask the library") == (path == "/nowhere")
     with pytest.raises(DataError, match="cannot read"):
@@ -139,8 +144,8 @@ def test_a_full_disk_is_not_taken_for_the_network(server: str, tmp_path: Path) -
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        with pytest.raises(DetectorError, match=r"file.bin: cannot write: File too large"):
-            fetch(server + "/good", SHA256, tmp_path / "file.bin")
+        with pytest.raises(DetectorError, match=r"file.bin: cannot be written: File too large"):
+            fetch(remote(server + "/good"), tmp_path / "file.bin")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []

@@ -65,8 +65,8 @@ def tiny() -> Recipe:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, striped: FaceDataset, tiny: Recipe) -> Path:
     """The folder of a finished run of the tiny recipe."""
-    from mien.training.loop import train
+    from mien.training import loop
 
     out = tmp_path_factory.mktemp("runs") / "tiny"
-    train(striped, tiny, out, accelerator="cpu")
+    loop.train(striped, tiny, out, devices=loop.Devices("cpu"))
     return out

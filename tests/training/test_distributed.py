@@ -26,12 +26,14 @@ from mien.errors import ConfigError, MienError
 from mien.training import checkpoint, distributed
 from mien.training.checkpoint import BEST, LAST, logits_of
 from mien.training.distributed import continues, joined, launch, one_of_ranks, part_of, settle, synchronised
-from mien.training.loop import evaluate_epoch, train
+from mien.training.loop import Devices, evaluate_epoch, train
 from mien.training.recipes import Recipe, scratch, with_settings
 from mien.training.splits import gather
 from mien.training.state import TrainingState
 
 from .conftest import TINY_SETTINGS
+
+CPU = Devices("cpu")
 
 # Without anything drawn at random ranks differ from one process in their batch statistics alone.
 SETTINGS = [
@@ -218,7 +220,7 @@ def test_two_ranks_learn_what_one_process_does(two: tuple[Path, str], pack: Path
     out, told = two
     assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "curves.png", LAST, "metrics.jsonl"]
     assert told.count("epoch 4 ") == told.count("best epoch") == 1  # one speaks for both
-    train(read_faces(pack), with_settings(scratch(), SETTINGS), tmp_path / "one", accelerator="cpu")
+    train(read_faces(pack), with_settings(scratch(), SETTINGS), tmp_path / "one", devices=CPU)
     one, both = records(tmp_path / "one"), records(out)
     assert len(both) == len(one) == 4
     for left, right in zip(one, both, strict=True):

@@ -20,9 +20,11 @@ from mien.training import checkpoint, initialization
 from mien.training.checkpoint import load_network, logits_of
 from mien.training.export import export
 from mien.training.initialization import initialise, network_of
-from mien.training.loop import train
+from mien.training.loop import Devices, Start, train
 from mien.training.network import AlexNet, AlexNetConfig, named_network, prepare
 from mien.training.recipes import Recipe
+
+CPU = Devices("cpu")
 
 TORCHVISION = AlexNetConfig(filters=(8, 24, 16, 8, 16), padding=2, pool=6, hidden=(32, 24), classes=5, input_size=131)
 
@@ -171,7 +173,7 @@ def test_three_channels_take_torchvision_kernels_as_they_are(
 def test_what_does_not_fit_is_refused_with_what_would(
     reference: tuple[nn.Sequential, Path], striped: FaceDataset
 ) -> None:
-    with pytest.raises(ModelError, match=r"8-24-16-8-16 .* 3 chan.* 72-192-288-288-192 .*filters=8,24,16,8,16 "):
+    with pytest.raises(ModelError, match=r"8-24-16-8-16 .* 3 chan.* 72-192-288-288-192 .*filters=8,24,16,8,16` "):
         initialise(fresh(named_network("alexnet-compact")), str(reference[1]), striped.faces)
 
 
@@ -321,7 +323,7 @@ def test_a_wrong_or_missing_download_leaves_nothing(
 def test_training_begins_with_the_weights(tmp_path: Path, trained: Path, striped: FaceDataset, tiny: Recipe) -> None:
     """With every convolution frozen they are still the source's at the end, and the run says what it began with."""
     recipe = dataclasses.replace(tiny, epochs=1, freeze=5)
-    best = train(striped, recipe, tmp_path / "tuned", init=str(trained), accelerator="cpu")
+    best = train(striped, recipe, tmp_path / "tuned", start=Start(init=str(trained)), devices=CPU)
     description, network = load_network(best)
     _, source = load_network(trained)
     assert torch.equal(network.features[11].weight, source.features[11].weight)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,14 @@ from mien.data.dataset import FaceDataset
 from mien.errors import ConfigError, DataError, ModelError
 from mien.training import checkpoint, loop
 from mien.training.checkpoint import BEST, LAST
-from mien.training.loop import learning_rate, train
+from mien.training.loop import Devices, Start, Step, Watcher, learning_rate, train
 from mien.training.recipes import Recipe, scratch, with_settings
 from mien.training.splits import Examples, gather
 from mien.training.state import TrainingState
 
 from .conftest import TINY_SETTINGS
+
+CPU = Devices("cpu")
 
 # Trains in a process of its own, so that it can be killed for real.
 SCRIPT = """
@@ -34,7 +37,7 @@ from mien.training.loop import train
 from mien.training.recipes import scratch, with_settings
 
 recipe = with_settings(scratch(), [*TINY_SETTINGS, "save_minutes=0"])
-train(striped_faces(), recipe, Path(sys.argv[1]), resume="resume" in sys.argv, accelerator="cpu")
+train(striped_faces(), recipe, Path(sys.argv[1]), start=Start(resume="resume" in sys.argv), devices=Devices("cpu"))
 """
 
 
@@ -52,6 +55,16 @@ def assert_equal_files(one: Path, other: Path) -> None:
     assert left.keys() == right.keys()
     for name, value in left.items():
         assert np.array_equal(value, right[name]), name
+
+
+class OnStep(Watcher):
+    """Calls a function after each step."""
+
+    def __init__(self, function: Callable[[Step], None]) -> None:
+        self._function = function
+
+    def on_step(self, step: Step) -> None:
+        self._function(step)
 
 
 @pytest.mark.slow
@@ -117,11 +130,11 @@ def test_the_best_checkpoint_describes_itself(trained: Path, striped: FaceDatase
 
 def test_a_run_is_not_overwritten_and_resumes_only_as_itself(trained: Path, striped: FaceDataset, tiny: Recipe) -> None:
     with pytest.raises(ConfigError, match="holds a run already"):
-        train(striped, tiny, trained, accelerator="cpu")
+        train(striped, tiny, trained, devices=CPU)
     with pytest.raises(ConfigError, match="another recipe: batch"):
-        train(striped, dataclasses.replace(tiny, batch=32), trained, resume=True, accelerator="cpu")
+        train(striped, dataclasses.replace(tiny, batch=32), trained, start=Start(resume=True), devices=CPU)
     with pytest.raises(ConfigError, match="other data"):
-        train(striped.take(np.arange(1, len(striped))), tiny, trained, resume=True, accelerator="cpu")
+        train(striped.take(np.arange(1, len(striped))), tiny, trained, start=Start(resume=True), devices=CPU)
 
 
 @pytest.mark.parametrize(("patience", "ended_after"), [(0, 6), (1, 3), (2, 6)])
@@ -136,7 +149,7 @@ def test_patience_ends_a_run_that_no_longer_improves(
     losses = iter([3.0, 2.0, 2.5, 1.9, 1.8, 1.7])
     monkeypatch.setattr(loop, "evaluate_epoch", lambda *_: {"held_loss": next(losses), "temperature": 1.0})
     recipe = dataclasses.replace(tiny, epochs=6, patience=patience)
-    train(striped, recipe, tmp_path / "run", accelerator="cpu")
+    train(striped, recipe, tmp_path / "run", devices=CPU)
     progress = checkpoint.describe(tmp_path / "run" / LAST).progress
     assert progress["epoch"] == ended_after
     assert progress["best_epoch"] == (1 if patience == 1 else 5)
@@ -145,7 +158,7 @@ def test_patience_ends_a_run_that_no_longer_improves(
 def test_a_run_that_diverges_says_so(tmp_path: Path, striped: FaceDataset, tiny: Recipe) -> None:
     wild = dataclasses.replace(tiny, optimizer="sgd", learning_rate=10.0, clip=0.0, warmup=0.0)
     with pytest.raises(ConfigError, match=r"the loss is .* lower learning_rate"):
-        train(striped, wild, tmp_path / "run", accelerator="cpu")
+        train(striped, wild, tmp_path / "run", devices=CPU)
 
 
 def test_a_run_can_be_resumed_from_its_very_start(
@@ -158,8 +171,8 @@ def test_a_run_can_be_resumed_from_its_very_start(
         raise KilledError
 
     with pytest.raises(KilledError):
-        train(striped, tiny, tmp_path / "run", accelerator="cpu", on_step=kill)
-    train(striped, tiny, tmp_path / "run", accelerator="cpu", resume=True)
+        train(striped, tiny, tmp_path / "run", devices=CPU, watcher=OnStep(kill))
+    train(striped, tiny, tmp_path / "run", devices=CPU, start=Start(resume=True))
     assert_equal_files(tmp_path / "run" / LAST, trained / LAST)
 
 
@@ -186,8 +199,8 @@ def test_a_run_stopped_between_any_steps_ends_alike_with_all_that_a_recipe_can_a
         "save_minutes=0",
     ]
     recipe = with_settings(scratch(), settings)
-    how = {"accelerator": "cpu", "teachers": [trained]}
-    train(striped, recipe, tmp_path / "whole", **how)
+    fresh = Start(teachers=[trained])
+    train(striped, recipe, tmp_path / "whole", start=fresh, devices=CPU)
 
     def stop(step: loop.Step) -> None:
         if (step.epoch, step.step) in {(1, 5), (2, 3), (3, 1)} - stopped:
@@ -196,20 +209,22 @@ def test_a_run_stopped_between_any_steps_ends_alike_with_all_that_a_recipe_can_a
 
     stopped: set[tuple[int, int]] = set()
     for resume in (False, True, True):
+        start = dataclasses.replace(fresh, resume=resume)
         with pytest.raises(StoppedError):
-            train(striped, recipe, tmp_path / "cut", resume=resume, on_step=stop, **how)
-    train(striped, recipe, tmp_path / "cut", resume=True, on_step=stop, **how)
+            train(striped, recipe, tmp_path / "cut", start=start, devices=CPU, watcher=OnStep(stop))
+    resumed = dataclasses.replace(fresh, resume=True)
+    train(striped, recipe, tmp_path / "cut", start=resumed, devices=CPU, watcher=OnStep(stop))
     assert_equal_files(tmp_path / "whole" / LAST, tmp_path / "cut" / LAST)
     assert_equal_files(tmp_path / "whole" / BEST, tmp_path / "cut" / BEST)
     with pytest.raises(ConfigError, match="other teachers"):
-        train(striped, recipe, tmp_path / "cut", resume=True, accelerator="cpu")
+        train(striped, recipe, tmp_path / "cut", start=Start(resume=True), devices=CPU)
 
 
 def test_frozen_convolutions_keep_weights_and_statistics(tmp_path: Path, striped: FaceDataset) -> None:
     recipe = with_settings(scratch(), [*TINY_SETTINGS, "freeze=2", "epochs=1", "ema=0"])
     state = TrainingState.begin(recipe.network, recipe)
     before = {name: value.clone() for name, value in state.network.state_dict().items()}
-    best = train(striped, recipe, tmp_path / "run", accelerator="cpu")
+    best = train(striped, recipe, tmp_path / "run", devices=CPU)
     _, network = checkpoint.load_network(best)
     changed = {name for name, value in network.state_dict().items() if not value.equal(before[name])}
     convolutions = [i for i, layer in enumerate(network.features) if isinstance(layer, torch.nn.Conv2d)]
@@ -225,7 +240,7 @@ def test_the_best_epoch_is_one_at_the_final_size(
     losses = iter([3.0, 1.0, 2.0])
     monkeypatch.setattr(loop, "evaluate_epoch", lambda *_: {"held_loss": next(losses), "temperature": 1.0})
     settings = [*TINY_SETTINGS, "network.pool=1", "sizes=83", "size_epochs=2", "patience=1"]
-    best = train(striped, with_settings(scratch(), settings), tmp_path / "run", accelerator="cpu")
+    best = train(striped, with_settings(scratch(), settings), tmp_path / "run", devices=CPU)
     description = checkpoint.describe(best)
     assert description.progress["best_epoch"] == 2
     assert [record["input_size"] for record in description.history] == [83, 83, 67]
@@ -233,10 +248,10 @@ def test_the_best_epoch_is_one_at_the_final_size(
 
 def test_without_labels_it_learns_to_know_faces_again(tmp_path: Path, striped: FaceDataset) -> None:
     settings = [*TINY_SETTINGS, "labels=none", "network.classes=12", "holdback=0"]
-    best = train(striped, with_settings(scratch(), settings), tmp_path / "run", accelerator="cpu")
+    best = train(striped, with_settings(scratch(), settings), tmp_path / "run", devices=CPU)
     description, network = checkpoint.load_network(best, to_answer=False)
     assert network.config.classes == 12
-    with pytest.raises(ModelError, match="answers nothing"):
+    with pytest.raises(ModelError, match="predicts nothing"):
         checkpoint.load_network(best)
     with pytest.raises(DataError, match="at least one batch"):
         gather(striped.take(np.arange(12)), with_settings(scratch(), settings))
@@ -286,7 +301,7 @@ def test_few_held_back_faces_fit_no_temperature(trained: Path) -> None:
 def test_sgd_and_own_classes_train_too(tmp_path: Path, striped: FaceDataset) -> None:
     recipe = with_settings(scratch(), [*TINY_SETTINGS, "optimizer=sgd", "holdback=0", "learning_rate=0.05"])
     three = dataclasses.replace(striped, classes=("calm", "cross", "glad"), labels=striped.labels % 3, votes=None)
-    best = train(three, recipe, tmp_path / "run", accelerator="cpu")
+    best = train(three, recipe, tmp_path / "run", devices=CPU)
     classes, probabilities = checkpoint.predict_faces(best, striped.faces[:5])
     assert classes == ("calm", "cross", "glad")
     assert probabilities.shape == (5, 3)

@@ -16,8 +16,10 @@ from safetensors.numpy import load_file
 from mien.data.dataset import FaceDataset
 from mien.data.packed_faces import PackedFaces, keys_of
 from mien.training import checkpoint
-from mien.training.loop import train
+from mien.training.loop import Devices, Start, train
 from mien.training.recipes import Recipe
+
+CPU = Devices("cpu")
 
 
 def packed(dataset: FaceDataset, folder: Path) -> FaceDataset:
@@ -34,7 +36,7 @@ def test_a_run_on_a_pack_is_the_run_on_its_source(
     runs = []
     for dataset in (striped, packed(striped, tmp_path)):
         runs.append(tmp_path / f"run{len(runs)}")
-        train(dataset, recipe, runs[-1], accelerator="cpu", teachers=[trained])
+        train(dataset, recipe, runs[-1], devices=CPU, start=Start(teachers=[trained]))
     for name in (checkpoint.LAST, checkpoint.BEST):
         one, other = (load_file(run / name) for run in runs)
         assert one.keys() == other.keys()
@@ -83,7 +85,7 @@ used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.s
 resource.setrlimit(resource.RLIMIT_DATA, (used + (150 << 20), resource.RLIM_INFINITY))
 audit(dataset)
 recipe = with_settings(scratch(), sys.argv[3:])
-best = train(dataset, recipe, out, accelerator="cpu")
+best = train(dataset, recipe, out, devices=Devices("cpu"))
 predict_faces(best, dataset.take(np.arange(2000)).faces)
 try:
     dataset.faces[:]

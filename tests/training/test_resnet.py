@@ -14,11 +14,13 @@ from mien.errors import ConfigError, ModelError
 from mien.training import checkpoint
 from mien.training.export import export
 from mien.training.initialization import initialise
-from mien.training.loop import train
+from mien.training.loop import Devices, Start, train
 from mien.training.network import AlexNet, build, config_from_dict, multiply_adds, named_network, prepare
 from mien.training.recipes import Recipe, named_recipe, teacher, with_settings
 from mien.training.resnet import ResNet, ResNetConfig
 from mien.training.state import TrainingState
+
+CPU = Devices("cpu")
 
 SMALL = ResNetConfig(input_size=32, width=0.15)
 TINY = ["network.input_size=32", "network.width=0.15", "epochs=2", "batch=16", "warmup=0.5", "holdback=0.1", "ema=0.9"]
@@ -27,7 +29,7 @@ TINY = ["network.input_size=32", "network.width=0.15", "epochs=2", "batch=16", "
 @pytest.fixture(scope="module")
 def taught_by(tmp_path_factory: pytest.TempPathFactory, striped: FaceDataset) -> Path:
     """A finished run of a small residual network."""
-    return train(striped, with_settings(teacher(), TINY), tmp_path_factory.mktemp("resnet") / "run", accelerator="cpu")
+    return train(striped, with_settings(teacher(), TINY), tmp_path_factory.mktemp("resnet") / "run", devices=CPU)
 
 
 def test_at_full_width_it_is_resnet_18() -> None:
@@ -81,7 +83,7 @@ def test_the_recipe_knows_its_fields() -> None:
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
     with pytest.raises(ConfigError, match=r"network\.hidden: no such field; ResNetConfig has in_channels"):
         with_settings(recipe, ["network.hidden=8,8"])
-    with pytest.raises(ConfigError, match="network has fields of its own"):
+    with pytest.raises(ConfigError, match="network has fields; set one of"):
         with_settings(recipe, ["network=alexnet"])
 
 
@@ -90,7 +92,7 @@ def test_it_trains_and_teaches_alexnet(taught_by: Path, tmp_path: Path, striped:
     assert isinstance(network, ResNet)
     losses = [record["train_loss"] for record in description.history]
     assert losses[1] < losses[0]
-    best = train(striped, tiny, tmp_path / "student", teachers=[taught_by], accelerator="cpu")
+    best = train(striped, tiny, tmp_path / "student", devices=CPU, start=Start(teachers=[taught_by]))
     described, student = checkpoint.load_network(best)
     assert isinstance(student, AlexNet)
     assert described.data["teachers"][0]["file"] == "run/best.safetensors"

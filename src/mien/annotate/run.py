@@ -98,14 +98,8 @@ def annotate(
         watcher.on_progress(Progress(done, plan.pictures, before, totals.errors.total(), totals.faces))
 
     def write(*, complete: bool) -> dict[str, Any]:
-        run = Run(
-            began,
-            engine.name,
-            engine.workers,
-            shards=totals.shards - counted,
-            pictures=totals.items - before,
-            seconds=round(time.monotonic() - clock, 1),
-        )
+        done, seconds = (totals.shards - counted, totals.items - before), round(time.monotonic() - clock, 1)
+        run = Run(began, engine.name, engine.workers, *done, seconds)
         return write_manifest(folder, plan, totals, run, complete=complete)
 
     report()

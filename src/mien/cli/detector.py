@@ -37,11 +37,9 @@ def yunet(
         with console.progress() as bar:
             task = bar.add_task("YuNet", total=YUNET.size)
             fetch(
-                YUNET.url,
-                YUNET.sha256,
+                YUNET,
                 destination,
                 lambda done, total: bar.update(task, completed=done, total=total or None),
-                size=YUNET.size,
             )
     typer.echo(destination)
 

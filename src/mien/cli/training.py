@@ -176,9 +176,11 @@ def without_leaks(dataset: FaceDataset, *, drop: bool) -> FaceDataset:
 
 
 def run(dataset: FaceDataset, recipe: Recipe, out: Path, **how: Any) -> None:
-    """Train with a progress bar; `how` goes to `mien.training.loop.train`."""
+    """Train with a progress bar; `how` has the fields of Start, accelerator and devices."""
     from mien.training.checkpoint import LAST
-    from mien.training.loop import train
+    from mien.training.loop import Devices, Start, train
+
+    where = Devices(how.pop("accelerator"), how.pop("devices"))
 
     with console.progress("{task.fields[figures]}") as bar:
         watch = _Watch(bar, bar.add_task("training", total=None, figures=""))
@@ -187,11 +189,9 @@ def run(dataset: FaceDataset, recipe: Recipe, out: Path, **how: Any) -> None:
                 dataset,
                 recipe,
                 out,
-                **how,
-                commit=_commit(),
-                on_begin=watch.begin,
-                on_step=watch.step,
-                on_epoch=watch.epoch,
+                start=Start(**how, commit=_commit()),
+                devices=where,
+                watcher=watch,
             )
         except KeyboardInterrupt:
             if (out / LAST).exists():
@@ -208,7 +208,7 @@ class _Watch:
     def __init__(self, bar: Progress, task: TaskID) -> None:
         self.bar, self.task, self.judged = bar, task, ""
 
-    def begin(self, described: Description) -> None:
+    def on_begin(self, described: Description) -> None:
         ranks = described.data.get("ranks", [1])
         if len(ranks) > 1:
             console.note(f"trained by {', then '.join(map(str, ranks))} ranks: not bit for bit what either would give")
@@ -220,7 +220,7 @@ class _Watch:
             f"begins with {begun['taken']} tensors of {begun['source']}{fresh}", markup=False, soft_wrap=True
         )
 
-    def step(self, step: Step) -> None:
+    def on_step(self, step: Step) -> None:
         self.bar.update(
             self.task,
             description=f"epoch {step.epoch}/{step.epochs}",
@@ -229,7 +229,7 @@ class _Watch:
             figures=f"loss {step.loss:.3f}  {self.judged}  {step.faces_per_s:,.0f} faces/s",
         )
 
-    def epoch(self, record: Mapping[str, Any]) -> None:
+    def on_epoch(self, record: Mapping[str, Any]) -> None:
         split = "validation" if "validation_accuracy" in record else "held"
         parts = [f"epoch {record['epoch']}", f"loss {record['train_loss']:.4f}"]
         if f"{split}_accuracy" in record:

@@ -62,11 +62,9 @@ def get_ferplus(folder: Path, progress: Progress | None = None, *, force: bool =
     if _is_there(path, _SHA256, FERPLUS.sha256, force):
         return False
     fetch(
-        FERPLUS.url,
-        FERPLUS.sha256,
+        FERPLUS,
         path,
         progress,
-        size=FERPLUS.size,
         error=DataError,
         by_hand=f"fetch it by other means, put it at {path} and run this again to verify it",
     )

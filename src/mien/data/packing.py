@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from secrets import token_hex
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
@@ -24,8 +21,8 @@ from mien.data.packed_faces import keys_of
 from mien.data.readers import rows_of
 from mien.data.readers.rows import Options, Progress, Row, good_rows, none_good
 from mien.emotions import EMOTIONS, FERPLUS_COLUMNS
-from mien.errors import ConfigError, reason
-from mien.files import make_folder
+from mien.errors import ConfigError
+from mien.files import folder_written_aside
 
 _CHUNK: Final = 4096
 
@@ -47,7 +44,7 @@ def write_pack(
     """
     _check(source, out, force=force)
     bad: list[BadRow] = []
-    with _folder_aside(out) as folder:
+    with folder_written_aside(out) as folder:
         rows = good_rows(rows_of(source, Options(own_classes, progress=progress)), bad, skip_bad=skip_bad)
         classes = _write_arrays(folder, rows, own_classes=own_classes)
         if classes is None:
@@ -73,30 +70,6 @@ def _check(source: Path, out: Path, *, force: bool) -> None:
         raise ConfigError(f"{out} holds a pack already: `force=True` replaces it")
     if out.exists() and not is_pack(out):
         raise ConfigError(f"{out} is there, and is no pack: name a folder that is not there yet")
-
-
-@contextmanager
-def _folder_aside(out: Path) -> Iterator[Path]:
-    """A folder to write to, beside `out`; it takes the place of `out` in the end, or is removed if anything fails."""
-    target = Path(os.path.realpath(out))
-    part, old = (target.with_name(f".{token_hex(8)}.{what}") for what in ("part", "old"))
-    make_folder(target.parent)
-    try:
-        part.mkdir()
-        yield part
-        if target.exists():
-            target.rename(old)
-        try:
-            part.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written: {reason(error)}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _write_arrays(folder: Path, rows: Iterator[Row], *, own_classes: bool) -> tuple[str, ...] | None:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.drawing.canvas import blank, blend, fill, text_width, write
+from mien.drawing.canvas import Rounded, blank, blend, fill, text_width, write
 from mien.drawing.colors import INK, PAPER, class_color, on_dark
 from mien.drawing.layout import SMALLEST_TEXT, Mark, corners, grown, inside, overlap
 from mien.types import Box
@@ -60,19 +60,19 @@ class Panel:
             length = value * track.width
             bar = Box(self.box.x + track.x, self.box.y + track.y, max(track.height, length), track.height)
             color = on_dark(class_color(name))
-            fill(canvas, bar, track.height / 2, color, opacity=min(1.0, length / track.height))
+            fill(canvas, Rounded(bar, track.height / 2), color, opacity=min(1.0, length / track.height))
 
 
 @lru_cache(maxsize=64)
 def _plate(layout: Layout, likeliest: int) -> NDArray[np.uint8]:
     """The panel without its bars."""
     patch = blank(*layout.size)
-    fill(patch, Box(0, 0, *layout.size), 0.6 * layout.height, INK, opacity=0.8)
+    fill(patch, Rounded(Box(0, 0, *layout.size), 0.6 * layout.height), INK, opacity=0.8)
     for row, name in enumerate(layout.names):
         track = layout.track(row)
         ink = PAPER if row == likeliest else (196, 196, 200)
         write(patch, (0.7 * layout.height, track.y + track.height / 2), name, layout.height, ink)
-        fill(patch, track, track.height / 2, PAPER, opacity=0.16)
+        fill(patch, Rounded(track, track.height / 2), PAPER, opacity=0.16)
     return patch
 
 

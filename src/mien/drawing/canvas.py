@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -41,22 +42,24 @@ def blend(canvas: NDArray[np.uint8], patch: NDArray[np.uint8], left: int, top: i
     area[:] = cv2.add(cv2.multiply(area, through, scale=1 / 255), laid).reshape(area.shape)
 
 
-def fill(
-    canvas: NDArray[np.uint8],
-    box: Box,
-    radius: float,
-    color: Color,
-    *,
-    opacity: float = 1.0,
-    stroke: float | None = None,
-    corners: float | None = None,
-) -> None:
-    """Paint a rectangle with rounded corners, or only its border of this width, or of that only the corners' arms.
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """A rectangle with rounded corners; with a stroke only its border; with corners too, only the corners' arms.
 
-    radius, stroke and corners (the length of an arm) are in pixels; opacity is 0..1.
+    All in pixels: radius of the corners, stroke the width of the border, corners the length of an arm.
     """
+
+    box: Box
+    radius: float
+    stroke: float | None = None
+    corners: float | None = None
+
+
+def fill(canvas: NDArray[np.uint8], shape: Rounded, color: Color, *, opacity: float = 1.0) -> None:
+    """Paint a shape in a color, of an opacity 0..1."""
+    box, radius, stroke = shape.box, shape.radius, shape.stroke
     height, width = canvas.shape[:2]
-    for window in _windows(box, radius, stroke, corners):
+    for window in _windows(shape):
         left, right = (min(max(round(x), 0), width) for x in (window.x, window.x + window.width))
         top, bottom = (min(max(round(y), 0), height) for y in (window.y, window.y + window.height))
         if left >= right or top >= bottom:
@@ -71,12 +74,13 @@ def fill(
         _paint(canvas[top:bottom, left:right], np.clip(0.5 - outside, 0, 1) * opacity, color)
 
 
-def _windows(box: Box, radius: float, stroke: float | None, corners: float | None) -> Iterator[Box]:
-    """The parts of a box, apart from each other and on whole pixels, that its shape has pixels in."""
+def _windows(shape: Rounded) -> Iterator[Box]:
+    """The parts of the shape's box, apart from each other and on whole pixels, that it has pixels in."""
+    box, stroke, corners = shape.box, shape.stroke, shape.corners
     left, top = math.floor(box.x), math.floor(box.y)
     right, bottom = math.ceil(box.x + box.width), math.ceil(box.y + box.height)
     width, height = right - left, bottom - top
-    edge = math.ceil(max(radius, stroke or 0)) + 1
+    edge = math.ceil(max(shape.radius, stroke or 0)) + 1
     if stroke is None or 2 * edge >= min(width, height):
         yield Box(left, top, width, height)
     elif corners is not None:

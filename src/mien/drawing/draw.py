@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.drawing.bars import place_panels
-from mien.drawing.canvas import fill
+from mien.drawing.canvas import Rounded, fill
 from mien.drawing.colors import class_color, ink_on
 from mien.drawing.emoji import draw_emoji, lean
 from mien.drawing.labels import place_labels
@@ -67,13 +67,6 @@ def _draw_box(canvas: NDArray[np.uint8], mark: Mark, *, arms: bool) -> None:
     radius = min(3 * line, mark.box.width / 3, mark.box.height / 3)
     rim = max(1.0, line / 3)
     arm = max(0.22 * short, 2 * radius) if arms else None
-    fill(
-        canvas,
-        grown(mark.box, rim),
-        radius + rim,
-        ink_on(color),
-        opacity=0.45,
-        stroke=line + 2 * rim,
-        corners=None if arm is None else arm + rim,
-    )
-    fill(canvas, mark.box, radius, color, stroke=line, corners=arm)
+    edge = Rounded(grown(mark.box, rim), radius + rim, line + 2 * rim, None if arm is None else arm + rim)
+    fill(canvas, edge, ink_on(color), opacity=0.45)
+    fill(canvas, Rounded(mark.box, radius, line, arm), color)

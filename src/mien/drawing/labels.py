@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.drawing.canvas import blank, blend, fill, text_width, write
+from mien.drawing.canvas import Rounded, blank, blend, fill, text_width, write
 from mien.drawing.colors import class_color, ink_on
 from mien.drawing.emoji import draw_emoji
 from mien.drawing.layout import SMALLEST_TEXT, Mark, corners, grown, inside, overlap
@@ -70,7 +70,7 @@ def _patch(wording: Wording) -> NDArray[np.uint8]:
         draw_emoji(patch, wording.emotion, middle, side, uncertain=wording.uncertain)
     if wording.text:
         plate, color = wording.plate, class_color(wording.emotion)
-        fill(patch, plate, 0.28 * plate.height, color)
+        fill(patch, Rounded(plate, 0.28 * plate.height), color)
         left = plate.x + (plate.width - text_width(wording.text, wording.height)) / 2
         write(patch, (left, plate.y + plate.height / 2), wording.text, wording.height, ink_on(color))
     return patch

@@ -6,14 +6,15 @@ import contextlib
 import hashlib
 import http.client
 import os
-import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final
 
-from mien.errors import DetectorError, MienError, reason
+from mien.errors import ConfigError, DetectorError, MienError, reason
+from mien.files import make_folder, written_aside
+from mien.runtime.weights import RemoteFile
 
 _CHUNK: Final = 1 << 16
 _TIMEOUT_S: Final = 30.0
@@ -21,36 +22,32 @@ _DETECTOR_BY_HAND: Final = "fetch the file by other means and name it: `detector
 
 
 def fetch(
-    url: str,
-    sha256: str,
+    file: RemoteFile,
     destination: Path,
     progress: Callable[[int, int], None] | None = None,
     *,
-    size: int = 0,
     error: type[MienError] = DetectorError,
     by_hand: str = _DETECTOR_BY_HAND,
 ) -> Path:
     """Fetch a file whole and right, or not at all.
 
-    url          http(s) address
-    sha256       what the content must hash to, in hex
+    file         its http(s) address, the SHA-256 of its content, and its size, 0 for any: a longer response is cut off
     destination  where it goes; its folder is made; a file that is there stays until the new one is verified
     progress     called with bytes received and bytes in all (0 where unknown)
-    size         bytes expected, 0 for any: a longer answer is cut off, not stored
     error        what is raised, for a caller whose file is no detector
     by_hand      what the user can do instead where the address cannot be reached
 
-    Returns destination. Raises `error` where the address cannot be reached or answers with something else, or where
+    Returns destination. Raises `error` where the address cannot be reached or sends something else, or where
     destination cannot be written.
     """
     with _raised_as(error), _aside(destination) as aside:
         try:
-            with aside.open("xb") as file, contextlib.closing(_chunks(url, progress, size)) as chunks:
+            with aside.open("xb") as part, contextlib.closing(_chunks(file, progress)) as chunks:
                 for chunk in chunks:
-                    file.write(chunk)
+                    part.write(chunk)
         except _Unreachable as unreachable:
-            raise _Failure(f"cannot fetch {url}: {unreachable}; {by_hand}") from unreachable.__cause__
-        _verify(aside.read_bytes(), sha256, url)
+            raise _Failure(f"cannot fetch {file.url}: {unreachable}; {by_hand}") from unreachable.__cause__
+        _verify(aside.read_bytes(), file.sha256, file.url)
     return destination
 
 
@@ -77,7 +74,7 @@ class _Failure(Exception):  # noqa: N818 (it never leaves this file)
 
 
 class _Unreachable(_Failure):
-    """Why an address gave no whole answer."""
+    """Why an address gave no whole response."""
 
 
 @contextlib.contextmanager
@@ -91,39 +88,36 @@ def _raised_as(error: type[MienError]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _aside(destination: Path) -> Iterator[Path]:
-    """A free path beside destination, which becomes it at the end, or is removed when anything goes wrong."""
-    aside = destination.with_name(f"{destination.name}.{secrets.token_hex(4)}.part")
+    """`written_aside` in a folder that is made as needed; it fails as this file does."""
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        aside.replace(destination)
-    except OSError as error:
-        raise _Failure(f"{destination}: cannot write: {reason(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink()
+        make_folder(destination.parent)
+        with written_aside(destination) as part:
+            yield part
+    except ConfigError as error:
+        raise _Failure(str(error)) from error.__cause__
 
 
 def _verify(content: bytes, sha256: str, source: str | os.PathLike[str]) -> None:
     """Fail, naming the source, unless the content hashes to sha256."""
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise _Failure(f"{source}: expected SHA-256 {sha256}, got {found} ({len(content):,} bytes); nothing was kept")
+        raise _Failure(f"{source}: expected SHA-256 {sha256}, got {found} ({len(content):,} bytes); nothing was saved")
 
 
-def _chunks(url: str, progress: Callable[[int, int], None] | None, size: int) -> Generator[bytes]:
+def _chunks(file: RemoteFile, progress: Callable[[int, int], None] | None) -> Generator[bytes]:
     """The content of an address as it comes. It is written outside, so that a full disk is not taken for the network.
 
     Fails where the address cannot be reached or gives more or fewer bytes than expected.
     """
+    url, size = file.url, file.size
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
-            total = int(answer.headers.get("Content-Length") or size)
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
+            total = int(response.headers.get("Content-Length") or size)
             received = 0
-            while chunk := answer.read(_CHUNK):
+            while chunk := response.read(_CHUNK):
                 received += len(chunk)
                 if size and received > size:
-                    raise _Failure(f"{url}: expected {size:,} bytes, got more; nothing was kept")
+                    raise _Failure(f"{url}: expected {size:,} bytes, got more; nothing was saved")
                 yield chunk
                 if progress:
                     progress(received, total)
@@ -136,4 +130,4 @@ def _chunks(url: str, progress: Callable[[int, int], None] | None, size: int) ->
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _Unreachable(str(error) or type(error).__name__) from error
     if received < max(size, total):
-        raise _Failure(f"{url}: expected {max(size, total):,} bytes, got {received:,}; nothing was kept")
+        raise _Failure(f"{url}: expected {max(size, total):,} bytes, got {received:,}; nothing was saved")

@@ -17,7 +17,8 @@ _ASSETS: Final = Path(__file__).resolve().parent.parent / "assets"
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file that can be fetched: its name here, where it is, the SHA-256 of its content in hex, its size in bytes."""
+    """A file that can be fetched: its name here, its address, the SHA-256 of its content in hex, its size in bytes (0
+    for any)."""
 
     name: str
     url: str
@@ -31,7 +32,7 @@ YUNET: Final = RemoteFile(
     sha256="ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
     size=229_738,
 )
-"""YuNet (Wu et al., Machine Intelligence Research, 2023), as the OpenCV zoo publishes it; its licence is MIT."""
+"""YuNet (Wu et al., Machine Intelligence Research, 2023), as the OpenCV zoo publishes it; its license is MIT."""
 
 
 def user_cache() -> Path:

@@ -10,11 +10,11 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ LEAST_FITTED: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the loop tells after a step: where it stands, the mean loss of the epoch so far, and its speed."""
+    """What the loop reports after a step: where it stands, the mean loss of the epoch so far, and its speed."""
 
     epoch: int
     epochs: int
@@ -71,45 +71,83 @@ class Step:
     faces_per_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a run starts from.
+
+    resume    go on with the run in the folder; its recipe, data and teachers must be the same
+    init      weights to begin with (see `initialization`); None: random ones
+    teachers  checkpoints to distil from
+    commit    git commit of the code, for the checkpoint
+    """
+
+    resume: bool = False
+    init: str | None = None
+    teachers: Sequence[Path] = ()
+    commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Where a run computes: Fabric's accelerator, and the number of devices of this machine. None: one, or under
+    `torchrun` as many as it started processes."""
+
+    accelerator: str = "auto"
+    count: int | None = None
+
+
+class Watcher(Protocol):
+    """What is called while a run goes on, on the first rank; a subclass may define some of it."""
+
+    def on_begin(self, description: Description) -> None:
+        """The run begins, or goes on."""
+        return
+
+    def on_step(self, step: Step) -> None:
+        """A step was made."""
+        return
+
+    def on_epoch(self, record: Mapping[str, Any]) -> None:
+        """An epoch was evaluated; record is a line of metrics.jsonl."""
+        return
+
+
+class _Unwatched(Watcher):
+    """Does nothing."""
+
+
 @one_of_ranks()
 def train(
     dataset: FaceDataset,
     recipe: Recipe,
     out: Path,
     *,
-    resume: bool = False,
-    init: str | None = None,
-    teachers: Sequence[Path] = (),
-    accelerator: str = "auto",
-    devices: int | None = None,
-    commit: str | None = None,
-    on_begin: Callable[[Description], None] = lambda _: None,
-    on_step: Callable[[Step], None] = lambda _: None,
-    on_epoch: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    start: Start = Start(),
+    devices: Devices = Devices(),
+    watcher: Watcher | None = None,
 ) -> Path:
     """Train AlexNet by a recipe; returns the checkpoint with the best epoch's averaged weights.
 
-    The folder `out` receives last.safetensors, best.safetensors, metrics.jsonl and curves.png. With resume the run in
-    `out` goes on; its recipe, data and teachers must be the same. init names weights to begin with (see `initial`);
-    teachers are checkpoints to distil from. devices counts those of this machine, one by default; under `torchrun` they
-    are as many as it started processes. Raises ConfigError, DataError or ModelError before any work begins.
+    The folder `out` receives last.safetensors, best.safetensors, metrics.jsonl and curves.png. Raises ConfigError,
+    DataError or ModelError before any work begins.
     """
+    watcher = watcher or _Unwatched()
     material = gather(dataset, recipe)
     recipe = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, classes=len(material.classes)))
-    taught_by = load_teachers(teachers, material.classes)
-    fabric = launch(recipe, accelerator, devices, precision_of(recipe, accelerator))
+    taught_by = load_teachers(start.teachers, material.classes)
+    fabric = launch(recipe, devices.accelerator, devices.count, precision_of(recipe, devices.accelerator))
     described = Description(
         classes=material.classes,
         recipe=recipe.to_dict(),
         data=_provenance(dataset, material, recipe, taught_by, fabric.world_size),
         progress={},
         history=(),
-        commit=commit,
+        commit=start.commit,
         launch=launch_id(),
     )
-    state, described = _begin(fabric, recipe, described, out, material, init=init, resume=resume)
+    state, described = _begin(fabric, recipe, described, out, material, start)
     if fabric.is_global_zero:
-        on_begin(described)
+        watcher.on_begin(described)
     synchronised(fabric, state.network)
     model, optimizer = fabric.setup(state.network, state.optimizer)
     settle(fabric, model, recipe.network)
@@ -146,9 +184,9 @@ def train(
             progress.step = step + 1
             progress.updates += 1
             progress.loss_sum += value
-            told = Step(epoch + 1, recipe.epochs, step + 1, steps, progress.loss_sum / (step + 1), speed.after_step())
+            made = Step(epoch + 1, recipe.epochs, step + 1, steps, progress.loss_sum / (step + 1), speed.after_step())
             if fabric.is_global_zero:
-                on_step(told)
+                watcher.on_step(made)
             if fabric.is_global_zero and time.monotonic() - saved_at > 60 * recipe.save_minutes:
                 state.save_whole(out / LAST, described)
                 saved_at = time.monotonic()
@@ -167,7 +205,7 @@ def train(
         }
         first(fabric, partial(_keep, state, out, described, best=state.close_epoch(record)))
         if fabric.is_global_zero:
-            on_epoch(record)
+            watcher.on_epoch(record)
         saved_at = time.monotonic()
     return out / BEST
 
@@ -191,19 +229,17 @@ def _begin(
     described: Description,
     out: Path,
     material: Material,
-    *,
-    init: str | None,
-    resume: bool,
+    start: Start,
 ) -> tuple[TrainingState, Description]:
-    """A fresh state, or the one that the run in `out` was left in; on the device, and kept in `out` from the start."""
+    """A fresh state, or the one that the run in `out` was left in; on the device, and saved in `out` from the start."""
     state = TrainingState.begin(recipe.network, recipe)
-    if resume != first(fabric, lambda: resume):
+    if start.resume != first(fabric, lambda: start.resume):
         raise ConfigError(f"{out}: one rank finds a run to resume there, another none: every machine must see it")
-    if not resume:
-        described = first(fabric, partial(_begin_fresh, state, described, out, material, init=init))
+    if not start.resume:
+        described = first(fabric, partial(_begin_fresh, state, described, out, material, init=start.init))
     fabric.to_device(state.network)
     fabric.to_device(state.averaged)
-    return state, state.restore(out / LAST, described) if resume else described
+    return state, state.restore(out / LAST, described) if start.resume else described
 
 
 def _begin_fresh(

@@ -189,9 +189,8 @@ class VideoWriter:
 
     def _encode(self, frame: VideoFrame, time_s: float) -> None:
         if self._encoding is None:
-            self._encoding = _Encoding(
-                self._part, self._form, self._codec, self.source, frame.width, frame.height, self._rate, self._crf
-            )
+            settings = _Settings(self._form, self._codec, self._rate, self._crf)
+            self._encoding = _Encoding(self._part, settings, self.source, (frame.width, frame.height))
         self._encoding.encode(frame, time_s)
 
     def _finish(self) -> None:
@@ -211,71 +210,88 @@ class _NotKept(Exception):  # noqa: N818 - never seen
     """Makes `written_aside` remove the part."""
 
 
-class _Encoding:
-    """What the writer's thread works on: the open container, its encoder, and the sound."""
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """How a file is encoded: container, codec, frames/s, quality."""
 
-    def __init__(
-        self,
-        part: Path,
-        form: _Form,
-        codec: str,
-        source: VideoFile | None,
-        width: int,
-        height: int,
-        rate: float,
-        crf: int,
-    ) -> None:
+    form: _Form
+    codec: str
+    rate: float
+    crf: int
+
+    @property
+    def has_quality(self) -> bool:
+        """Whether the codec takes crf; else it gets a bit rate."""
+        return self.codec in ("libx264", "libvpx-vp9")
+
+    @property
+    def options(self) -> dict[str, str] | None:
+        """The codec's."""
+        return {
+            "libx264": {"preset": "veryfast", "crf": str(self.crf)},
+            "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": str(self.crf + 12), "b": "0"},
+        }.get(self.codec)
+
+
+class _Encoding:
+    """What the writer's thread works on: the open container, its encoder, and the sound. size is width and height."""
+
+    def __init__(self, part: Path, settings: _Settings, source: VideoFile | None, size: tuple[int, int]) -> None:
         av = import_av()
         self._av, self._source = av, source
-        has_quality = codec in ("libx264", "libvpx-vp9")
-        self._tick = source.time_base if source is not None and has_quality else _TICK
-        matrix, primaries, transfer = (usual_matrix(height), _UNTOLD, _UNTOLD) if source is None else source.colors
-        if matrix not in _SWSCALE_MATRICES:
-            matrix = usual_matrix(height)
-        self._matrix = _SWSCALE_MATRICES[matrix]
+        self._tick = source.time_base if source is not None and settings.has_quality else _TICK
+        self._period = max(1, round(1 / settings.rate / self._tick))
+        self._held: VideoFrame | None = None
+        self._first_s, self._lead_s = 0.0, 0.0
+        self._sound: Soundtrack | None = None
         self._reformatter = av.video.reformatter.VideoReformatter()
         kinds = av.video.reformatter.Interpolation
         self._accurate = kinds.BILINEAR | kinds.ACCURATE_RND  # else colors come out 2 levels too dark
         self._container: OutputContainer = av.open(
-            f"file:{part}", "w", format=form.container, container_options=dict(form.options)
+            f"file:{part}", "w", format=settings.form.container, container_options=dict(settings.form.options)
         )
         with ExitStack() as opened:
             opened.callback(self._container.close)
-            options = {
-                "libx264": {"preset": "veryfast", "crf": str(crf)},
-                "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": str(crf + 12), "b": "0"},
-            }.get(codec)
-            encoder: VideoStream = self._container.add_stream(
-                codec, rate=Fraction(rate).limit_denominator(65_535), options=options
-            )
-            context = encoder.codec_context
-            context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-            context.time_base = self._tick
-            context.color_range = av.video.reformatter.ColorRange.MPEG
-            context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
-            context.flags |= av.codec.context.Flags.frame_duration
-            if source is not None:
-                context.sample_aspect_ratio = source.pixel_aspect
-            if not has_quality:
-                context.bit_rate = round(width * height * rate * _BITS_PER_PIXEL)
-            self._encoder = encoder
-            self._period = max(1, round(1 / rate / self._tick))
-            self._held: VideoFrame | None = None
-            self._first_s, self._lead_s = 0.0, 0.0
-            self._sound: Soundtrack | None = None
+            self._encoder = self._video_stream(settings, size)
             if source is not None:
                 self._first_s = source.start or 0.0
                 self._lead_s = 0.0 if source.start else source.lead_s
                 if source.has_audio:
-                    self._sound = Soundtrack(
-                        source.path,
-                        self._container,
-                        form.audio,
-                        begin_s=source.zero_s + self._first_s - self._lead_s,
-                        is_cut=bool(source.start),
-                        length_s=None if source.end is None else self._shown_s(source.end),
-                    )
+                    self._sound = self._soundtrack(settings, source)
             opened.pop_all()
+
+    def _video_stream(self, settings: _Settings, size: tuple[int, int]) -> VideoStream:
+        """The stream of pictures; the source's colors and shape of pixels are carried over."""
+        av, source = self._av, self._source
+        width, height = size
+        matrix, primaries, transfer = (usual_matrix(height), _UNTOLD, _UNTOLD) if source is None else source.colors
+        if matrix not in _SWSCALE_MATRICES:
+            matrix = usual_matrix(height)
+        self._matrix = _SWSCALE_MATRICES[matrix]
+        encoder: VideoStream = self._container.add_stream(  # type: ignore[assignment]
+            settings.codec, rate=Fraction(settings.rate).limit_denominator(65_535), options=settings.options
+        )
+        context = encoder.codec_context
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        context.time_base = self._tick
+        context.color_range = av.video.reformatter.ColorRange.MPEG
+        context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
+        context.flags |= av.codec.context.Flags.frame_duration
+        if source is not None:
+            context.sample_aspect_ratio = source.pixel_aspect
+        if not settings.has_quality:
+            context.bit_rate = round(width * height * settings.rate * _BITS_PER_PIXEL)
+        return encoder
+
+    def _soundtrack(self, settings: _Settings, source: VideoFile) -> Soundtrack:
+        return Soundtrack(
+            source.path,
+            self._container,
+            settings.form.audio,
+            begin_s=source.zero_s + self._first_s - self._lead_s,
+            is_cut=bool(source.start),
+            length_s=None if source.end is None else self._shown_s(source.end),
+        )
 
     @property
     def problems(self) -> list[str]:
