@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.concurrency import ahead, behind, freshest
+from mien.concurrency import Behind, Latest, ReadAhead
 
 LONG_S = 30.0
 """Only a test that fails waits so long."""
@@ -36,7 +36,7 @@ class Marked:
 @settings(max_examples=30)
 @given(st.lists(st.integers(), max_size=40), st.integers(1, 5))
 def test_ahead_gives_all_in_order(items: list[int], depth: int) -> None:
-    with ahead(items, depth) as source:
+    with ReadAhead(items, depth) as source:
         assert list(source) == items
         assert list(source) == []
 
@@ -48,7 +48,7 @@ def test_what_the_iterable_raises_comes_after_the_items_before_it_and_once(items
         yield from items
         raise RuntimeError("broken")
 
-    with ahead(failing(), depth) as source:
+    with ReadAhead(failing(), depth) as source:
         assert [next(source) for _ in items] == items
         with pytest.raises(RuntimeError, match="broken"):
             next(source)
@@ -64,7 +64,7 @@ def test_ahead_runs_in_another_thread_and_makes_no_more_than_its_depth() -> None
             reached.release()
             yield item
 
-    with ahead(counted(), 3) as source:
+    with ReadAhead(counted(), 3) as source:
         for _ in range(3):
             assert reached.acquire(timeout=LONG_S)
         assert not reached.acquire(timeout=0.05)
@@ -76,7 +76,7 @@ def test_ahead_runs_in_another_thread_and_makes_no_more_than_its_depth() -> None
     assert items.thread is not threading.current_thread()
 
 
-@pytest.mark.parametrize("wrap", [lambda items: ahead(items, 2), freshest])
+@pytest.mark.parametrize("wrap", [lambda items: ReadAhead(items, 2), Latest])
 def test_closing_stops_the_thread_and_closes_the_iterable(wrap) -> None:
     items = Marked()
     source = wrap(items)
@@ -88,7 +88,7 @@ def test_closing_stops_the_thread_and_closes_the_iterable(wrap) -> None:
     source.close()
 
 
-@pytest.mark.parametrize("wrap", [lambda items: ahead(items, 2), freshest])
+@pytest.mark.parametrize("wrap", [lambda items: ReadAhead(items, 2), Latest])
 def test_closing_wakes_whoever_waits_for_an_item(wrap) -> None:
     gate = threading.Event()
 
@@ -107,7 +107,7 @@ def test_closing_wakes_whoever_waits_for_an_item(wrap) -> None:
 
 def test_an_interrupt_in_the_loop_stops_the_thread() -> None:
     items = Marked()
-    with suppress(KeyboardInterrupt), ahead(items, 2) as source:
+    with suppress(KeyboardInterrupt), ReadAhead(items, 2) as source:
         for _ in source:
             raise KeyboardInterrupt
     assert items.closed.is_set()
@@ -120,7 +120,7 @@ def test_an_item_that_does_not_come_in_time() -> None:
         gate.wait(LONG_S)
         yield 7
 
-    with ahead(late(), 1) as source:
+    with ReadAhead(late(), 1) as source:
         with pytest.raises(TimeoutError):
             source.take(0.01)
         gate.set()
@@ -141,7 +141,7 @@ def test_freshest_keeps_only_the_newest_and_counts_the_others() -> None:
             step.release()
             assert made.acquire(timeout=LONG_S)
 
-    with freshest(stepped()) as source:
+    with Latest(stepped()) as source:
         let_come(1)
         assert (next(source), source.dropped) == (0, 0)
         let_come(4)
@@ -155,7 +155,7 @@ def test_freshest_gives_the_last_item_before_the_error() -> None:
         yield from range(3)
         raise OSError("gone")
 
-    with freshest(failing()) as source:
+    with Latest(failing()) as source:
         source._thread.join(LONG_S)
         assert next(source) == 2
         with pytest.raises(OSError, match="gone"):
@@ -166,7 +166,7 @@ def test_freshest_gives_the_last_item_before_the_error() -> None:
 @given(st.lists(st.integers(), max_size=40), st.integers(1, 4))
 def test_behind_works_off_everything_in_order(items: list[int], depth: int) -> None:
     done: list[int] = []
-    with behind(done.append, depth) as sink:
+    with Behind(done.append, depth) as sink:
         for item in items:
             sink(item)
     assert done == items
@@ -174,7 +174,7 @@ def test_behind_works_off_everything_in_order(items: list[int], depth: int) -> N
 
 def test_behind_holds_no_more_than_its_depth() -> None:
     gate, handed = threading.Event(), threading.Semaphore(0)
-    sink = behind(lambda item: gate.wait(LONG_S), 2)
+    sink = Behind(lambda item: gate.wait(LONG_S), 2)
 
     def hand_over() -> None:
         for item in range(3):
@@ -200,12 +200,12 @@ def test_an_error_behind_is_raised_by_the_next_call_or_the_end_but_once() -> Non
             raise OSError("disk full")
         done.append(item)
 
-    sink = behind(work, 1)
+    sink = Behind(work, 1)
     with pytest.raises(OSError, match="disk full"):
         deque(map(sink, range(100)))
     sink.close()
     assert done == [0]
-    sink = behind(work, 1)
+    sink = Behind(work, 1)
     sink(1)
     with pytest.raises(OSError, match="disk full"):
         sink.close()
@@ -215,7 +215,7 @@ def test_an_error_behind_does_not_hide_the_one_in_the_block() -> None:
     def work(item: int) -> None:
         raise OSError("disk full")
 
-    sink = behind(work, 4)
+    sink = Behind(work, 4)
     sink(1)
     sink.__exit__(KeyError, KeyError(), None)  # raises nothing of its own
 
@@ -227,7 +227,7 @@ def test_behind_finishes_what_was_handed_over_when_interrupted() -> None:
         gate.wait(LONG_S)
         done.append(item)
 
-    with suppress(KeyboardInterrupt), behind(work, 3) as sink:
+    with suppress(KeyboardInterrupt), Behind(work, 3) as sink:
         for item in range(3):
             sink(item)
         gate.set()
@@ -237,7 +237,7 @@ def test_behind_finishes_what_was_handed_over_when_interrupted() -> None:
         sink(3)
 
 
-@pytest.mark.parametrize("make", [lambda: ahead([], 0), lambda: behind(print, 0)])
+@pytest.mark.parametrize("make", [lambda: ReadAhead([], 0), lambda: Behind(print, 0)])
 def test_a_depth_below_one_is_refused(make) -> None:
     with pytest.raises(ValueError, match="1 or more, got 0"):
         make()

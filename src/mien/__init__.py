@@ -15,7 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 # onnxruntime 1.29 and later report each session to Microsoft, and keep an id in the user's cache, unless this is set
-# before they are imported. Mien tells nobody anything. Who wants the reports sets the variable to 0.
+# before they are imported. Mien reports nothing to anybody. Who wants the reports sets the variable to 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:

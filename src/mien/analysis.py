@@ -1,4 +1,4 @@
-"""The one result type: what was found in one picture, and the ways to look at it."""
+"""The one result type: what was found in one picture, and the ways to show it."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Analyzer:
 
     @property
     def card(self) -> ModelCard:
-        """What the model says of itself."""
+        """What the model's file states."""
         return self._classifier.card
 
     @property
@@ -159,9 +159,9 @@ class Analyzer:
                 yield from self._classify(batch)
                 del batch  # its pictures are large, and the next ones are being read
             return
-        from mien.concurrency import ahead  # a photo needs none of it
+        from mien.concurrency import ReadAhead  # a photo needs none of it
 
-        with ahead(batches, 1) as made:
+        with ReadAhead(batches, 1) as made:
             for batch in made:
                 yield from self._classify(batch)
                 del batch

@@ -20,7 +20,7 @@ _SLICE_S: Final = 0.2
 
 
 class _Source(Iterator[T], Generic[T]):
-    """An iterable that a thread runs through. What the thread may make, and what it keeps, is the subclasses'.
+    """An iterable that a thread runs through. What the thread may make, and what it stores, is up to the subclasses'.
 
     Close it, or use it as a context manager: that stops the thread, which closes the iterator if that can be closed (as
     a generator). An item that is being made is waited for first, and what it raises is dropped. After the end, and once
@@ -101,7 +101,7 @@ class _Source(Iterator[T], Generic[T]):
         raise NotImplementedError
 
 
-class ahead(_Source[T]):  # noqa: N801 - used as the functions of itertools are
+class ReadAhead(_Source[T]):
     """The items of an iterable, made up to `depth` items ahead of whom takes them. None is dropped.
 
     At most `depth` items are being made or wait at any time, so that memory is bounded, and with 1 an item is begun
@@ -126,7 +126,7 @@ class ahead(_Source[T]):  # noqa: N801 - used as the functions of itertools are
                 self._changed.notify_all()
 
 
-class freshest(_Source[T]):  # noqa: N801 - as above
+class Latest(_Source[T]):
     """The items of a live iterable, of which only the newest one waits: one that nobody took in time is dropped.
 
     `dropped` counts those.
@@ -148,7 +148,7 @@ class freshest(_Source[T]):  # noqa: N801 - as above
                 self._changed.notify_all()
 
 
-class behind(Generic[T]):  # noqa: N801 - as above
+class Behind(Generic[T]):
     """A sink that runs in a thread: calling it hands over an item, and waits only while `depth` of them are not done.
 
     The items are processed in order. What the function raises is raised by the next call, or else by `close`; the
@@ -161,7 +161,7 @@ class behind(Generic[T]):  # noqa: N801 - as above
         self._function, self._depth = function, depth
         self._items: deque[T] = deque()
         self._changed = Condition()
-        self._closed = self._told = False
+        self._closed = self._was_raised = False
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -175,7 +175,7 @@ class behind(Generic[T]):  # noqa: N801 - as above
             if self._error is None:
                 self._items.append(item)
                 self._changed.notify_all()
-        self._tell()
+        self._raise_error()
 
     def close(self) -> None:
         """Wait until all items are done. Raises what one raised, unless a call has."""
@@ -183,8 +183,8 @@ class behind(Generic[T]):  # noqa: N801 - as above
             self._closed = True
             self._changed.notify_all()
         _join(self._thread)
-        if not self._told:
-            self._tell()
+        if not self._was_raised:
+            self._raise_error()
 
     def __enter__(self) -> Self:
         return self
@@ -192,12 +192,12 @@ class behind(Generic[T]):  # noqa: N801 - as above
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._told = self._told or kind is not None  # one error is enough
+        self._was_raised = self._was_raised or kind is not None  # one error is enough
         self.close()
 
-    def _tell(self) -> None:
+    def _raise_error(self) -> None:
         if self._error is not None:
-            self._told = True
+            self._was_raised = True
             raise self._error
 
     def _run(self) -> None:

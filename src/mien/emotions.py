@@ -77,7 +77,7 @@ EMOTION_COLORS: Final = MappingProxyType(
         "surprise": (86, 180, 233),
     }
 )
-"""RGB, 0..255. The palette of Okabe and Ito (2008), which color-blind people can tell apart."""
+"""RGB, 0..255. The palette of Okabe and Ito (2008), which color-blind people can distinguish."""
 
 
 def parse_emotion(name: str) -> str:

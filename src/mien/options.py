@@ -13,7 +13,7 @@ from mien.runtime.detectors import MIN_FACE_SCORE
 from mien.types import UNCERTAIN_BELOW
 
 MIN_FACE: Final = 20.0
-"""Faces below this many pixels say too little about an emotion; the network itself reads 48."""
+"""Faces below this many pixels show too little of an emotion; the network itself reads 48."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,7 +107,7 @@ class FaceStream:
         return faces, stages
 
     def _track(self, frame: Frame, stages: dict[str, float]) -> Sequence[Tracked]:
-        """The faces that are there, each with its id. A face that was lost is looked for at once."""
+        """The faces that are there, each with its id. A face that was lost is searched at once."""
         since = frame.time_s - self._detected_s + 1e-6
         if since < max(self._due_s, self._rest_s):
             with _timed(stages, "track"):

@@ -27,9 +27,10 @@ def some(seed: int, n: int = 60, skill: float = 1.0) -> tuple[NDArray[np.float32
     return (probabilities / probabilities.sum(1, keepdims=True)).astype(np.float32), truth
 
 
-def answering(answers: list[int], classes: int = 3) -> NDArray[np.float32]:
+def answering(predictions: list[int], classes: int = 3) -> NDArray[np.float32]:
     return (
-        np.full((len(answers), classes), 0.1 / classes, np.float32) + 0.9 * np.eye(classes, dtype=np.float32)[answers]
+        np.full((len(predictions), classes), 0.1 / classes, np.float32)
+        + 0.9 * np.eye(classes, dtype=np.float32)[predictions]
     )
 
 
@@ -71,8 +72,8 @@ def test_a_class_without_rows_has_no_recall_and_does_not_count_in_macro_f1() -> 
 def test_against_definitions_counted_row_by_row(seed: int, n: int, skill: float) -> None:
     probabilities, truth = some(seed, n, skill)
     metrics = evaluate(probabilities, truth, classes=ABC, resamples=20)
-    answers = [max(range(3), key=lambda c, row=row: row[c]) for row in probabilities.tolist()]
-    pairs = list(zip(truth.tolist(), answers, strict=True))
+    predictions = [max(range(3), key=lambda c, row=row: row[c]) for row in probabilities.tolist()]
+    pairs = list(zip(truth.tolist(), predictions, strict=True))
     f1 = []
     for c, name in enumerate(ABC):
         tp = sum(t == c and a == c for t, a in pairs)
@@ -166,8 +167,8 @@ def test_equal_seeds_give_equal_intervals_and_others_give_others() -> None:
 
 def test_worst_confusions_are_sorted_by_share_of_the_true_class() -> None:
     truth = np.array([0] * 10 + [1] * 4 + [2] * 2)
-    answers = [1, 1, 1] + [0] * 7 + [0, 0, 2, 1] + [2, 2]
-    worst = evaluate(answering(answers), truth, classes=("fear", "joy", "calm")).worst_confusions(2)
+    predictions = [1, 1, 1] + [0] * 7 + [0, 0, 2, 1] + [2, 2]
+    worst = evaluate(answering(predictions), truth, classes=("fear", "joy", "calm")).worst_confusions(2)
     assert [str(one) for one in worst] == ["joy → fear 50 %", "fear → joy 30 %"]
     assert (worst[0].count, worst[0].share) == (2, 0.5)
 

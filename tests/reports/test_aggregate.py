@@ -44,14 +44,14 @@ def shown(videos: Videos, frames: list[tuple[float, Any]]) -> list[dict[str, Any
 def test_shares_add_up_to_the_time_seen(videos: Videos, frames: list[tuple[float, Any]]) -> None:
     timeline = videos.timeline(shown(videos, frames))
     for person in timeline.persons:
-        assert sum(person.shares.values()) == pytest.approx(1)
+        assert sum(person.fractions.values()) == pytest.approx(1)
         assert sum(person.mean.values()) == pytest.approx(1, abs=1e-5)
         assert 0 <= person.uncertain <= 1 + 1e-9
         assert sum(stretch.seconds for stretch in person.stretches) == pytest.approx(person.seconds)
-        assert float(person.answers.sum()) == pytest.approx(person.seconds, abs=1e-4)
+        assert float(person.predictions.sum()) == pytest.approx(person.seconds, abs=1e-4)
         for name in timeline.classes:
             own = [stretch.seconds for stretch in person.stretches if stretch.emotion == name]
-            assert sum(own) == pytest.approx(person.shares[name] * person.seconds, abs=1e-6)
+            assert sum(own) == pytest.approx(person.fractions[name] * person.seconds, abs=1e-6)
         for before, after in pairwise(person.stretches):
             assert before.end_s <= after.start_s + 1e-6
         seen = ~np.isnan(person.probabilities).any(1)
@@ -73,7 +73,7 @@ def test_frames_shown_twice_change_nothing(
     once, twice = videos.timeline(records), videos.timeline([*doubled, records[-1]])
     for one, two in zip(once.persons, twice.persons, strict=True):
         assert two.seconds == pytest.approx(one.seconds)
-        assert two.shares == pytest.approx(one.shares)
+        assert two.fractions == pytest.approx(one.fractions)
         assert two.mean == pytest.approx(one.mean, abs=1e-5)
         assert two.uncertain == pytest.approx(one.uncertain, abs=1e-9)
         assert [s.emotion for s in two.stretches] == [s.emotion for s in one.stretches]
@@ -87,7 +87,7 @@ def test_a_frame_lasts_until_the_next_one(videos: Videos) -> None:
     assert (person.track, person.frames, person.first_s) == (4, 6, 0.0)
     assert person.seconds == pytest.approx(1.3)
     assert person.last_s == pytest.approx(1.3)
-    assert person.shares["fear"] == pytest.approx(0.8 / 1.3)
+    assert person.fractions["fear"] == pytest.approx(0.8 / 1.3)
     assert person.emotion == "fear"
     spans = [(stretch.start_s, stretch.end_s, stretch.emotion) for stretch in person.stretches]
     assert spans == [
@@ -166,8 +166,8 @@ def test_own_classes_keep_the_order_of_the_records(videos: Videos) -> None:
     classes = ("zeal", "boredom")
     timeline = videos.timeline(videos.moods("zzzzzzb", classes=classes))
     assert timeline.classes == classes
-    assert list(timeline.persons[0].shares) == list(classes)
-    assert timeline.persons[0].shares["zeal"] == pytest.approx(6 / 7)
+    assert list(timeline.persons[0].fractions) == list(classes)
+    assert timeline.persons[0].fractions["zeal"] == pytest.approx(6 / 7)
 
 
 def test_what_a_timeline_says_of_its_video(videos: Videos) -> None:

@@ -170,7 +170,7 @@ def test_a_corrupt_file_is_told_in_one_line_without_noise(
         "overwritten": content[:50] + b"\xff" * 200 + content[250:],
     }
     path.write_bytes(damaged[damage])
-    with pytest.raises(ModelError, match=r"tiny\.onnx: expected an ONNX model, onnxruntime says: .+") as raised:
+    with pytest.raises(ModelError, match=r"tiny\.onnx: expected an ONNX model, onnxruntime reports: .+") as raised:
         Classifier(path)
     assert "\n" not in str(raised.value)
     assert capfd.readouterr() == ("", "")

@@ -105,7 +105,7 @@ def test_all_three_maps_are_read_in_any_picture(bright_cells: Path, shape: tuple
     """A white square that is one cell of the coarsest map, four of the next, sixteen of the finest."""
     image = np.zeros((*shape, 3), np.uint8)
     image[64:96, 32:64] = 255
-    rows = YuNet(bright_cells, min_score=0.9, overlap=0.3).find(image)
+    rows = YuNet(bright_cells, min_score=0.9, overlap=0.3).detect(image)
     assert rows.shape == (21, 15)
     assert set(rows[:, 14].tolist()) == {1.0}
     centres = rows[:, :2] + rows[:, 2:4] / 2
@@ -120,9 +120,9 @@ def test_of_boxes_that_overlap_the_surest_stays(bright_cells: Path) -> None:
     image = np.zeros((64, 64, 3), np.uint8)
     image[:32, :32] = 255
     image[32:, 32:] = 250
-    rows = YuNet(bright_cells, min_score=0.5, overlap=0.3).find(image)
+    rows = YuNet(bright_cells, min_score=0.5, overlap=0.3).detect(image)
     assert (np.diff(rows[:, 14]) <= 0).all()
-    touching = YuNet(bright_cells, min_score=0.5, overlap=0.01).find(image)
+    touching = YuNet(bright_cells, min_score=0.5, overlap=0.01).detect(image)
     assert len(touching) < len(rows)
     assert touching[0, 14] == 1
 
@@ -151,6 +151,6 @@ def test_it_answers_as_opencvs_wrapper_does(shape: tuple[int, int]) -> None:
     reference = cv2.FaceDetectorYN.create(str(YUNET_FILE), "", (width, height), 0.3, 0.3)
     expected = reference.detect(image)[1]
     expected = np.empty((0, 15), np.float32) if expected is None else expected[np.argsort(-expected[:, 14])]
-    found = YuNet(YUNET_FILE, min_score=0.3, overlap=0.3).find(image)
+    found = YuNet(YUNET_FILE, min_score=0.3, overlap=0.3).detect(image)
     np.testing.assert_allclose(found, expected, atol=0.01)
     assert len(found) >= (2 if height > 90 else 0)

@@ -1,4 +1,4 @@
-"""Films of faces that are textures: they move, hide each other and change, and a detector finds them or does not."""
+"""Films of faces that are textures: they move, hide each other and change, and are detected or not."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def box(place: Place) -> Box:
     return Box(x - side / 2, y - side / 2, side, side)
 
 
-def find(place: Place, score: float | None = 0.9) -> Detection:
+def detection_of(place: Place, score: float | None = 0.9) -> Detection:
     return Detection(box(place), score)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """places of the faces, the last in front; found are those that a detector finds, None for all; faces are what some
-    look like by now, (64, 64, 3)."""
+    """places of the faces, the last in front; found are those that a detector finds, None for all; faces are what
+    some look like by now, (64, 64, 3)."""
 
     places: Mapping[int, Place]
     found: Sequence[int] | None = None
@@ -72,7 +72,7 @@ def play(
         time_s = times[index] if times is not None else index / 30
         if index % every == 0:
             found = moment.places if moment.found is None else moment.found
-            tracked = tracker.detected([find(moment.places[person], score) for person in found], image, time_s)
+            tracked = tracker.detected([detection_of(moment.places[person], score) for person in found], image, time_s)
         else:
             tracked = tracker.followed(image, time_s)
         assert len({one.track for one in tracked}) == len(tracked)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.tracking.appearance import Look, look_at
+from mien.tracking.appearance import Appearance, appearance_of
 from mien.tracking.optical_flow import reduced
 from mien.types import Box
 
@@ -20,13 +20,13 @@ def textured(seed: int, sigma: float = 8) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, 2).clip(0, 255).astype(np.uint8)
 
 
-def look(image: NDArray[np.uint8], box: Box = BOX) -> Look:
-    return look_at(reduced(image), box)
+def appearance(image: NDArray[np.uint8], box: Box = BOX) -> Appearance:
+    return appearance_of(reduced(image), box)
 
 
 def test_a_face_is_like_itself_and_not_like_others() -> None:
-    looks = [look(textured(seed)) for seed in range(6)]
-    alike = np.array([[one.similarity(other) for other in looks] for one in looks])
+    appearances = [appearance(textured(seed)) for seed in range(6)]
+    alike = np.array([[one.similarity(other) for other in appearances] for one in appearances])
     np.testing.assert_allclose(np.diag(alike), 1, atol=1e-4)
     assert alike[~np.eye(6, dtype=bool)].max() < 0.8
     assert np.median(alike[~np.eye(6, dtype=bool)]) < 0.5
@@ -34,17 +34,17 @@ def test_a_face_is_like_itself_and_not_like_others() -> None:
 
 def test_light_and_a_box_that_is_off_do_not_matter_much() -> None:
     image = textured(0)
-    known = look(image)
+    known = appearance(image)
     dark = (0.5 * image + 10).astype(np.uint8)
-    assert known.similarity(look(dark)) > 0.97
+    assert known.similarity(appearance(dark)) > 0.97
     for box in (Box(105, 78, 60, 60), Box(96, 83, 60, 60), Box(98, 78, 64, 64)):
-        assert known.similarity(look(image, box)) > 0.85
+        assert known.similarity(appearance(image, box)) > 0.85
 
 
 @pytest.mark.parametrize("off", [(8, 0), (0, -8), (-8, 0), (0, 8)])
 def test_a_box_may_be_off_by_an_eighth_of_its_side(off: tuple[float, float]) -> None:
     image = textured(0, sigma=4)
-    assert look(image).similarity(look(image, Box(BOX.x + off[0], BOX.y + off[1], 60, 60))) > 0.9
+    assert appearance(image).similarity(appearance(image, Box(BOX.x + off[0], BOX.y + off[1], 60, 60))) > 0.9
 
 
 def test_the_noise_of_a_large_face_does_not_matter_much() -> None:
@@ -54,40 +54,42 @@ def test_the_noise_of_a_large_face_does_not_matter_much() -> None:
         for seed in (1, 2)
     )
     box = Box(100, 80, 200, 200)
-    assert look(one, box).similarity(look(other, box)) > 0.8
+    assert appearance(one, box).similarity(appearance(other, box)) > 0.8
 
 
 @pytest.mark.parametrize("box", [BOX, Box(37, 50, 80, 70), Box(10.5, 20.25, 33, 41)])
 def test_a_mirrored_picture_gives_the_mirrored_look(box: Box) -> None:
     image = textured(0, sigma=4)
     there = Box(320 - box.x - box.width, box.y, box.width, box.height)
-    mirrored = look(np.ascontiguousarray(image[:, ::-1]), there)
-    np.testing.assert_allclose(mirrored.grey[:, ::-1], look(image, box).grey, atol=3)
-    upside_down = look(np.ascontiguousarray(image[::-1]), Box(box.x, 240 - box.y - box.height, box.width, box.height))
-    np.testing.assert_allclose(upside_down.grey[::-1], look(image, box).grey, atol=3)
+    mirrored = appearance(np.ascontiguousarray(image[:, ::-1]), there)
+    np.testing.assert_allclose(mirrored.grey[:, ::-1], appearance(image, box).grey, atol=3)
+    upside_down = appearance(
+        np.ascontiguousarray(image[::-1]), Box(box.x, 240 - box.y - box.height, box.width, box.height)
+    )
+    np.testing.assert_allclose(upside_down.grey[::-1], appearance(image, box).grey, atol=3)
 
 
 def test_size_does_not_matter() -> None:
     image = textured(0)
     large = np.asarray(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
-    assert look(image).similarity(look(large, BOX.scaled(2, 2))) > 0.95
+    assert appearance(image).similarity(appearance(large, BOX.scaled(2, 2))) > 0.95
 
 
 def test_colors_tell_faces_apart() -> None:
     image = textured(0)
     red = (image * np.array([0.6, 0.8, 1.0])).astype(np.uint8)
-    assert look(image).similarity(look(red)) < 0.85
+    assert appearance(image).similarity(appearance(red)) < 0.85
 
 
 @pytest.mark.parametrize("box", [Box(-30, -30, 60, 60), Box(290, 210, 60, 60), Box(-500, 0, 60, 60), Box(10, 10, 1, 1)])
 def test_a_box_may_reach_over_the_edge_or_be_small(box: Box) -> None:
-    seen = look(textured(0), box)
+    seen = appearance(textured(0), box)
     assert np.isfinite(seen.grey).all()
-    assert 0 <= look(textured(1)).similarity(seen) <= 1
+    assert 0 <= appearance(textured(1)).similarity(seen) <= 1
 
 
 def test_blended() -> None:
-    one, other = look(textured(0)), look(textured(1))
+    one, other = appearance(textured(0)), appearance(textured(1))
     np.testing.assert_allclose(one.blended(other, 0).grey, one.grey)
     np.testing.assert_allclose(one.blended(other, 1).color, other.color)
     half = one.blended(other, 0.5)

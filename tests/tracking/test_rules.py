@@ -10,9 +10,9 @@ from mien.tracking.tracker import Tracker
 from .films import FACES, Image, Moment, ids, play
 
 
-def mixed(share: float) -> Image:
-    """A face that changes from one (share 0) to another (share 1)."""
-    return np.asarray(cv2.addWeighted(FACES[0], 1 - share, FACES[1], share, 0), np.uint8)
+def mixed(fraction: float) -> Image:
+    """A face that changes from one (fraction 0) to another (fraction 1)."""
+    return np.asarray(cv2.addWeighted(FACES[0], 1 - fraction, FACES[1], fraction, 0), np.uint8)
 
 
 def test_a_fast_face_that_was_hidden_is_expected_where_it_was_going() -> None:
@@ -41,7 +41,7 @@ def test_a_face_that_is_still_half_hidden_where_one_was_lost_waits_to_be_known_a
 
 
 def test_while_the_face_in_front_touches_it_a_half_hidden_face_waits_on() -> None:
-    """The one in front leaves slowly: for much longer than a find elsewhere would wait."""
+    """The one in front leaves slowly: for much longer than a detection elsewhere would wait."""
     moments = []
     for index in range(110):
         x = 60 + 4 * index if index < 22 else max(148, 114 + index)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mien.tracking.tracker import REMEMBERED_S, SHOWN_S, SURE_SCORE, Tracked, Tracker, assign
 from mien.types import Box, Detection
 
-from .films import EVERY, SCENES, Moment, box, find, ids, play, shot
+from .films import EVERY, SCENES, Moment, box, detection_of, ids, play, shot
 
 # Assignment
 
@@ -81,7 +81,7 @@ def test_a_still_face_keeps_its_id_and_place() -> None:
     tracker = Tracker()
     for index in range(40):
         image = shot({0: place})
-        found = [find(place)] if index % EVERY == 0 else None
+        found = [detection_of(place)] if index % EVERY == 0 else None
         tracked = tracker.followed(image, index / 30) if found is None else tracker.detected(found, image, index / 30)
         assert [one.track for one in tracked] == [1]
         assert tracked[0].detection.box.iou(box(place)) > 0.97
@@ -93,7 +93,7 @@ def test_unsteady_boxes_are_steadied() -> None:
     off, was_off = [], []
     for index in range(60):
         jump = float(rng.normal(0, 3))
-        tracked = tracker.detected([find((160 + jump, 120, 60))], shot({0: place}), index / 5)
+        tracked = tracker.detected([detection_of((160 + jump, 120, 60))], shot({0: place}), index / 5)
         off.append(tracked[0].detection.box.x + 30 - 160)
         was_off.append(jump)
     assert np.std(off[5:]) < 0.75 * np.std(was_off[5:])
@@ -157,7 +157,7 @@ def test_a_face_is_remembered_for_a_while(away_s: float, track: int) -> None:
 def test_an_unsure_find_is_reported_when_it_is_confirmed() -> None:
     place, tracker = (160.0, 120.0, 60.0), Tracker()
     assert SURE_SCORE > 0.75
-    unsure, image = [find(place, 0.75)], shot({0: place})
+    unsure, image = [detection_of(place, 0.75)], shot({0: place})
     assert not tracker.is_waiting
     assert tracker.detected(unsure, image, 0) == []
     assert tracker.followed(image, 0.1) == []
@@ -169,32 +169,32 @@ def test_an_unsure_find_is_reported_when_it_is_confirmed() -> None:
 
 def test_a_find_that_is_not_confirmed_is_dropped_and_uses_up_no_id() -> None:
     tracker, image = Tracker(), shot({0: (160, 120, 60)})
-    tracker.detected([find((60, 60, 40), 0.75)], image, 0)
+    tracker.detected([detection_of((60, 60, 40), 0.75)], image, 0)
     assert tracker.detected([], image, 0.2) == []
     assert not tracker.is_waiting
-    assert [one.track for one in tracker.detected([find((160, 120, 60))], image, 0.4)] == [1]
+    assert [one.track for one in tracker.detected([detection_of((160, 120, 60))], image, 0.4)] == [1]
 
 
 def test_a_find_without_a_score_counts_at_once_and_is_hidden_when_it_is_not_found_again() -> None:
     place, tracker = (160.0, 120.0, 60.0), Tracker()
     image = shot({0: place})
-    assert len(tracker.detected([find(place, None)], image, 0)) == 1
+    assert len(tracker.detected([detection_of(place, None)], image, 0)) == 1
     assert tracker.detected([], image, 0.2) == []
-    assert [one.track for one in tracker.detected([find(place, None)], image, 0.4)] == [1]
+    assert [one.track for one in tracker.detected([detection_of(place, None)], image, 0.4)] == [1]
 
 
 def test_a_sure_face_may_be_missed_at_once() -> None:
     place, tracker = (160.0, 120.0, 60.0), Tracker()
     image = shot({0: place})
-    assert len(tracker.detected([find(place, 0.9)], image, 0)) == 1
+    assert len(tracker.detected([detection_of(place, 0.9)], image, 0)) == 1
     assert [one.track for one in tracker.detected([], image, 0.2)] == [1]
 
 
 def test_where_frames_are_far_apart_a_find_needs_no_other_one() -> None:
     tracker, empty, image = Tracker(), shot({}), shot({0: (160, 120, 60)})
     tracker.detected([], empty, 0)
-    assert [one.track for one in tracker.detected([find((160, 120, 60), 0.75)], image, 2.0)] == [1]
-    assert [one.track for one in tracker.detected([find((60, 60, 40), 0.75)], image, 2.2)] == [1]
+    assert [one.track for one in tracker.detected([detection_of((160, 120, 60), 0.75)], image, 2.0)] == [1]
+    assert [one.track for one in tracker.detected([detection_of((60, 60, 40), 0.75)], image, 2.2)] == [1]
 
 
 # Several faces
@@ -224,8 +224,8 @@ def test_the_order_of_finds_does_not_matter() -> None:
         tracker, rng = Tracker(), np.random.default_rng(seed)
         for index in range(4):
             now = {person: (x + 3 * index, y + 5 * index, side) for person, (x, y, side) in places.items()}
-            finds = [find(now[int(person)]) for person in rng.permutation(5)]
-            tracked = tracker.detected(finds, shot(now), index / 10)
+            detections = [detection_of(now[int(person)]) for person in rng.permutation(5)]
+            tracked = tracker.detected(detections, shot(now), index / 10)
         expected = expected or tracked
         assert tracked == expected
     assert expected is not None
@@ -268,17 +268,17 @@ def test_times_count_not_frames() -> None:
 def test_a_long_gap_does_not_lose_who_stayed() -> None:
     place, tracker = (160.0, 120.0, 60.0), Tracker()
     for time_s in (0, 10, 700):
-        assert [one.track for one in tracker.detected([find(place)], shot({0: place}), time_s)] == [1]
-    assert [one.track for one in tracker.detected([find(place)], shot({1: place}, 1), 720)] == [2]
+        assert [one.track for one in tracker.detected([detection_of(place)], shot({0: place}), time_s)] == [1]
+    assert [one.track for one in tracker.detected([detection_of(place)], shot({1: place}, 1), 720)] == [2]
 
 
 def test_a_frame_may_be_followed_first_and_detected_then() -> None:
     tracker = Tracker()
-    tracker.detected([find((160, 120, 60))], shot({0: (160, 120, 60)}), 0)
+    tracker.detected([detection_of((160, 120, 60))], shot({0: (160, 120, 60)}), 0)
     image = shot({0: (164, 120, 60), 1: (60, 60, 50)})
     first = tracker.followed(image, 1 / 30)
     assert [one.track for one in first] == [1]
-    both = tracker.detected([find((164, 120, 60)), find((60, 60, 50))], image, 1 / 30)
+    both = tracker.detected([detection_of((164, 120, 60)), detection_of((60, 60, 50))], image, 1 / 30)
     assert [one.track for one in both] == [2, 1]  # from left to right
 
 
@@ -291,19 +291,19 @@ def test_a_stream_without_faces() -> None:
 
 def test_black_frames_in_between() -> None:
     place, tracker = (160.0, 120.0, 60.0), Tracker()
-    tracker.detected([find(place)], shot({0: place}), 0)
+    tracker.detected([detection_of(place)], shot({0: place}), 0)
     for index in range(1, 5):
         assert tracker.followed(np.zeros((240, 320, 3), np.uint8), index / 30) == []
-    assert [one.track for one in tracker.detected([find(place)], shot({0: place}), 5 / 30)] == [1]
+    assert [one.track for one in tracker.detected([detection_of(place)], shot({0: place}), 5 / 30)] == [1]
 
 
 def test_frames_may_change_size() -> None:
     place, tracker = (160.0, 120.0, 60.0), Tracker()
     image = shot({0: place})
-    tracker.detected([find(place)], image, 0)
+    tracker.detected([detection_of(place)], image, 0)
     smaller = np.ascontiguousarray(image[:200, :300])
     assert tracker.followed(smaller, 1 / 30) == []
-    assert [one.track for one in tracker.detected([find(place)], smaller, 2 / 30)] == [1]
+    assert [one.track for one in tracker.detected([detection_of(place)], smaller, 2 / 30)] == [1]
 
 
 def test_boxes_without_area_are_no_faces() -> None:
@@ -319,7 +319,7 @@ def test_ids_are_never_given_twice(seed: int) -> None:
         people = rng.permutation(5)[: rng.integers(0, 4)].tolist()
         places = {person: (*rng.uniform([30, 30], [290, 210]).tolist(), 40.0) for person in people}
         image = shot(places, int(rng.integers(2)))
-        tracked = tracker.detected([find(place) for place in places.values()], image, 3.0 * index)
+        tracked = tracker.detected([detection_of(place) for place in places.values()], image, 3.0 * index)
         tracks = [one.track for one in tracked]
         assert len(set(tracks)) == len(tracks) == len(places)
         new = set(tracks) - before

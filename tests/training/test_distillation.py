@@ -25,6 +25,6 @@ def test_targets_take_up_what_teachers_answer(trained: Path, striped: FaceDatase
     faces = striped.faces[:5]
     targets = np.eye(7, dtype=np.float32)[:5]
     teachers = load_teachers([trained, trained], EMOTIONS)
-    _, answers = predict_faces(trained, faces)
-    assert taught(targets, faces, teachers, 0.75) == pytest.approx(0.25 * targets + 0.75 * answers, abs=1e-5)
+    _, predictions = predict_faces(trained, faces)
+    assert taught(targets, faces, teachers, 0.75) == pytest.approx(0.25 * targets + 0.75 * predictions, abs=1e-5)
     assert taught(targets, faces, [], 0.75) is targets

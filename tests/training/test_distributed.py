@@ -200,9 +200,9 @@ def start(out: Path, pack: Path, *arguments: str, restarts: int = 0) -> subproce
 
 
 def end(process: subprocess.Popen[str]) -> str:
-    told = process.communicate(timeout=120)[0]
-    assert process.returncode == 0, told
-    return told
+    reported = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, reported
+    return reported
 
 
 def records(out: Path) -> list[dict[str, float]]:
@@ -211,15 +211,15 @@ def records(out: Path) -> list[dict[str, float]]:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory, pack: Path) -> tuple[Path, str]:
-    """A finished run on two ranks, and what it told."""
+    """A finished run on two ranks, and what it reported."""
     out = tmp_path_factory.mktemp("runs") / "two"
     return out, end(start(out, pack))
 
 
 def test_two_ranks_learn_what_one_process_does(two: tuple[Path, str], pack: Path, tmp_path: Path) -> None:
-    out, told = two
+    out, reported = two
     assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "curves.png", LAST, "metrics.jsonl"]
-    assert told.count("epoch 4 ") == told.count("best epoch") == 1  # one speaks for both
+    assert reported.count("epoch 4 ") == reported.count("best epoch") == 1  # one speaks for both
     train(read_faces(pack), with_settings(scratch(), SETTINGS), tmp_path / "one", devices=CPU)
     one, both = records(tmp_path / "one"), records(out)
     assert len(both) == len(one) == 4
@@ -280,17 +280,17 @@ def test_ranks_that_are_killed_go_on_by_themselves_or_by_resume_and_end_alike(
 
 def test_an_error_is_told_once_and_ends_all(two: tuple[Path, str], pack: Path) -> None:
     process = start(two[0], pack)
-    told = process.communicate(timeout=60)[0]
+    reported = process.communicate(timeout=60)[0]
     assert process.returncode != 0
     expected = f"error: {two[0]} holds a run already: resume it, or choose another folder"
-    assert [line for line in told.splitlines() if line.startswith("error: ")] == [expected]
+    assert [line for line in reported.splitlines() if line.startswith("error: ")] == [expected]
 
 
 def test_a_loss_that_is_not_finite_ends_all(pack: Path, tmp_path: Path) -> None:
     wild = ["optimizer=sgd", "learning_rate=10", "clip=0", "warmup=0"]
     process = start(tmp_path / "run", pack, *(part for setting in wild for part in ("--set", setting)))
-    told = process.communicate(timeout=60)[0]
+    reported = process.communicate(timeout=60)[0]
     assert process.returncode != 0
-    assert len([line for line in told.splitlines() if line.startswith("error: ")]) == 1
-    assert "lower learning_rate" in told
-    assert "mien/training/loop.py" not in told  # no traceback of ours
+    assert len([line for line in reported.splitlines() if line.startswith("error: ")]) == 1
+    assert "lower learning_rate" in reported
+    assert "mien/training/loop.py" not in reported  # no traceback of ours

@@ -31,7 +31,7 @@ TORCHVISION = AlexNetConfig(filters=(8, 24, 16, 8, 16), padding=2, pool=6, hidde
 
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory: pytest.TempPathFactory, trained: Path, striped: FaceDataset) -> dict[str, Path]:
-    """The trained network as ONNX, with a last layer ten times as sure of itself, so that its answers differ."""
+    """The trained network as ONNX, with a last layer ten times as sure of itself, so that its predictions differ."""
     folder = tmp_path_factory.mktemp("graphs")
     description, tensors = checkpoint.load(trained, prefix="model.")
     tensors["model.classifier.6.weight"] *= 10
@@ -71,7 +71,7 @@ def torchvision_alexnet(config: AlexNetConfig, *, seed: int = 3) -> nn.Sequentia
     for name, part in parts.items():
         network.add_module(name, part)
     for parameter in network.parameters():
-        parameter.data.mul_(2)  # so that answers differ visibly from face to face
+        parameter.data.mul_(2)  # so that predictions differ visibly from face to face
     return network.eval()
 
 
@@ -126,7 +126,7 @@ def test_a_graph_is_restored(
     difference = np.abs(probabilities(network.eval(), striped.faces, classifier.card.temperature) - expected)
     assert difference.mean() <= mean
     assert difference.max() <= largest
-    assert expected.std(0).mean() > 0.05, "the answers differ, so that agreement means something"
+    assert expected.std(0).mean() > 0.05, "the predictions differ, so that agreement means something"
     assert (record["source"], record["taken"], record["fresh"]) == (f"{kind}.onnx", 21, [])
 
 

@@ -249,7 +249,7 @@ def test_the_best_epoch_is_one_at_the_final_size(
 def test_without_labels_it_learns_to_know_faces_again(tmp_path: Path, striped: FaceDataset) -> None:
     settings = [*TINY_SETTINGS, "labels=none", "network.classes=12", "holdback=0"]
     best = train(striped, with_settings(scratch(), settings), tmp_path / "run", devices=CPU)
-    description, network = checkpoint.load_network(best, to_answer=False)
+    description, network = checkpoint.load_network(best, to_predict=False)
     assert network.config.classes == 12
     with pytest.raises(ModelError, match="predicts nothing"):
         checkpoint.load_network(best)

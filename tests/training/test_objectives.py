@@ -26,8 +26,8 @@ def test_teachers_answers_are_mixed_into_the_targets() -> None:
     augment = Augmenter(STILL, 67)
     seen = (augment(faces, labels)[0] - CONFIG.mean) / CONFIG.std
     with torch.no_grad():
-        answers = (teachers[0](seen).softmax(1) + (teachers[1](seen) / 2).softmax(1)) / 2
-        expected = functional.cross_entropy(student(seen), 0.25 * labels + 0.75 * answers)
+        predictions = (teachers[0](seen).softmax(1) + (teachers[1](seen) / 2).softmax(1)) / 2
+        expected = functional.cross_entropy(student(seen), 0.25 * labels + 0.75 * predictions)
         loss = Supervised(CONFIG, augment, teachers=taught_by, teach=0.75)(student, faces, labels)
     assert float(loss) == pytest.approx(float(expected), abs=1e-5)
     assert float(loss) != pytest.approx(float(Supervised(CONFIG, augment)(student, faces, labels).detach()), abs=1e-5)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.concurrency import freshest
+from mien.concurrency import Latest
 from mien.errors import ConfigError, ImageError
 from mien.video import camera as camera_module
 from mien.video.camera import PATIENCE_S, Clock, open_live
@@ -281,7 +281,7 @@ def test_closing_ends_the_wait_for_a_camera(captures) -> None:
     captures([PICTURE])
     waiting = Event()
     with open_live("0", report=lambda line: waiting.set()) as live:
-        newest = freshest(live)
+        newest = Latest(live)
         next(newest)
         assert waiting.wait(30)
         live.close()

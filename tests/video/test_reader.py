@@ -45,7 +45,6 @@ def test_frames_come_in_order_with_their_times(make_video: MakeVideo, name: str)
     assert (video.width, video.height, video.rate, video.problems) == (64, 48, 30.0, [])
     assert video.has_audio is not name.endswith("avi")
     assert video.duration_s == pytest.approx(1, abs=0.1)
-    assert video.frame_count == pytest.approx(30, abs=3)
     assert video.end_s == pytest.approx(1, abs=0.002)
     for frame in frames:
         assert frame.image.shape == (48, 64, 3)
@@ -70,10 +69,8 @@ def test_a_range_and_a_step(make_video: MakeVideo) -> None:
     assert frames[0].time_s == 2.5
     assert near(frames[0].image[40, 50], (4 * 75 % 256,) * 3)
     assert video.end_s == 3.5
-    assert video.frame_count == 30
     frames, video = read(path, start=2, every=0.5)
     assert [frame.time_s for frame in frames] == [2, 2.5, 3, 3.5]
-    assert video.frame_count == 4
     assert video.end_s == 4
     assert len(read(path, every=10)[0]) == 1
 

@@ -42,7 +42,7 @@ class Job:
 
     url        of the folder that holds the plan
     providers  onnxruntime's; None: the CPU
-    run        tells one run's attempts from another's
+    run        separates one run's attempts from another's
     shards     their numbers
     """
 

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from mien.annotate.columns import rows
 from mien.annotate.plan import Plan, Shard, is_sampled, row_name
 from mien.annotate.storage import Origin, is_local, may_pass, persistently, read_at_most
-from mien.concurrency import ahead
+from mien.concurrency import ReadAhead
 from mien.errors import ConfigError, DataError, MienError, StorageError, one_line, reason
 
 S = TypeVar("S")
@@ -62,7 +62,7 @@ def fetch(
         if not in_advance:
             yield from _rows(plan, shard)
             return
-        with ahead(_rows(plan, shard), _ROWS_AHEAD) as fetched:
+        with ReadAhead(_rows(plan, shard), _ROWS_AHEAD) as fetched:
             yield from fetched
         return
     origin = Origin(plan.input if plan.input != "-" else ".")

@@ -95,7 +95,7 @@ def may_pass(error: Exception) -> bool:
     """Whether the same attempt may do better later."""
     cause = error.__cause__
     if isinstance(error, FileNotFoundError) and isinstance(cause, OSError) and not isinstance(cause, _LASTING):
-        return True  # fsspec's http says so of a server that is down
+        return True  # fsspec's http raises this for a server that is down
     return not isinstance(error, _LASTING) and getattr(error, "errno", None) not in _FINAL
 
 

@@ -52,7 +52,7 @@ class Report:
 class Worker:
     """Processes shards of the plan in a folder.
 
-    url is the folder's, providers are onnxruntime's (None: the CPU), run tells one run's attempts from another's.
+    url is the folder's, providers are onnxruntime's (None: the CPU), run separates one run's attempts from another's.
     With overlap it detects faces in one thread and classifies them in another, which takes a few per cent more CPU time
     and is worth it where there is a second CPU, or a GPU.
     """

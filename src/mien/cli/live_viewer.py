@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mien.analysis import Analysis
 from mien.cli.stage_times import StageTimes
-from mien.concurrency import ahead, freshest
+from mien.concurrency import Latest, ReadAhead
 from mien.drawing.draw import draw_frame
 from mien.drawing.style import Style
 from mien.errors import ConfigError
@@ -95,8 +95,8 @@ class Viewer:
         it is taken, so that at most two frames are under way: one in analysis, one being shown. What the camera gives
         meanwhile is dropped. Raises what the source raises.
         """
-        newest = freshest(self._live)
-        results = ahead(stream(newest), 1)
+        newest = Latest(self._live)
+        results = ReadAhead(stream(newest), 1)
         try:
             self._take(results, is_over)
         finally:
@@ -112,7 +112,7 @@ class Viewer:
         delay = 1000 * self._delays_s / max(1, self.frames)
         return f"{self.frames} frames, {self.dropped} dropped; {rate:.1f} frames/s, {delay:.0f} ms behind the camera"
 
-    def _take(self, results: ahead[Analysis], is_over: Callable[[], bool]) -> None:
+    def _take(self, results: ReadAhead[Analysis], is_over: Callable[[], bool]) -> None:
         while not is_over():
             for action in self._screen.actions() if self._screen is not None else ():
                 self._act(action)

@@ -44,7 +44,7 @@ def predict_video(
 
     What was damaged in the video is reported, and the exit code is 1 then.
     """
-    from mien.concurrency import ahead, behind
+    from mien.concurrency import Behind, ReadAhead
     from mien.drawing.draw import draw_frame
     from mien.reports.aggregate import Gatherer
     from mien.video.reader import VideoFile
@@ -72,8 +72,8 @@ def predict_video(
                 writer.write(drawn, result.time_s or 0.0)
 
         with (
-            ahead(times.each("decode", video), _AHEAD) as frames,
-            behind(draw, _AHEAD) if writer else nullcontext(lambda result: None) as show,
+            ReadAhead(times.each("decode", video), _AHEAD) as frames,
+            Behind(draw, _AHEAD) if writer else nullcontext(lambda result: None) as show,
         ):
             for result in analyzer.stream(frames, source=str(path)):
                 times.add(result.stages)
@@ -112,7 +112,7 @@ def _list(timeline: Timeline) -> None:
             f"{person.last_s:.1f}",
             f"{person.seconds:.1f}",
             person.emotion,
-            f"{100 * person.shares[person.emotion]:.0f} %",
+            f"{100 * person.fractions[person.emotion]:.0f} %",
         )
         for person in timeline.persons
     ]

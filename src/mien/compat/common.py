@@ -69,7 +69,7 @@ def _detector(name: str) -> Detector:
     return load_detector(name)
 
 
-def look_at(analyzer: Analyzer, sources: Iterable[ImageSource]) -> Iterator[Analysis]:
+def analyze_all(analyzer: Analyzer, sources: Iterable[ImageSource]) -> Iterator[Analysis]:
     """One Analysis for each picture, in their order; arrays are BGR. Raises InvalidImageError at the first bad one."""
     try:
         yield from analyzer.analyze_many(map(as_source, sources))

@@ -15,8 +15,8 @@ from mien.compat.common import (
     PEER_NAMES,
     FaceNotDetectedError,
     InvalidOptionError,
+    analyze_all,
     analyzer_for,
-    look_at,
     pixel_box,
 )
 from mien.images.decode import ImageSource
@@ -54,7 +54,7 @@ class DeepFace:
 
         A face is `{"emotion", "dominant_emotion", "region", "face_confidence"}`. emotion maps angry, disgust, fear,
         happy, sad, surprise, neutral, in this order, to floats 0..100 that add up to 100. region has x, y, w, h, ints
-        in pixels within the picture, left_eye and right_eye, (x, y) ints where the detector tells them (the person's
+        in pixels within the picture, left_eye and right_eye, (x, y) ints where the detector has them (the person's
         left), else None. face_confidence is the detector's score, 0..1, rounded to 0.01; 1.0 of Haar, which has none;
         and 0.0 where the whole picture was taken.
 
@@ -66,10 +66,10 @@ class DeepFace:
         sources: list[Any] = list(img_path) if several else [img_path]  # type: ignore[arg-type]
         detector = BACKENDS[detector_backend]
         analyzer = analyzer_for(detector, min_face=0 if detector == "none" else MIN_FACE)
-        answers = [
-            _faces(analysis, enforce_detection, whole=detector == "none") for analysis in look_at(analyzer, sources)
+        results = [
+            _faces(analysis, enforce_detection, whole=detector == "none") for analysis in analyze_all(analyzer, sources)
         ]
-        return answers if several else answers[0]
+        return results if several else results[0]
 
 
 def _check(actions: str | Sequence[str], backend: str, expand_percentage: int, anti_spoofing: bool) -> None:
@@ -83,7 +83,9 @@ def _check(actions: str | Sequence[str], backend: str, expand_percentage: int, a
             f"Mien cuts faces by a measured rule: expected expand_percentage 0, got {expand_percentage!r}"
         )
     if anti_spoofing:
-        raise InvalidOptionError("Mien does not tell real faces from pictures of faces: anti_spoofing must be False")
+        raise InvalidOptionError(
+            "Mien does not distinguish real faces from pictures of faces: anti_spoofing must be False"
+        )
 
 
 def _faces(analysis: Analysis, enforce_detection: bool, *, whole: bool) -> list[dict[str, Any]]:

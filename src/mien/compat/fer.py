@@ -13,9 +13,9 @@ from mien.compat.common import (
     PEER_NAMES,
     InvalidImageError,
     InvalidOptionError,
+    analyze_all,
     analyzer_for,
     as_source,
-    look_at,
     pixel_box,
 )
 from mien.errors import ImageError
@@ -79,11 +79,11 @@ class FER:
         """
         if face_rectangles is not None:
             return self._classify_given(img, list(face_rectangles))
-        return self._answer(next(look_at(self._analyzer, [img])))
+        return self._answer(next(analyze_all(self._analyzer, [img])))
 
     def batch_detect_emotions(self, imgs: Iterable[ImageSource]) -> list[list[dict[str, Any]]]:
         """What `detect_emotions` returns for each picture; faces are classified in batches across pictures."""
-        return [self._answer(analysis) for analysis in look_at(self._analyzer, imgs)]
+        return [self._answer(analysis) for analysis in analyze_all(self._analyzer, imgs)]
 
     def top_emotion(self, img: ImageSource) -> tuple[str, float] | tuple[None, None]:
         """The likeliest emotion of the first face from the left and its probability; (None, None) without a face."""
@@ -95,12 +95,12 @@ class FER:
         return name, emotions[name]
 
     def _answer(self, analysis: Analysis) -> list[dict[str, Any]]:
-        answer = []
+        result = []
         for face in analysis.faces:
             box = pixel_box(face.box, analysis.width, analysis.height)
             shown = list(box) if self._mtcnn else np.array(box, np.int32)
-            answer.append({"box": shown, "emotions": _rounded(face.probabilities)})
-        return answer
+            result.append({"box": shown, "emotions": _rounded(face.probabilities)})
+        return result
 
     def _classify_given(self, img: ImageSource, rectangles: list[Sequence[float]]) -> list[dict[str, Any]]:
         boxes = [_box(rectangle) for rectangle in rectangles]

@@ -95,9 +95,10 @@ class FaceDataset:
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Targets (N, C) float32 whose usable rows add up to 1, and a mask (N,) of the usable rows.
 
-        Where a row has FER+ votes, its target is the share of each of the seven among the votes for the seven, raised
-        to the power sharpness and made to add up to 1 again. The row is usable when the seven hold more than min_share
-        of its votes, outliers left out. Without votes the target is one-hot, and a row is usable when it has a label.
+        Where a row has FER+ votes, its target is the fraction of each of the seven among the votes for the seven,
+        raised to the power sharpness and made to add up to 1 again. The row is usable when the seven hold more than
+        min_share of its votes, outliers left out. Without votes the target is one-hot, and a row is usable when it has
+        a label.
 
         outlier_votes  a column with at most so many of a row's votes counts as empty (Barsoum et al., ICMI 2016, who
                        leave out single votes); a row that would lose all keeps all

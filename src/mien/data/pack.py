@@ -111,7 +111,7 @@ def describe(folder: Path, values: Mapping[str, Any]) -> None:
 
 
 def description(folder: Path) -> dict[str, Any]:
-    """What pack.json says. Raises DataError where it does not describe a pack."""
+    """What pack.json holds. Raises DataError where it does not describe a pack."""
     try:
         described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         schema = described["schema"]

@@ -1,4 +1,4 @@
-"""Labels: what is said of each face, and where there is a place to say it."""
+"""Labels: the text of each face, and where there is a place for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mien.types import Box
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What a label says: a text of this height in pixels, or none; with `badge` a small emoji stands before it."""
+    """The content of a label: a text of this height in pixels, or none; with `badge` a small emoji stands before it."""
 
     text: str
     height: int
@@ -99,7 +99,7 @@ def _best_label(
     size: tuple[int, int],
     tolerance: float,
 ) -> Label | None:
-    """The fullest label that finds a place where at most this share of it hides other faces."""
+    """The fullest label that finds a place where at most this fraction of it hides other faces."""
     for wording in wordings(mark, style):
         width, height = wording.size
         best, least = None, math.inf
@@ -117,10 +117,10 @@ def _best_label(
 
 
 def wordings(mark: Mark, style: Style) -> Iterator[Wording]:
-    """What the label may say and in which height, the fullest first."""
+    """The texts of the label and their heights, the fullest first."""
     face = mark.face
 
-    def said(text: str, height: int) -> Wording:
+    def worded(text: str, height: int) -> Wording:
         return Wording(text, height, face.emotion, face.uncertain, style.emoji and style.theme != "emoji")
 
     small = max(SMALLEST_TEXT, round(0.75 * mark.text))
@@ -129,10 +129,10 @@ def wordings(mark: Mark, style: Style) -> Iterator[Wording]:
         name, percent = f"{face.emotion}{suffix}", f"{100 * face.confidence:.0f} %"
         if style.tracks and face.track is not None:
             name = f"{face.track} {name}"
-        yield from (said(f"{name} {percent}", height) for height in (mark.text, small))
-        yield from (said(text, height) for height in (small, SMALLEST_TEXT) for text in (name, f"{percent}{suffix}"))
-    if said("", 1).badge:
-        yield from (said("", height) for height in (mark.text, small, SMALLEST_TEXT))
+        yield from (worded(f"{name} {percent}", height) for height in (mark.text, small))
+        yield from (worded(text, height) for height in (small, SMALLEST_TEXT) for text in (name, f"{percent}{suffix}"))
+    if worded("", 1).badge:
+        yield from (worded("", height) for height in (mark.text, small, SMALLEST_TEXT))
 
 
 def _places(mark: Mark, width: float, height: float) -> Iterator[tuple[Box, float]]:

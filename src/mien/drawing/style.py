@@ -46,7 +46,7 @@ class Style:
         bars: bool | None = None,
         tracks: bool = False,
     ) -> Style:
-        """A theme as it is meant, but for what is said otherwise.
+        """A theme as it is meant, but for what is set otherwise.
 
         "labels" has labels and bars, "emoji" the emoji alone (nothing of a face is seen), "minimal" a small emoji.
         """

@@ -19,15 +19,15 @@ BINS: Final = 15
 """Bins of the expected calibration error, as in Guo et al."""
 
 TEMPERATURES: Final = (0.05, 20.0)
-"""The range in which a temperature is looked for."""
+"""The range in which a temperature is searched."""
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Confidence against accuracy in B bins, from the least confident answers to the most.
+    """Confidence against accuracy in B bins, from the least confident predictions to the most.
 
     confidence  (B,) float64, mean probability of the likeliest class, 0..1
-    accuracy    (B,) float64, share of right answers, 0..1
+    accuracy    (B,) float64, fraction of right predictions, 0..1
     count       (B,) int64, rows; none is 0
     """
 
@@ -42,13 +42,12 @@ class Reliability:
 
 
 def reliability(probabilities: NDArray[np.floating], truth: NDArray[np.integer], bins: int = BINS) -> Reliability:
-    """Sort answers into bins of equal mass by the probability of their likeliest class.
+    """Sort predictions into bins of equal mass by the probability of their likeliest class.
 
     probabilities is (N, C), 0..1; truth is (N,), the index of the true class. Without ties the bins are what
-    `np.array_split` makes of the sorted answers; equal confidences (to six decimals) always share a bin, so that the
-    order of the rows never matters, and a bin may grow at its neighbours' expense, or vanish. Raises DataError when
-    there is no row, ConfigError on fewer than one bin.
-    """
+    `np.array_split` makes of the sorted predictions; equal confidences (to six decimals) always share a bin, so that
+    the order of the rows never matters, and a bin may grow at its neighbours' expense, or vanish. Raises DataError when
+    there is no row, ConfigError on fewer than one bin."""
     if bins < 1:
         raise ConfigError(f"bins must be at least 1, got {bins}")
     n = len(truth)
@@ -78,7 +77,7 @@ def fit_temperature(logits: NDArray[np.floating], targets: NDArray[Any]) -> floa
     """The temperature, within TEMPERATURES, that makes the targets likeliest (least negative log-likelihood).
 
     logits is (N, C), logits or log-probabilities; targets is (N,) int, the true class, or (N, C) float whose rows add
-    up to 1. Above 1 the model was too sure of itself, below 1 not sure enough. Fit it on rows that the model was not
+    up to 1. Above 1 the model was overconfident, below 1 underconfident. Fit it on rows that the model was not
     trained on. Raises DataError on shapes that do not fit or no rows, MissingExtraError without scipy.
     """
     try:

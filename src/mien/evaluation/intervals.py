@@ -11,7 +11,7 @@ _Z: Final = 1.959964
 
 
 def wilson(hits: int, n: int) -> Interval:
-    """The 95 % score interval (low, high), 0..1, of a share of which hits in n were counted; n is at least 1.
+    """The 95 % score interval (low, high), 0..1, of a fraction of which hits in n were counted; n is at least 1.
 
     After Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927. Unlike the
     normal approximation it stays within 0..1 and holds for few rows and for shares near 0 and 1 (Brown, Cai and

@@ -34,7 +34,7 @@ class Metrics:
 
     classes        C names, in the order of the matrix
     n              rows evaluated
-    accuracy       share of rows whose likeliest class is the true one
+    accuracy       fraction of rows whose likeliest class is the true one
     macro_f1       mean F1 over the classes that have rows, each class counting alike
     accuracy_ci95, macro_f1_ci95  95 % bootstrap intervals, (low, high)
     ece            expected calibration error of the likeliest class, 15 bins of equal mass
@@ -42,10 +42,10 @@ class Metrics:
     certain        the rows that are not uncertain, by the default threshold, and the accuracy on them
     recall         by class; None where the class has no rows
     recall_ci95    by class: 95 % Wilson score interval, (low, high); None where the class has no rows
-    precision      by class; None where the class was never answered
+    precision      by class; None where the class was never predicted
     f1             by class; None where the class has no rows, 0 where it has some and none was found
     support        rows by class
-    confusion      (C, C) int64, rows the truth, columns the answer
+    confusion      (C, C) int64, rows the truth, columns the prediction
     """
 
     classes: tuple[str, ...]
@@ -110,17 +110,16 @@ def evaluate(
 ) -> Metrics:
     """Evaluate probabilities (N, C), 0..1, whose rows add up to 1, against the true classes (N,), each 0..C-1.
 
-    The answer is the likeliest class, the first one where several are. The intervals are 2.5 and 97.5 percentiles over
-    bootstrap resamples of the rows (Efron and Tibshirani, 1993). Accuracy and F1 depend on a row only by its pair of
-    truth and answer, so drawing the confusion matrix anew from its own multinomial is that bootstrap, exactly. A
-    class's recall, which may rest on few rows, has the Wilson score interval instead (`intervals.wilson`).
-    Raises DataError on no rows, on shapes that do not fit, and on values that are no probabilities or classes.
-    """
+    The prediction is the likeliest class, the first one where several are. The intervals are 2.5 and 97.5 percentiles
+    over bootstrap resamples of the rows (Efron and Tibshirani, 1993). Accuracy and F1 depend on a row only by its pair
+    of truth and prediction, so drawing the confusion matrix anew from its own multinomial is that bootstrap, exactly. A
+    class's recall, which may rest on few rows, has the Wilson score interval instead (`intervals.wilson`). Raises
+    DataError on no rows, on shapes that do not fit, and on values that are no probabilities or classes."""
     _check(probabilities, truth, len(classes))
     n, c = probabilities.shape
     confusion = np.bincount(truth * c + probabilities.argmax(1), minlength=c * c).reshape(c, c).astype(np.int64)
-    support, answered, hits = confusion.sum(1), confusion.sum(0), confusion.diagonal()
-    f1 = _f1(support, answered, hits)
+    support, predicted, hits = confusion.sum(1), confusion.sum(0), confusion.diagonal()
+    f1 = _f1(support, predicted, hits)
     accuracy_ci95, macro_f1_ci95 = _bootstrap(confusion, resamples, seed)
     return Metrics(
         classes=tuple(classes),
@@ -137,7 +136,7 @@ def evaluate(
             name: wilson(int(found), int(rows)) if rows else None
             for name, found, rows in zip(classes, hits, support, strict=True)
         },
-        precision=_by_class(classes, _ratio(hits, answered)),
+        precision=_by_class(classes, _ratio(hits, predicted)),
         f1=_by_class(classes, f1),
         support=dict(zip(classes, support.tolist(), strict=True)),
         confusion=confusion,
@@ -161,11 +160,11 @@ def _bootstrap(confusion: NDArray[np.int64], resamples: int, seed: int) -> tuple
     """95 % intervals of accuracy and macro-F1."""
     n, c = int(confusion.sum()), len(confusion)
     cells = np.flatnonzero(confusion)  # the others can't be drawn
-    truth, answer = np.divmod(cells, c)
+    truth, prediction = np.divmod(cells, c)
     draws = np.random.default_rng(seed).multinomial(n, confusion.ravel()[cells] / n, size=resamples)
-    to_truth, to_answer = np.eye(c)[truth], np.eye(c)[answer]
-    hits = draws @ (to_truth * to_answer)
-    f1 = _f1(draws @ to_truth, draws @ to_answer, hits)
+    to_truth, to_prediction = np.eye(c)[truth], np.eye(c)[prediction]
+    hits = draws @ (to_truth * to_prediction)
+    f1 = _f1(draws @ to_truth, draws @ to_prediction, hits)
     return _interval(hits.sum(1) / n), _interval(np.nanmean(f1, axis=1))
 
 
@@ -174,9 +173,9 @@ def _interval(values: NDArray[np.float64]) -> Interval:
     return float(low), float(high)
 
 
-def _f1(support: NDArray[Any], answered: NDArray[Any], hits: NDArray[Any]) -> NDArray[np.float64]:
+def _f1(support: NDArray[Any], predicted: NDArray[Any], hits: NDArray[Any]) -> NDArray[np.float64]:
     """2 TP / (2 TP + FP + FN) along the last axis, NaN where a class has no rows."""
-    return np.where(support > 0, _ratio(2 * hits, support + answered), np.nan)
+    return np.where(support > 0, _ratio(2 * hits, support + predicted), np.nan)
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

@@ -40,7 +40,7 @@ def plot_confusion(metrics: Metrics, path: str | os.PathLike[str], *, title: str
         image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, ticks=[0, 0.25, 0.5, 0.75, 1])
         bar.ax.set_yticklabels(["0 %", "25 %", "50 %", "75 %", "100 %"])
-        bar.set_label("share of the true class")
+        bar.set_label("fraction of the true class")
         for (row, column), count in np.ndenumerate(metrics.confusion):
             if count == 0:
                 axes.text(column, row, "0", ha="center", va="center", color=_GREY)
@@ -50,7 +50,7 @@ def plot_confusion(metrics: Metrics, path: str | os.PathLike[str], *, title: str
             axes.text(column, row + 0.08, f"{count}", va="top", fontsize=7.5, **text)
         axes.set_xticks(range(c), metrics.classes, rotation=35, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(c), [f"{name} ({metrics.support[name]})" for name in metrics.classes])
-        axes.set_xlabel("answer")
+        axes.set_xlabel("prediction")
         axes.set_ylabel("truth (faces)")
         low, high = metrics.accuracy_ci95
         figures = f"accuracy {100 * metrics.accuracy:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
@@ -68,7 +68,7 @@ def plot_reliability(result: Reliability, path: str | os.PathLike[str], *, title
             result.confidence, result.accuracy, "o-", color=_BLUE, clip_on=False, label=f"{len(result.count)} bins"
         )
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        axes.set(xlabel="confidence (mean of the bin)", ylabel="accuracy (share right in the bin)")
+        axes.set(xlabel="confidence (mean of the bin)", ylabel="accuracy (fraction right in the bin)")
         axes.grid(alpha=0.3)
         axes.legend(loc="upper left")
         figures = f"expected calibration error {100 * result.ece:.1f} %, n = {result.count.sum()}"
@@ -78,7 +78,7 @@ def plot_reliability(result: Reliability, path: str | os.PathLike[str], *, title
 def plot_risk_coverage(
     curve: RiskCoverage, certain: CertainPart, path: str | os.PathLike[str], *, title: str | None = None
 ) -> None:
-    """Draw the share of wrong answers against the share of faces answered, and mark the certain part.
+    """Draw the fraction of wrong predictions against the fraction of faces predicted, and mark the certain part.
 
     The dashed line is what leaving out faces at random would give.
     """
@@ -92,7 +92,7 @@ def plot_risk_coverage(
             label = f"confidence {certain.threshold:g} and above: {100 * (1 - certain.accuracy):.1f} % wrong"
             axes.plot([certain.share], [1 - certain.accuracy], "o", color=_ORANGE, clip_on=False, label=label)
             figures += f"; certain {100 * certain.share:.1f} %, of which {100 * certain.accuracy:.1f} % right"
-        axes.set(xlim=(0, 1), xlabel="coverage (share of faces answered)", ylabel="risk (share wrong of those)")
+        axes.set(xlim=(0, 1), xlabel="coverage (fraction of faces predicted)", ylabel="risk (fraction wrong of those)")
         axes.set_ylim(0, max(0.05, 1.4 * float(curve.risk.max())))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")

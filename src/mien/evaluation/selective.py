@@ -1,4 +1,4 @@
-"""What is gained by not answering where the model is unsure: the risk-coverage curve, and the certain part.
+"""What is gained by leaving out what the model is uncertain of: the risk-coverage curve, and the certain part.
 
 El-Yaniv and Wiener, "On the foundations of noise-free selective classification", JMLR 11, 2010; the area under the
 curve (AURC) is that of Geifman, Uziel and El-Yaniv, "Bias-reduced uncertainty estimation for deep neural classifiers",
@@ -22,9 +22,9 @@ from mien.types import UNCERTAIN_BELOW
 class RiskCoverage:
     """Risk against coverage at each of K thresholds of confidence, the highest threshold first.
 
-    threshold  (K,) float64, falling; rows at least as confident are answered, 0..1
-    coverage   (K,) float64, rising to 1: the share of rows answered
-    risk       (K,) float64, the share of wrong answers among these, 0..1
+    threshold  (K,) float64, falling; rows at least as confident are predicted, 0..1
+    coverage   (K,) float64, rising to 1: the fraction of rows predicted
+    risk       (K,) float64, the fraction of wrong predictions among these, 0..1
     """
 
     threshold: NDArray[np.float64]
@@ -39,7 +39,7 @@ class RiskCoverage:
 
 @dataclass(frozen=True, slots=True)
 class CertainPart:
-    """The rows whose likeliest class has at least the probability threshold, as `mien.Face.uncertain` tells them.
+    """The rows whose likeliest class has at least the probability threshold, as `mien.Face.uncertain` marks them.
 
     share is of all rows, 0..1; accuracy is theirs, with its 95 % Wilson interval; both are None where none is certain.
     """
@@ -63,14 +63,14 @@ class CertainPart:
 def risk_coverage(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> RiskCoverage:
     """The curve of probabilities (N, C), 0..1, against the true classes (N,), by the likeliest class's probability.
 
-    Rows of equal confidence (to six decimals) are answered together, so the order of the rows never matters. Raises
+    Rows of equal confidence (to six decimals) are predicted together, so the order of the rows never matters. Raises
     DataError when there is no row.
     """
     confidence, right = _checked(probabilities, truth)
     threshold, group = np.unique(-confidence.round(6), return_inverse=True)  # what differs by rounding only is a tie
-    answered = np.bincount(group).cumsum()
+    predicted = np.bincount(group).cumsum()
     wrong = np.bincount(group, ~right).cumsum()
-    return RiskCoverage(threshold=-threshold, coverage=answered / len(right), risk=wrong / answered)
+    return RiskCoverage(threshold=-threshold, coverage=predicted / len(right), risk=wrong / predicted)
 
 
 def certain_part(
@@ -93,7 +93,7 @@ def certain_part(
 def _checked(
     probabilities: NDArray[np.floating], truth: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The confidence of each row's answer, and whether it is right."""
+    """The confidence of each row's prediction, and whether it is right."""
     n = len(truth)
     if n == 0 or len(probabilities) != n:
         raise DataError(f"expected as many probabilities as labels and at least one, got {len(probabilities)} and {n}")

@@ -123,7 +123,7 @@ def source_name(source: object) -> str | None:
 
 
 def _open_file(path: Path, name: str) -> BinaryIO:
-    """A picture file, opened; what is wrong with the path is said in one line."""
+    """A picture file, opened; what is wrong with the path is reported in one line."""
     try:
         if path.is_dir():
             raise ImageError(f"{name}: is a folder, expected a picture")

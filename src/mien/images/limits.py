@@ -1,4 +1,4 @@
-"""Files that would keep a decoder busy for minutes, told by their parts before it sees them.
+"""Files that would keep a decoder busy for minutes, noticed by their parts before it sees them.
 
 A JPEG may be sent in scans of a few bytes, each of which goes over the whole picture, and a file may consist of
 millions of empty parts: small files, no more pixels than are allowed, and work that nothing can interrupt.

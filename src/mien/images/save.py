@@ -56,7 +56,7 @@ def drawn_paths(found: Sequence[FoundImage], folder: Path) -> list[Path]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells whether two paths are one file, or None where there is none."""
+    """What shows whether two paths are one file, or None where there is none."""
     try:
         status = path.stat()
     except OSError:

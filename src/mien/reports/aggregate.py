@@ -86,7 +86,7 @@ class Gatherer:
         if track.places and track.places[-1] == place:
             raise DataError(f"has track {face.track} twice")
         track.places.append(place)
-        track.answers.append(self._classes.index(face.emotion))
+        track.predictions.append(self._classes.index(face.emotion))
         track.uncertain.append(face.uncertain)
         track.probabilities.extend(face.probabilities)
         track.boxes.extend(face.box)
@@ -130,13 +130,13 @@ def frame_durations(times: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class _Track:
-    """The faces of one track as they come: the place of the frame, the answer's class, and so on."""
+    """The faces of one track as they come: the place of the frame, the prediction's class, and so on."""
 
-    __slots__ = ("answers", "boxes", "places", "probabilities", "uncertain")
+    __slots__ = ("boxes", "places", "predictions", "probabilities", "uncertain")
 
     def __init__(self) -> None:
         self.places = array("q")
-        self.answers = array("q")
+        self.predictions = array("q")
         self.uncertain = bytearray()
         self.probabilities = array("f")
         self.boxes = array("f")
@@ -159,7 +159,7 @@ class _Seen:
     begin: NDArray[np.float64]
     lasting: NDArray[np.float64]
     indices: NDArray[np.int64]
-    answers: NDArray[np.int64]
+    predictions: NDArray[np.int64]
     uncertain: NDArray[np.bool_]
     probabilities: NDArray[np.float32]
     boxes: NDArray[np.float32]
@@ -171,7 +171,7 @@ class _Seen:
             clock.times[places],
             clock.lasting[places],
             clock.indices[places],
-            np.array(track.answers),
+            np.array(track.predictions),
             np.array(track.uncertain, np.bool_),
             np.array(track.probabilities).reshape(-1, classes),
             np.array(track.boxes).reshape(-1, 4),
@@ -190,16 +190,16 @@ class _Seen:
         return Moment(float(self.begin[i]), None if index < 0 else index, Box(*map(float, self.boxes[i])))
 
     def strength(self, i: int) -> float:
-        """The probability of the answer."""
-        return float(self.probabilities[i, self.answers[i]])
+        """The probability of the prediction."""
+        return float(self.probabilities[i, self.predictions[i]])
 
 
 def _person(number: int, seen: _Seen, classes: tuple[str, ...], clock: _Clock) -> Person:
     weights = seen.lasting / seen.seconds
-    named = np.eye(len(classes))[seen.answers]
+    named = np.eye(len(classes))[seen.predictions]
     runs = _runs(seen)
-    answers = _integrals(seen, named, clock.edges)
-    in_bins = answers.sum(1, keepdims=True)
+    predictions = _integrals(seen, named, clock.edges)
+    in_bins = predictions.sum(1, keepdims=True)
     visible = in_bins > 1e-6 * (clock.edges[1] - clock.edges[0])
     sums = _integrals(seen, seen.probabilities, clock.edges)
     apart = max(PEAKS_APART_S, (clock.edges[-1] - clock.edges[0]) / 30)
@@ -210,23 +210,23 @@ def _person(number: int, seen: _Seen, classes: tuple[str, ...], clock: _Clock) -
         last_s=float(seen.ends[-1]),
         seconds=seen.seconds,
         frames=len(seen.begin),
-        shares=dict(zip(classes, map(float, weights @ named), strict=True)),
+        fractions=dict(zip(classes, map(float, weights @ named), strict=True)),
         uncertain=float(weights @ seen.uncertain),
         mean=dict(zip(classes, map(float, weights @ seen.probabilities), strict=True)),
         stretches=tuple(
-            Stretch(float(seen.begin[a]), float(seen.ends[b - 1]), classes[seen.answers[a]]) for a, b in runs
+            Stretch(float(seen.begin[a]), float(seen.ends[b - 1]), classes[seen.predictions[a]]) for a, b in runs
         ),
-        peaks=tuple(Peak(classes[seen.answers[i]], seen.strength(i), seen.moment(i)) for i in peaks),
+        peaks=tuple(Peak(classes[seen.predictions[i]], seen.strength(i), seen.moment(i)) for i in peaks),
         portrait=seen.moment(int(np.argmax(seen.boxes[:, 2] * seen.boxes[:, 3]))),
         probabilities=np.where(visible, sums / np.where(visible, in_bins, 1), np.nan).astype(np.float32),
-        answers=answers.astype(np.float32),
+        predictions=predictions.astype(np.float32),
     )
 
 
 def _runs(seen: _Seen) -> list[tuple[int, int]]:
-    """The faces from a to before b that have one answer, without a break between their frames."""
+    """The faces from a to before b that have one prediction, without a break between their frames."""
     broken = seen.begin[1:] - seen.ends[:-1] > 1e-6
-    borders = (np.flatnonzero(broken | (seen.answers[1:] != seen.answers[:-1])) + 1).tolist()
+    borders = (np.flatnonzero(broken | (seen.predictions[1:] != seen.predictions[:-1])) + 1).tolist()
     return list(zip([0, *borders], [*borders, len(seen.begin)], strict=True))
 
 
@@ -247,15 +247,15 @@ def _integrals(seen: _Seen, values: NDArray[Any], edges: NDArray[np.float64]) ->
 
 def _peaks(seen: _Seen, runs: list[tuple[int, int]], classes: tuple[str, ...], apart: float) -> list[int]:
     """The strongest faces of the strongest stretches of each class, `apart_s` seconds apart, in the order of time."""
-    strongest = [a + int(np.argmax(seen.probabilities[a:b, seen.answers[a]])) for a, b in runs]
+    strongest = [a + int(np.argmax(seen.probabilities[a:b, seen.predictions[a]])) for a, b in runs]
     first: dict[int, int] = {}
     second: dict[int, int] = {}
     for i in sorted(strongest, key=seen.strength, reverse=True):
-        answer = int(seen.answers[i])
-        if classes[answer] == _UNREMARKABLE or seen.uncertain[i] or seen.strength(i) < PEAK_FROM:
+        prediction = int(seen.predictions[i])
+        if classes[prediction] == _UNREMARKABLE or seen.uncertain[i] or seen.strength(i) < PEAK_FROM:
             continue
-        if answer not in first:
-            first[answer] = i
-        elif answer not in second and abs(seen.begin[i] - seen.begin[first[answer]]) >= apart:
-            second[answer] = i
+        if prediction not in first:
+            first[prediction] = i
+        elif prediction not in second and abs(seen.begin[i] - seen.begin[first[prediction]]) >= apart:
+            second[prediction] = i
     return sorted([*first.values(), *second.values()][:MOST_PEAKS])

@@ -1,4 +1,5 @@
-"""A timeline as a picture: a row a person, with the answer as a band and the probabilities as stacked areas below it.
+"""A timeline as a picture: a row a person, with the prediction as a band and the probabilities as stacked areas below
+it.
 
 It needs matplotlib, which the extra [video] brings. The picture's format is that of its suffix (.png, .svg, .pdf), and
 the file is whole or absent.
@@ -110,7 +111,7 @@ def _legend(figure: Figure, classes: Sequence[str], columns: int, height: float)
 
 
 def _row(axes: Axes, person: Person, timeline: Timeline, *, seconds_wide: float) -> None:
-    """One person: the band of answers from 1.06 to 1.34, the areas from 0 to 1; seconds_wide is what an inch shows."""
+    """One person: the band of predictions from 1.06 to 1.34, the areas from 0 to 1; seconds_wide is per inch."""
     colors, edges = class_colors(timeline.classes), timeline.edges
     for a, b in runs_seen(person):
         x = np.concatenate([edges[a : a + 1], (edges[a:b] + edges[a + 1 : b + 1]) / 2, edges[b : b + 1]])
@@ -129,7 +130,7 @@ def _row(axes: Axes, person: Person, timeline: Timeline, *, seconds_wide: float)
     _bare(axes)
     axes.set_ylim(0, 1.36)
     axes.hlines([0.5, 1], timeline.start_s, timeline.end_s, color=_RULE, linewidth=0.6, zorder=0)
-    share = f"{100 * person.shares[person.emotion]:.0f} % {_short([person.emotion])[0]}"
+    share = f"{100 * person.fractions[person.emotion]:.0f} % {_short([person.emotion])[0]}"
     for text, down, size, shade in (
         (f"person {person.track}", 0, 10, _INK),
         (share, 17, 8, _GREY),

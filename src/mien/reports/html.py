@@ -100,7 +100,7 @@ def overview(timeline: Timeline, shown: Sequence[Person], thumbnails: Thumbnails
             f'<td class="number optional">{percent(person.uncertain)}</td></tr>'
         )
     heads = '<th class="slim"></th>' if thumbnails else ""
-    heads += '<th>person</th><th>share of the time seen</th><th class="optional">mostly</th>'
+    heads += '<th>person</th><th>fraction of the time seen</th><th class="optional">mostly</th>'
     heads += '<th class="number">seen</th><th class="number optional">uncertain</th>'
     return (
         '<section><h2>Everyone at a glance</h2><div class="tablebox"><table class="overview">'
@@ -109,8 +109,8 @@ def overview(timeline: Timeline, shown: Sequence[Person], thumbnails: Thumbnails
 
 
 def shares_bar(timeline: Timeline, person: Person) -> str:
-    """The shares of the classes, side by side."""
-    parts = [(k, name, person.shares[name]) for k, name in enumerate(timeline.classes) if person.shares[name] > 0]
+    """The fractions of the classes, side by side."""
+    parts = [(k, name, person.fractions[name]) for k, name in enumerate(timeline.classes) if person.fractions[name] > 0]
     spoken = ", ".join(f"{name} {percent(share)}" for _, name, share in parts)
     spans = "".join(
         f'<span class="c{k}" style="width:{100 * share:.2f}%" title="{text(name)} {percent(share)}">'
@@ -134,7 +134,7 @@ def person_section(timeline: Timeline, person: Person, thumbnails: Thumbnails) -
 
 
 def _summary(person: Person) -> str:
-    ranked = sorted(person.shares.items(), key=lambda item: -item[1])
+    ranked = sorted(person.fractions.items(), key=lambda item: -item[1])
     most, *others = (f"{text(name)} ({percent(share)})" for name, share in ranked)
     then = " and ".join(other for other, (_, share) in zip(others[:2], ranked[1:], strict=False) if share >= 0.05)
     return (
@@ -145,10 +145,11 @@ def _summary(person: Person) -> str:
 
 
 def figures_table(timeline: Timeline, person: Person) -> str:
-    """The classes by their share of the time, with bars; classes that never were the answer have their mean only."""
+    """The classes by their fraction of the time, with bars; classes that never were the prediction have their mean
+    only."""
     rows = []
-    for name in sorted(timeline.classes, key=lambda one: (-person.shares[one], -person.mean[one])):
-        k, share = timeline.classes.index(name), person.shares[name]
+    for name in sorted(timeline.classes, key=lambda one: (-person.fractions[one], -person.mean[one])):
+        k, share = timeline.classes.index(name), person.fractions[name]
         lengths = [stretch.seconds for stretch in person.stretches if stretch.emotion == name]
         longest = spoken_time(max(lengths)) if lengths else "–"
         rows.append(
@@ -178,7 +179,7 @@ def peak_list(timeline: Timeline, person: Person, thumbnails: Thumbnails) -> str
 
 
 def plot(timeline: Timeline, person: Person) -> str:
-    """The timeline: pins for peaks, the answer as a band, the probabilities as stacked areas, a time axis."""
+    """The timeline: pins for peaks, the prediction as a band, the probabilities as stacked areas, a time axis."""
 
     def across(time_s: float) -> float:
         return 100 * (time_s - timeline.start_s) / timeline.seconds

@@ -66,7 +66,7 @@ def render_page(timeline: Timeline, *, thumbnails: Mapping[Moment, bytes] = _NON
 
 
 def _left_out(timeline: Timeline, shown: int) -> str:
-    parts = [] if timeline.persons else ["No face was seen for long enough to tell of it."]
+    parts = [] if timeline.persons else ["No face was seen for long enough to report it."]
     more, brief = len(timeline.persons) - shown, timeline.brief
     if more:
         parts.append(f"The {shown} persons who were seen longest are shown; {more} more are in the tables.")
@@ -81,7 +81,7 @@ def _left_out(timeline: Timeline, shown: int) -> str:
 _NOTES: Final = (
     "The band over a timeline is the likeliest emotion; the areas below are the probabilities of all of them, stacked.",
     "Time is counted in seconds, not frames. Shares are parts of the time in which the person was seen.",
-    "An answer is uncertain where the likeliest emotion was less probable than the threshold of the analysis.",
+    "A prediction is uncertain where the likeliest emotion was less probable than the threshold of the analysis.",
     "A strongest moment is the peak of a stretch of one emotion; neutral has none.",
     "Persons are numbered as they came. Someone who leaves the picture and comes back may get a new number.",
     "It reads what a face shows; what a person feels does not follow.",

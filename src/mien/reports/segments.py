@@ -1,4 +1,4 @@
-"""What chart and page draw of a person: the times seen, and the answer over time, no finer than the bins."""
+"""What chart and page draw of a person: the times seen, and the prediction over time, no finer than the bins."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def runs_seen(person: Person) -> list[tuple[int, int]]:
 
 
 def band(person: Person, timeline: Timeline) -> list[tuple[float, float, str]]:
-    """Pieces of the time seen: start and end in seconds, and the class that was the answer for most of each bin."""
+    """Pieces of the time seen: start and end in seconds, and the class that was the prediction for most of each bin."""
     pieces: list[tuple[float, float, str]] = []
     for a, b in runs_seen(person):
-        longest = person.answers[a:b].argmax(1)
+        longest = person.predictions[a:b].argmax(1)
         borders = [a, *(a + 1 + np.flatnonzero(np.diff(longest))), b]
         for left, right in pairwise(borders):
             name = timeline.classes[longest[left - a]]

@@ -17,9 +17,9 @@ COLUMNS: Final = (
 """The columns of `table_rows`.
 
 Of the person: the video, the track, when first and until when last seen, seconds seen in all, and the part 0..1 of them
-in which the answer was uncertain. Of the class, the emotion: seconds in which it was the answer, their part 0..1 of the
-seconds seen, its mean probability 0..1 over these, how many stretches without a break or change it was the answer in,
-the seconds of the longest, and the time and probability of its strongest peak, None where it has none.
+in which the prediction was uncertain. Of the class, the emotion: seconds in which it was the prediction, their part
+0..1 of the seconds seen, its mean probability 0..1 over these, how many stretches without a break or change it was the
+prediction in, the seconds of the longest, and the time and probability of its strongest peak, None where it has none.
 """
 
 
@@ -33,9 +33,9 @@ def _row(timeline: Timeline, person: Person, name: str) -> dict[str, Any]:
     peak = max((peak for peak in person.peaks if peak.emotion == name), key=lambda one: one.probability, default=None)
     values = (
         *(timeline.source, person.track, round(person.first_s, 3), round(person.last_s, 3), round(person.seconds, 3)),
-        *(round(person.uncertain, 6), name, round(person.shares[name] * person.seconds, 3)),
+        *(round(person.uncertain, 6), name, round(person.fractions[name] * person.seconds, 3)),
         *(
-            round(person.shares[name], 6),
+            round(person.fractions[name], 6),
             round(person.mean[name], 6),
             len(lengths),
             round(max(lengths, default=0.0), 3),

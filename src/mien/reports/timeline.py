@@ -50,14 +50,14 @@ class Person:
     first_s, last_s     when the person was seen first, and until when, in seconds
     seconds             how long the person was seen in all
     frames              in how many frames
-    shares              of that time, the part 0..1 in which each class was the answer; they add up to 1
-    uncertain           of that time, the part 0..1 in which the answer was uncertain
+    fractions              of that time, the part 0..1 in which each class was the prediction; they add up to 1
+    uncertain           of that time, the part 0..1 in which the prediction was uncertain
     mean                mean probability 0..1 of each class over that time
     stretches           in the order of time; their lengths add up to `seconds`
     peaks               in the order of time; none of neutral, which is what is left when nothing stands out
     portrait            when the face was largest
     probabilities       (B, C) float32: mean probability of each class in each bin, NaN where the person was not seen
-    answers             (B, C) float32: in each bin, the seconds in which each class was the answer
+    predictions             (B, C) float32: in each bin, the seconds in which each class was the prediction
     """
 
     track: int
@@ -65,19 +65,19 @@ class Person:
     last_s: float
     seconds: float
     frames: int
-    shares: Mapping[str, float]
+    fractions: Mapping[str, float]
     uncertain: float
     mean: Mapping[str, float]
     stretches: tuple[Stretch, ...]
     peaks: tuple[Peak, ...]
     portrait: Moment
     probabilities: NDArray[np.float32] = field(repr=False, compare=False)
-    answers: NDArray[np.float32] = field(repr=False, compare=False)
+    predictions: NDArray[np.float32] = field(repr=False, compare=False)
 
     @property
     def emotion(self) -> str:
-        """The class that was the answer for the longest time."""
-        return max(self.shares, key=self.shares.__getitem__)
+        """The class that was the prediction for the longest time."""
+        return max(self.fractions, key=self.fractions.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)

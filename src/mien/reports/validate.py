@@ -17,7 +17,7 @@ _NOT_A_VIDEO: Final = "has no time_s: a report is of a video's records, as mien 
 
 @dataclass(frozen=True, slots=True)
 class SeenFace:
-    """A face of a frame: its track, the answer, the probabilities in the order of classes, the box in pixels."""
+    """A face of a frame: its track, the prediction, the probabilities in the order of classes, the box in pixels."""
 
     track: int
     emotion: str
@@ -71,20 +71,20 @@ def check_frame(record: object) -> SeenFrame:
 def _face(face: object, name: str) -> SeenFace:
     if not isinstance(face, Mapping):
         raise DataError(f"{name} is no object")
-    track, emotion, shares, box = (face.get(key) for key in ("track", "emotion", "probabilities", "box"))
+    track, emotion, fractions, box = (face.get(key) for key in ("track", "emotion", "probabilities", "box"))
     if type(track) is not int:
         raise DataError(f"{name} has no track")
-    if not isinstance(shares, Mapping) or not shares:
+    if not isinstance(fractions, Mapping) or not fractions:
         raise DataError(f"{name} has no probabilities")
-    probabilities = tuple(_number(shares, key) for key in shares)
+    probabilities = tuple(_number(fractions, key) for key in fractions)
     if not all(0 <= value <= 1 for value in probabilities):
         raise DataError(f"{name} has a probability that is not within 0..1")
-    if not isinstance(emotion, str) or emotion not in shares:
+    if not isinstance(emotion, str) or emotion not in fractions:
         raise DataError(f"{name} has the emotion {shown(emotion)}, which is none of its classes")
     if not isinstance(box, Mapping):
         raise DataError(f"{name} has no box")
     sides = tuple(_number(box, side) for side in _SIDES)
-    return SeenFace(track, emotion, face.get("uncertain") is True, tuple(shares), probabilities, sides)
+    return SeenFace(track, emotion, face.get("uncertain") is True, tuple(fractions), probabilities, sides)
 
 
 def _size(width: object, height: object) -> tuple[int, int] | None:

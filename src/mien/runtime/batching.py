@@ -49,7 +49,7 @@ class SharedClassifier:
 
     @property
     def card(self) -> ModelCard:
-        """What the model says of itself."""
+        """What the model's file states."""
         return self._classifier.card
 
     def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -31,7 +31,7 @@ class FaceClassifier(Protocol):
 
     @property
     def card(self) -> ModelCard:
-        """What the model says of itself."""
+        """What the model's file states."""
 
     def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (N, C) float32 of faces (N, 48, 48) uint8."""
@@ -70,7 +70,7 @@ class Classifier:
         try:
             self._session = ort.InferenceSession(content, options, providers=chosen)
         except Exception as error:  # onnxruntime's exceptions share no base class
-            raise ModelError(f"{path}: expected an ONNX model, onnxruntime says: {one_line(error)}") from error
+            raise ModelError(f"{path}: expected an ONNX model, onnxruntime reports: {one_line(error)}") from error
         self._card = self._read_card()
         self._check_shapes()
 
@@ -84,7 +84,7 @@ class Classifier:
 
     @property
     def card(self) -> ModelCard:
-        """What the model says of itself."""
+        """What the model's file states."""
         return self._card
 
     @property

@@ -129,7 +129,7 @@ class YuNetDetector(Detector):
         across, down = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
         return [
             Detection(Box(*row[:4]), row[14], tuple(zip(row[4:14:2], row[5:14:2], strict=True))).scaled(across, down)
-            for row in self._network.find(small).tolist()
+            for row in self._network.detect(small).tolist()
         ]
 
 

@@ -1,4 +1,4 @@
-"""Fetching a file whole and right, or not at all. Nothing but the commands that say so imports this."""
+"""Fetching a file whole and right, or not at all. Only commands that fetch import this."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import numpy as np
 _UPRIGHT: Final = np.array([(-1.03, -1.14), (1.06, -1.12), (-0.06, 0.11), (-0.83, 1.06), (0.86, 1.08)])
 
 _STRAIGHTENED: Final = 1.4
-"""YuNet's landmarks lean to the upright: at 15 and 30 degrees they tell 11 and 21 (benchmarks/robustness.py)."""
+"""YuNet's landmarks lean to the upright: at 15 and 30 degrees they show 11 and 21 (benchmarks/robustness.py)."""
 
 LEAST_ROLL: Final = 10.0
 """Degrees below which a face counts as upright: the landmarks are off by four, and less costs no accuracy."""

@@ -1,8 +1,8 @@
-"""Which way an int8 model runs on this CPU: the fastest whose answers are right.
+"""How an int8 model runs on this CPU: the fastest backend whose results are right.
 
 A quantised layer multiplies activations (0..255) by weights (-127..127) and sums the products. CPUs with VNNI sum in 32
 bits. The older AVX2 and AVX512 instruction (vpmaddubsw) adds each pair of products in 16 bits and cuts off what does
-not fit, which spoils answers without a word. Mien's own exports keep weights within -64..64, which always fit; for
+not fit, which spoils results silently. Mien's own exports keep weights within -64..64, which always fit; for
 other files onnxruntime offers two ways round that:
 
 exact   "session.x64quantprecision": weights become 0..255, and products are summed by another instruction, in 32 bits.
@@ -96,7 +96,7 @@ def session_options(threads: int | None, entries: Mapping[str, str]) -> ort.Sess
 
 
 def _flags_by_linux() -> frozenset[str]:
-    """The flags of the first CPU as Linux tells them; none elsewhere."""
+    """The flags of the first CPU as Linux lists them; none elsewhere."""
     try:
         with _CPUINFO.open(encoding="utf-8", errors="replace") as lines:
             line = next((line for line in lines if line.startswith("flags")), "")

@@ -1,8 +1,7 @@
 """YuNet (Wu et al., Machine Intelligence Research, 2023) on onnxruntime: a picture in, boxes, landmarks and scores out.
 
-OpenCV's own wrapper, cv2.FaceDetectorYN, answers the same (tests/runtime/test_yunet.py) and takes three to four times
-as long, since its engine is slower on this network; nor can threads share it.
-"""
+OpenCV's own wrapper, cv2.FaceDetectorYN, gives the same boxes (tests/runtime/test_yunet.py) and takes three to four
+times as long, since its engine is slower on this network; nor can threads share it."""
 
 from __future__ import annotations
 
@@ -31,8 +30,9 @@ class YuNet:
     """The network, ready to find faces. Safe to use from several threads.
 
     path       its ONNX file, from the OpenCV zoo, of a version that takes pictures of any size
-    min_score  0..1: finds with a lower score are left out
-    overlap    0..1: of finds whose boxes share more than this (intersection over union), the surest stays
+    min_score  0..1: detections with a lower score are left out
+    overlap    0..1: of detections whose boxes overlap more than this (intersection over union), the most confident
+               stays
     threads    of the processor; None: onnxruntime's choice, one a core
 
     Raises DetectorError where the file is missing or is not YuNet.
@@ -53,7 +53,7 @@ class YuNet:
             self._input, sides = entry.name, [side for side in entry.shape[2:] if isinstance(side, int)]
             if sides:
                 raise ValueError(f"it takes pictures of one size only, {sides}")
-            self.find(np.zeros((64, 96, 3), np.uint8))
+            self.detect(np.zeros((64, 96, 3), np.uint8))
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise DetectorError(
                 f"{path}: expected YuNet for pictures of any size, as the OpenCV zoo has it, got something else: "
@@ -63,8 +63,8 @@ class YuNet:
     def __reduce__(self) -> tuple[object, ...]:
         return partial(YuNet, **self._arguments), ()
 
-    def find(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Faces (N, 15) in an (H, W, 3) uint8 BGR picture, the surest first.
+    def detect(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Faces (N, 15) in an (H, W, 3) uint8 BGR picture, the most confident first.
 
         A row is x, y, width, height of the box, then x, y of right eye, left eye, nose tip, right and left corner of
         the mouth (the person's right), all in pixels, then the score 0..1.
@@ -74,20 +74,20 @@ class YuNet:
         canvas = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
         for plane, values in zip(canvas[0], cv2.split(image), strict=True):
             plane[:height, :width] = values
-        answers = dict(zip(_OUTPUTS, self._session.run(list(_OUTPUTS), {self._input: canvas}), strict=True))
+        maps = dict(zip(_OUTPUTS, self._session.run(list(_OUTPUTS), {self._input: canvas}), strict=True))
         rows = np.concatenate(
-            [decode(_of(answers, stride), stride, canvas.shape[3] // stride, self._min_score) for stride in STRIDES]
+            [decode(_of(maps, stride), stride, canvas.shape[3] // stride, self._min_score) for stride in STRIDES]
         )
         kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, self._overlap, top_k=_MOST)
         return rows[np.asarray(kept, np.intp).reshape(-1)]
 
 
-def _of(answers: Mapping[str, NDArray[np.float32]], stride: int) -> dict[str, NDArray[np.float32]]:
-    return {name: answers[f"{name}_{stride}"].reshape(-1, size) for name, size in _ENDS.items()}
+def _of(maps: Mapping[str, NDArray[np.float32]], stride: int) -> dict[str, NDArray[np.float32]]:
+    return {name: maps[f"{name}_{stride}"].reshape(-1, size) for name, size in _ENDS.items()}
 
 
 def decode(maps: Mapping[str, NDArray[np.float32]], stride: int, columns: int, min_score: float) -> NDArray[np.float32]:
-    """The finds of one output map as rows (N, 15), those whose score is min_score or more.
+    """The detections of one output map as rows (N, 15), those whose score is min_score or more.
 
     maps has a row a cell, row by row of the map: `cls` and `obj` (cells, 1), whose geometric mean is the score; `bbox`
     (cells, 4), centre relative to the cell and logarithm of the size, in strides; `kps` (cells, 10), five points

@@ -1,6 +1,6 @@
 """What a face looks like, to know it again: a small patch compared by correlation, and its colors.
 
-It tells the few faces of one stream apart over seconds. It is no face recognition, and is not kept longer.
+It separates the few faces of one stream over seconds. It is no face recognition, and is not stored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mien.tracking.optical_flow import Small
 from mien.types import Box
 
 _SIDE: Final = 24  # pixels of the patch: the box
-_MARGIN: Final = 4  # the middle of a patch is looked for within this many pixels: a detector's boxes are not steady
+_MARGIN: Final = 4  # the middle of a patch is searched within this many pixels: a detector's boxes are not steady
 _CELLS: Final = 4  # along each side, of which the mean colors are compared
 _COLOR_UNIT: Final = 60.0  # a mean difference of so many levels in a and b of Lab costs all of the similarity
 
@@ -26,28 +26,28 @@ _COLOR_UNIT: Final = 60.0  # a mean difference of so many levels in a and b of L
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """grey (24, 24) float32: the box; color (4, 4, 2) float32: mean a and b of Lab, 0..255."""
 
     grey: NDArray[np.float32]
     color: NDArray[np.float32]
 
-    def similarity(self, seen: Look) -> float:
-        """How much alike another look of a face is, 0..1."""
+    def similarity(self, seen: Appearance) -> float:
+        """How much alike another appearance of a face is, 0..1."""
         middle = self.grey[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
         alike = float(cv2.matchTemplate(seen.grey, middle, cv2.TM_CCOEFF_NORMED).max())
         tint = float(np.abs(self.color - seen.color).mean())
         result = alike - tint / _COLOR_UNIT
         return min(max(result, 0.0), 1.0) if math.isfinite(result) else 0.0
 
-    def blended(self, seen: Look, share: float) -> Look:
-        """A look between this (share 0) and another (share 1)."""
-        keep = np.float32(1 - share)
-        return Look(keep * self.grey + (1 - keep) * seen.grey, keep * self.color + (1 - keep) * seen.color)
+    def blended(self, seen: Appearance, fraction: float) -> Appearance:
+        """A appearance between this (fraction 0) and another (fraction 1)."""
+        keep = np.float32(1 - fraction)
+        return Appearance(keep * self.grey + (1 - keep) * seen.grey, keep * self.color + (1 - keep) * seen.color)
 
 
-def look_at(picture: Small, box: Box) -> Look:
-    """The look of what is in a box, in pixels of the whole picture; beyond the edge the picture repeats it."""
+def appearance_of(picture: Small, box: Box) -> Appearance:
+    """The appearance of what is in a box, in pixels of the whole picture; beyond the edge the picture repeats it."""
     box = box.scaled(1 / picture.factor, 1 / picture.factor)
     side = 2 * _SIDE  # halving it again keeps large faces from aliasing
     across, down = max(box.width, 1e-3) / side, max(box.height, 1e-3) / side
@@ -57,4 +57,4 @@ def look_at(picture: Small, box: Box) -> Look:
     patch = cv2.resize(patch, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY).astype(np.float32)
     cells = cv2.resize(patch, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
-    return Look(grey, cv2.cvtColor(cells, cv2.COLOR_BGR2LAB)[..., 1:].astype(np.float32))
+    return Appearance(grey, cv2.cvtColor(cells, cv2.COLOR_BGR2LAB)[..., 1:].astype(np.float32))

@@ -66,7 +66,7 @@ def follow(
     """Where the faces in these boxes of one frame are in the next, in pixels of the whole picture.
 
     fronts are, for each box, the boxes of the faces that stand before it: points within those are theirs. None stands
-    for a face whose motion cannot be told: too few points could be followed, they disagree, or it left the picture.
+    for a face whose motion is unknown: too few points could be followed, they disagree, or it left the picture.
     """
     if not boxes or before.grey.shape != after.grey.shape:
         return [None] * len(boxes)
@@ -114,14 +114,14 @@ def _flow(before: NDArray[np.uint8], after: NDArray[np.uint8], points: Points) -
 
 
 def _moved(box: Box, start: Points, end: Points) -> Box | None:
-    """The box as far as its points say; all in pixels of the small copy."""
+    """The box by its points; all in pixels of the small copy."""
     if len(start) < _FEWEST:
         return None
     rows, columns = np.triu_indices(len(start), 1)
     apart = np.hypot(*(start[rows] - start[columns]).T)
     scale = float(np.median(np.hypot(*(end[rows] - end[columns]).T) / apart))
     centre = np.array([box.x + box.width / 2, box.y + box.height / 2])
-    shifts = end - centre - scale * (start - centre)  # of the centre, as each point tells it
+    shifts = end - centre - scale * (start - centre)  # of the centre, as each point shows it
     shift = np.median(shifts, axis=0)
     spread = float(np.median(np.abs(shifts - shift).max(1)))
     if not 1 / _GROWTH <= scale <= _GROWTH or spread > _SPREAD * max(box.width, box.height):

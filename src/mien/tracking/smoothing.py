@@ -9,7 +9,7 @@ Everything goes by timestamps, so the number of frames a second hardly matters. 
    probabilities; the first class whose sum passes the evidence is shown from then on, and all sums begin at 0 again.
    So a class that leads by 1 takes over after `evidence` seconds, one that leads by 0.5 after twice as many, and a
    frame or two that say something else do nothing.
-3. Where the average has another class ahead of the one shown, the two share their probability evenly: that is the
+3. Where the average has another class ahead of the one shown, the two fraction their probability evenly: that is the
    nearest distribution, by squares, in which the class shown is likeliest. So the likeliest class is always the one
    shown. An average does not grow more certain by the number of frames, as a product of their evidence would.
 
@@ -88,7 +88,7 @@ class Smoother:
     def smooth(self, track: int, probabilities: NDArray[np.floating], time_s: float) -> NDArray[np.float32]:
         """The smoothed probabilities (C,) float32 of a track, 0..1 of sum 1; their likeliest class is the one to show.
 
-        probabilities is (C,), 0..1 of sum 1: what the frame at time_s seconds says. A track's first ones come back as
+        probabilities is (C,), 0..1 of sum 1: what of the frame at time_s seconds. A track's first ones come back as
         they are. Times may not fall from call to call; a frame with the time of the last one adds nothing.
         Raises ConfigError on another shape, on values that are no probabilities, and on a time that falls or is none.
         """

@@ -1,10 +1,10 @@
 """Who is who in a stream: faces keep their ids from frame to frame, through missed detections, occlusions, crossings.
 
-Between detections faces are followed by optical flow (`following.py`). Where a detector ran, its finds are assigned to
-the faces as in SORT (Bewley et al., ICIP 2016): by motion at constant velocity, of less certainty the longer a face is
-unseen, and one to one at the least total cost; and, as in Deep SORT (Wojke et al., ICIP 2017), by appearance as well,
-here what `looks.py` knows. All of it goes by the frames' timestamps, so frame rates may vary and frames may be missing.
-"""
+Between detections faces are followed by optical flow (`optical_flow.py`). Where a detector ran, its detections are
+assigned to the faces as in SORT (Bewley et al., ICIP 2016): by motion at constant velocity, of less certainty the
+longer a face is unseen, and one to one at the least total cost; and, as in Deep SORT (Wojke et al., ICIP 2017), by
+appearance as well, here what `appearance.py` knows. All of it goes by the frames' timestamps, so frame rates may vary
+and frames may be missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.tracking.appearance import Look, look_at
+from mien.tracking.appearance import Appearance, appearance_of
 from mien.tracking.optical_flow import Small, follow, reduced
 from mien.types import Box, Detection
 
@@ -28,22 +28,24 @@ REMEMBERED_S: Final = 2.0
 """A face that is neither followed nor detected keeps its id for up to this many seconds."""
 
 SURE_SCORE: Final = 0.8
-"""A find below this score, 0..1, is reported only once a second find confirms it."""
+"""A detection below this score, 0..1, is reported only once a second detection confirms it."""
 
 _FOLLOWED_LIKE: Final = 0.45  # what is less similar to the face is something before it
 _SAME_AFTER_CUT: Final = 0.8  # similarity from which on a face is the same in another scene
 _SAME_SCENE: Final = 0.6  # correlation of successive frames, below which they are two scenes
-_LEARN_FROM: Final = 0.6  # a face's look is learnt from finds at least as similar as this
-_LEARN_SHARE: Final = 0.3  # share of a find's look in what is known of the face then
-_CORRECT_SHARE: Final = 0.5  # share of the detector's box, which is not steady, in the box of a face that was followed
+_LEARN_FROM: Final = 0.6  # a face's appearance is learnt from detections at least as similar as this
+_LEARN_FRACTION: Final = 0.3  # fraction of a detection's appearance in what is known of the face then
+_CORRECT_FRACTION: Final = (
+    0.5  # fraction of the detector's box, which is not steady, in the box of a face that was followed
+)
 _VELOCITY_S: Final = 0.15  # time constant of the measured velocity
 _COAST_S: Final = 0.4  # time constant with which an unseen face is taken to slow down
 _APART: Final = 0.3  # IoU of two faces, above which the picture in a box may be of the other one
-_NEAR: Final = 1.5  # sides from where a face was lost, within which a find may be the face, still half hidden
-_WAIT_S: Final = 0.15  # so long a find there that does not look like the face waits before it is another one
-_TOUCHING: Final = 0.1  # IoU of two finds, above which it waits on: what it looks like is not to be seen
+_NEAR: Final = 1.5  # sides from where a face was lost, within which a detection may be the face, still half hidden
+_WAIT_S: Final = 0.15  # so long a detection there that does not look like the face waits before it is another one
+_TOUCHING: Final = 0.1  # IoU of two detections, above which it waits on: what it looks like is not to be seen
 _SAME_BOX: Final = 0.6  # IoU from which on two boxes cannot be two faces
-_LONE_S: Final = 1.0  # seconds since the last frame, from which on no other one can be asked to confirm a find
+_LONE_S: Final = 1.0  # seconds since the last frame, from which on no other one can be asked to confirm a detection
 _MAX_COST: Final = 1.0
 
 
@@ -70,11 +72,11 @@ class Tracker:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a find is there that is not reported yet, as another one has to confirm it."""
+        """Whether a detection is there that is not reported yet, as another one has to confirm it."""
         return any(face.is_followed and not face.is_shown for face in self._faces)
 
     def followed(self, image: NDArray[np.uint8], time_s: float) -> list[Tracked]:
-        """The faces in a frame on which no detector ran: those whose motion can be told, with their last scores.
+        """The faces in a frame on which no detector ran: those whose motion is known, with their last scores.
 
         image is (H, W, 3) uint8 BGR, time_s the frame's time in seconds.
         """
@@ -84,22 +86,28 @@ class Tracker:
     def detected(self, found: Sequence[Detection], image: NDArray[np.uint8], time_s: float) -> list[Tracked]:
         """The faces in a frame in which a detector found these, in any order; image and time_s as in `followed`.
 
-        A face is reported where it was found, or, for `SHOWN_S` from its last find, where it was followed to.
+        A face is reported where it was found, or, for `SHOWN_S` from its last detection, where it was followed to.
         """
         lone = math.isfinite(self._time_s) and time_s - self._time_s >= _LONE_S
         picture = self._advance(image, time_s)
-        finds = sorted((find for find in found if find.box.area > 0), key=lambda find: (find.box.x, find.box.y))
-        looks = [look_at(picture, find.box) for find in finds]
-        costs = np.array(
-            [[face.cost(*find, time_s) for find in zip(finds, looks, strict=True)] for face in self._faces]
+        detections = sorted(
+            (detection for detection in found if detection.box.area > 0),
+            key=lambda detection: (detection.box.x, detection.box.y),
         )
-        pairs = dict(assign(costs.reshape(len(self._faces), len(finds)), _MAX_COST))
-        boxes = [find.box for find in finds]
+        appearances = [appearance_of(picture, detection.box) for detection in detections]
+        costs = np.array(
+            [
+                [face.cost(*detection, time_s) for detection in zip(detections, appearances, strict=True)]
+                for face in self._faces
+            ]
+        )
+        pairs = dict(assign(costs.reshape(len(self._faces), len(detections)), _MAX_COST))
+        boxes = [detection.box for detection in detections]
         for row, face in enumerate(self._faces):
             if row in pairs:
                 column = pairs[row]
                 alone = all(face.box.iou(other.box) < _APART for other in self._faces if other is not face)
-                face.correct(finds[column], looks[column] if alone else None, time_s)
+                face.correct(detections[column], appearances[column] if alone else None, time_s)
             elif not (face.is_confirmed or face.is_sure) or any(face.box.iou(box) > _SAME_BOX for box in boxes):
                 face.is_followed = False
         self._faces = [
@@ -107,18 +115,18 @@ class Tracker:
         ]
         taken = set(pairs.values())
         self._faces += [
-            _Face(find, look, time_s, is_confirmed=lone)
-            for column, (find, look) in enumerate(zip(finds, looks, strict=True))
-            if column not in taken and not self._waits(find, finds, time_s)
+            _Face(detection, appearance, time_s, is_confirmed=lone)
+            for column, (detection, appearance) in enumerate(zip(detections, appearances, strict=True))
+            if column not in taken and not self._waits(detection, detections, time_s)
         ]
         return self._shown()
 
-    def _waits(self, find: Detection, finds: Sequence[Detection], time_s: float) -> bool:
-        """Whether a find that is nobody's may yet turn out to be a face that was lost near it."""
-        lost = [face for face in self._faces if face.is_near(find)]
+    def _waits(self, detection: Detection, detections: Sequence[Detection], time_s: float) -> bool:
+        """Whether a detection that is nobody's may yet turn out to be a face that was lost near it."""
+        lost = [face for face in self._faces if face.is_near(detection)]
         for face in lost:
             face.awaited_s = min(face.awaited_s, time_s)
-        touches = any(find.box.iou(other.box) > _TOUCHING for other in finds if other is not find)
+        touches = any(detection.box.iou(other.box) > _TOUCHING for other in detections if other is not detection)
         return any(touches or time_s - face.awaited_s < _WAIT_S for face in lost)
 
     def _advance(self, image: NDArray[np.uint8], time_s: float) -> Small:
@@ -135,7 +143,7 @@ class Tracker:
             for face in self._faces:
                 face.is_cut |= cut
                 box = moved.get(id(face))
-                face.alike = 0.0 if box is None else face.look.similarity(look_at(picture, box))
+                face.alike = 0.0 if box is None else face.appearance.similarity(appearance_of(picture, box))
                 if box is not None and face.alike >= _FOLLOWED_LIKE:
                     face.follow(box, time_s)
                 else:
@@ -157,18 +165,18 @@ class Tracker:
 class _Face:
     """What is known of one face: where it is, how it moves, what it looks like."""
 
-    def __init__(self, find: Detection, look: Look, time_s: float, *, is_confirmed: bool) -> None:
-        self.detection = find
-        self.look = look
+    def __init__(self, detection: Detection, appearance: Appearance, time_s: float, *, is_confirmed: bool) -> None:
+        self.detection = detection
+        self.appearance = appearance
         self.found_s = self.seen_s = time_s  # when it was last detected; when it was last detected or followed
-        self.seen_at = _centre(find.box)
+        self.seen_at = _centre(detection.box)
         self.velocity = (0.0, 0.0)  # pixels a second
-        self.is_confirmed = is_confirmed  # by a second find
+        self.is_confirmed = is_confirmed  # by a second detection
         self.track = 0
-        self.alike = 1.0  # similarity of what is in the box to the look
+        self.alike = 1.0  # similarity of what is in the box to the appearance
         self.is_followed = True
         self.is_cut = False  # whether the scene changed since it was last seen
-        self.awaited_s = math.inf  # since when there are finds near that may be this face, lost before
+        self.awaited_s = math.inf  # since when there are detections near that may be this face, lost before
 
     @property
     def box(self) -> Box:
@@ -176,7 +184,7 @@ class _Face:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the detector was sure of the last find. Haar, which tells no score, never is."""
+        """Whether the detector was confident of the last detection. Haar, which has no score, never is."""
         return self.detection.score is not None and self.detection.score >= SURE_SCORE
 
     @property
@@ -184,18 +192,18 @@ class _Face:
         """Whether it is to be reported."""
         return self.is_followed and (self.is_confirmed or self.is_sure or self.detection.score is None)
 
-    def is_near(self, find: Detection) -> bool:
+    def is_near(self, detection: Detection) -> bool:
         """Whether it was lost in this scene near where something was found."""
-        away = math.dist(_centre(self.box), _centre(find.box))
+        away = math.dist(_centre(self.box), _centre(detection.box))
         return not self.is_followed and not self.is_cut and away <= _NEAR * math.sqrt(self.box.area)
 
     def follow(self, box: Box, time_s: float) -> None:
         """Move it to where it was seen at this time."""
         elapsed = time_s - self.seen_s
         if elapsed > 0:
-            share = 1 - math.exp(-elapsed / _VELOCITY_S)
+            fraction = 1 - math.exp(-elapsed / _VELOCITY_S)
             steps = ((b - a) / elapsed for a, b in zip(self.seen_at, _centre(box), strict=True))
-            x, y = (old + share * (new - old) for old, new in zip(self.velocity, steps, strict=True))
+            x, y = (old + fraction * (new - old) for old, new in zip(self.velocity, steps, strict=True))
             self.velocity = x, y
         self.detection = _moved_to(self.detection, box)
         self.seen_s, self.seen_at, self.is_followed, self.awaited_s = time_s, _centre(box), True, math.inf
@@ -207,33 +215,33 @@ class _Face:
         self.detection = self.detection.moved(1, 1, way * self.velocity[0], way * self.velocity[1])
         self.is_followed = False
 
-    def cost(self, find: Detection, look: Look, time_s: float) -> float:
-        """What it costs to take a find for this face: infinite where it cannot be."""
+    def cost(self, detection: Detection, appearance: Appearance, time_s: float) -> float:
+        """What it costs to take a detection for this face: infinite where it cannot be."""
         if self.is_cut:
-            alike = self.look.similarity(look)
+            alike = self.appearance.similarity(appearance)
             return 1 - alike if alike >= _SAME_AFTER_CUT else math.inf
         unseen = time_s - self.seen_s
         side = math.sqrt(self.box.area)
-        away = math.dist(_centre(self.box), _centre(find.box)) / (side * min(0.6 + 4.0 * unseen, 4.0))
-        growth = abs(math.log(math.sqrt(find.box.area) / side)) / (0.5 + 0.7 * min(unseen, 1.0))
+        away = math.dist(_centre(self.box), _centre(detection.box)) / (side * min(0.6 + 4.0 * unseen, 4.0))
+        growth = abs(math.log(math.sqrt(detection.box.area) / side)) / (0.5 + 0.7 * min(unseen, 1.0))
         off = max(away, growth)
         if off > 1:
             return math.inf
         penalty = 0.0 if self.is_followed else 0.2 + 0.6 * min(unseen, 0.5)
-        return 0.3 * off + penalty + 1 - self.look.similarity(look)
+        return 0.3 * off + penalty + 1 - self.appearance.similarity(appearance)
 
-    def correct(self, find: Detection, look: Look | None, time_s: float) -> None:
-        """Take over what a detector found of it; look is None where another face may be in the picture of it."""
-        if self.is_followed and self.box.iou(find.box) > _SAME_BOX:
-            find = _moved_to(find, _between(self.box, find.box, _CORRECT_SHARE))
-        self.follow(find.box, time_s)
-        self.detection = find
+    def correct(self, detection: Detection, appearance: Appearance | None, time_s: float) -> None:
+        """Take over what a detector found of it; appearance is None where another face may be in the picture of it."""
+        if self.is_followed and self.box.iou(detection.box) > _SAME_BOX:
+            detection = _moved_to(detection, _between(self.box, detection.box, _CORRECT_FRACTION))
+        self.follow(detection.box, time_s)
+        self.detection = detection
         self.found_s, self.is_cut = time_s, False
         self.is_confirmed = True
-        if look is not None:
-            self.alike = self.look.similarity(look)
+        if appearance is not None:
+            self.alike = self.appearance.similarity(appearance)
             if self.alike >= _LEARN_FROM:
-                self.look = self.look.blended(look, _LEARN_SHARE)
+                self.appearance = self.appearance.blended(appearance, _LEARN_FRACTION)
 
 
 def assign(costs: NDArray[np.float64], limit: float) -> list[tuple[int, int]]:
@@ -275,7 +283,7 @@ def assign(costs: NDArray[np.float64], limit: float) -> list[tuple[int, int]]:
 
 
 def _is_same_scene(before: Small, after: Small) -> bool:
-    """Whether two frames show one scene, as far as their coarse brightness tells."""
+    """Whether two frames show one scene, as far as their coarse brightness shows."""
     if before.grey.shape != after.grey.shape:
         return False
     one, other = (cv2.resize(frame.grey, (16, 12), interpolation=cv2.INTER_AREA) for frame in (before, after))
@@ -291,10 +299,10 @@ def _centre(box: Box) -> tuple[float, float]:
     return box.x + box.width / 2, box.y + box.height / 2
 
 
-def _between(one: Box, other: Box, share: float) -> Box:
-    """The box between one (share 0) and another (share 1)."""
+def _between(one: Box, other: Box, fraction: float) -> Box:
+    """The box between one (fraction 0) and another (fraction 1)."""
     pairs = zip((one.x, one.y, one.width, one.height), (other.x, other.y, other.width, other.height), strict=True)
-    return Box(*(a + share * (b - a) for a, b in pairs))
+    return Box(*(a + fraction * (b - a) for a, b in pairs))
 
 
 def _moved_to(detection: Detection, box: Box) -> Detection:

@@ -4,5 +4,7 @@ from importlib.util import find_spec
 
 from mien.errors import MissingExtraError
 
-if not all(find_spec(name) for name in ("torch", "kornia", "lightning_fabric", "safetensors", "onnx", "onnxscript")):
+_NEEDED = ("torch", "kornia", "lightning_fabric", "onnx", "onnxscript", "pytorch_optimizer", "safetensors", "scipy")
+
+if not all(map(find_spec, _NEEDED)):
     raise MissingExtraError("training", "train")

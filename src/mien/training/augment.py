@@ -26,7 +26,7 @@ class Augmentation:
     blur        probability of a Gaussian blur, sigma 0.3..1.2 pixels of the 48x48 face
     noise       standard deviation of Gaussian noise on pixels in 0..1 (half of the faces get it)
     erasing     probability that a rectangle of 2..20 % of the face is painted over (Zhong et al., AAAI 2020)
-    mixup       largest share of a second face that MixUp blends in, drawn evenly (Zhang et al., ICLR 2018)
+    mixup       largest fraction of a second face that MixUp blends in, drawn evenly (Zhang et al., ICLR 2018)
     cutmix      alpha of CutMix's beta distribution (Yun et al., ICCV 2019); MixUp and CutMix exclude each other
     """
 
@@ -83,7 +83,7 @@ class Augmenter(nn.Module):
         faces = self._warped(self.light(faces).clamp(0, 1))
         if self.mix is None:
             return faces, targets
-        # kornia mixes hard labels only: give it row numbers, and mix the soft targets by the share that it answers,
+        # kornia mixes hard labels only: give it row numbers, and mix the soft targets by the share that it predictions,
         # which is the other face's for MixUp and the own one's for CutMix.
         faces, pairs = self.mix(faces, torch.arange(len(faces), device=faces.device, dtype=faces.dtype))
         own, other, share = pairs.reshape(-1, 3).unbind(1)

@@ -8,13 +8,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from mien.concurrency import ahead
+from mien.concurrency import ReadAhead
 from mien.data.packed_faces import PackedFaces
 from mien.training.splits import Examples
 
 
 def rows_of_step(order: Tensor, step: int, batch: int, *, rank: int = 0, ranks: int = 1) -> Tensor:
-    """The rows that a rank sees in a step (from 0): its share of the batch that a single process would see.
+    """The rows that a rank sees in a step (from 0): its fraction of the batch that a single process would see.
 
     order holds the rows of the epoch. Of the batch, rank r of n sees the r-th row and every n-th after it.
     """
@@ -47,7 +47,7 @@ class Feed:
         if self._packed is None:
             yield from map(self._pick, rows)
         else:
-            with ahead(map(self._read, rows), 2) as read:
+            with ReadAhead(map(self._read, rows), 2) as read:
                 yield from read
 
     def _pick(self, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,7 +36,7 @@ _SCHEMA: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a checkpoint says of itself.
+    """The description in a checkpoint.
 
     classes      names of the outputs, in their order
     recipe       the whole recipe, the network's config within it
@@ -84,18 +84,18 @@ def save(path: Path, description: Description, tensors: Mapping[str, Tensor]) ->
 
 
 def describe(path: Path) -> Description:
-    """What a checkpoint says of itself; no weights are read. Raises ModelError as `load` does."""
+    """The description in a checkpoint; no weights are read. Raises ModelError as `load` does."""
     return _read(path, None)[0]
 
 
 def describe_model(path: Path) -> Description:
-    """As `describe`, of a checkpoint that is to answer. Raises ModelError where it was trained without labels."""
+    """As `describe`, of a checkpoint that is to predict. Raises ModelError where it was trained without labels."""
     description = describe(path)
-    _answers(description, path)
+    _check_predicts(description, path)
     return description
 
 
-def _answers(description: Description, path: Path) -> None:
+def _check_predicts(description: Description, path: Path) -> None:
     if description.recipe.get("labels") == "none":
         raise ModelError(
             f"{path} was trained without labels and predicts nothing: begin a training with it: `init=FILE`"
@@ -140,14 +140,14 @@ def _described(values: dict[str, Any]) -> Description:
     return Description(**{**values, "classes": tuple(values["classes"]), "history": tuple(values["history"])})
 
 
-def load_network(path: Path, *, to_answer: bool = True) -> tuple[Description, Network]:
+def load_network(path: Path, *, to_predict: bool = True) -> tuple[Description, Network]:
     """The averaged network of a checkpoint, in evaluation mode on the CPU.
 
-    Raises ModelError where it does not fit, and where it is to answer but was trained without labels.
+    Raises ModelError where it does not fit, and where it is to predict but was trained without labels.
     """
     description, tensors = load(path, prefix="model.")
-    if to_answer:
-        _answers(description, path)
+    if to_predict:
+        _check_predicts(description, path)
     try:
         network = build(description.network)
     except (ConfigError, KeyError, TypeError) as error:
@@ -182,13 +182,13 @@ def logits_of(
     """
     config = config or network.config
     device = next(network.parameters()).device
-    answers = [torch.zeros(0, config.classes)]
+    predictions = [torch.zeros(0, config.classes)]
     for start in range(0, len(faces), batch):
         part = torch.from_numpy(faces[start : start + batch]).to(device)
-        answers.append(network(prepare(part[:, None].float() / 255, config)).float().cpu())
+        predictions.append(network(prepare(part[:, None].float() / 255, config)).float().cpu())
         if progress is not None:
             progress(len(part))
-    result: NDArray[np.float32] = torch.cat(answers).numpy()
+    result: NDArray[np.float32] = torch.cat(predictions).numpy()
     return result
 
 

@@ -1,4 +1,4 @@
-"""Teachers: trained networks whose answers a student learns from."""
+"""Teachers: trained networks whose predictions a student learns from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mien.training.network import Network
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network in evaluation mode, the temperature of its answers, and what a student's checkpoint says of it."""
+    """A network in evaluation mode, the temperature of its logits, and what a student's checkpoint records of it."""
 
     network: Network
     temperature: float
@@ -28,7 +28,7 @@ class Teacher:
 
 
 def load_teachers(paths: Sequence[Path], classes: Sequence[str]) -> list[Teacher]:
-    """Checkpoints (files, or folders of runs) as teachers. Raises ConfigError where one answers for other classes."""
+    """Checkpoints (files, or folders of runs) as teachers. Raises ConfigError where one has other classes."""
     teachers = []
     for path in paths:
         description, network = load_network(path)
@@ -43,9 +43,9 @@ def load_teachers(paths: Sequence[Path], classes: Sequence[str]) -> list[Teacher
 def taught(
     targets: NDArray[np.float32], faces: Faces, teachers: Sequence[Teacher], teach: float
 ) -> NDArray[np.float32]:
-    """Targets (N, C) with the share `teach` of them from the teachers' mean answer to faces (N, 48, 48) uint8."""
+    """Targets (N, C) with the share `teach` of them from the teachers' mean prediction to faces (N, 48, 48) uint8."""
     if not teachers or not len(faces):
         return targets
-    answers = [apply_temperature(logits_of(teacher.network, faces), teacher.temperature) for teacher in teachers]
-    mixed: NDArray[np.float32] = ((1 - teach) * targets + teach * np.mean(answers, axis=0)).astype(np.float32)
+    predictions = [apply_temperature(logits_of(teacher.network, faces), teacher.temperature) for teacher in teachers]
+    mixed: NDArray[np.float32] = ((1 - teach) * targets + teach * np.mean(predictions, axis=0)).astype(np.float32)
     return mixed

@@ -1,7 +1,7 @@
 """One training on several processes: who they are, what they agree on, and what they put together.
 
 Each process is a rank. `torchrun` starts them, on one machine or on several, or else Fabric does (`--devices`). Every
-rank holds the same weights and sees its share of each batch; the first rank alone writes. What may fail on one rank
+rank holds the same weights and sees its fraction of each batch; the first rank alone writes. What may fail on one rank
 alone is done so that all learn of it: a rank that waits for another one would wait for long.
 """
 
@@ -55,7 +55,7 @@ def joined() -> bool:
 def continues(out: Path) -> bool:
     """Whether the run in `out` is to go on unasked: where this process's own torchrun began it, and started it anew.
 
-    torchrun counts restarts by machine, so that on several its name tells it. "none" is the name of those without one.
+    torchrun counts restarts by machine, so that on several its name shows it. "none" is the name of those without one.
     """
     if launch_id() is None or not (out / LAST).exists() or describe(out / LAST).launch != launch_id():
         return False
@@ -97,7 +97,7 @@ def _restarts() -> int:
 def _meet_anew() -> None:
     """After a restart let the ranks meet at a new port, which they learn at torchrun's own.
 
-    That one still holds where the processes were that have ended, and new ones would look for each other there
+    That one still holds where the processes were that have ended, and new ones would search each other there
     (github.com/pytorch/pytorch/issues/135712). On several machines, where restarts are counted apart, torchrun needs
     TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for that.
     """
@@ -124,7 +124,8 @@ def _processes() -> tuple[int | None, int]:
 
 @contextmanager
 def one_of_ranks() -> Iterator[None]:
-    """Leave the other ranks at the end, and say in one line what gloo and nccl say in many: that one ended before.
+    """Leave the other ranks at the end, and report in one line what gloo and nccl report in many: that one ended
+    before.
 
     A process that ends without having left them may be aborted by gloo's threads, although all went well
     (github.com/pytorch/pytorch/issues/190489). Where it failed, leaving could wait for ranks that are at work.
@@ -136,7 +137,7 @@ def one_of_ranks() -> Iterator[None]:
         lost = isinstance(error, torch.distributed.DistError) or " by peer" in str(error)
         if not (lost and joined()):
             raise
-        raise MienError("the training ended because another rank did; that one says why") from error
+        raise MienError("the training ended because another rank did; that one reports why") from error
     if joined() and not met_before:
         gc.collect()  # the network that is trained on ranks holds on to their group
         torch.distributed.destroy_process_group()
@@ -151,9 +152,9 @@ def first(fabric: Fabric, work: Callable[[], T]) -> T:
             result = work()
         except MienError as error:
             problem = error
-    result, told = fabric.broadcast((result, None if problem is None else str(problem)))
-    if told is not None:
-        raise problem or MienError(told)
+    result, reported = fabric.broadcast((result, None if problem is None else str(problem)))
+    if reported is not None:
+        raise problem or MienError(reported)
     return result  # type: ignore[return-value]
 
 
@@ -166,13 +167,13 @@ def mean_loss(fabric: Fabric, loss: Tensor) -> float:
     return loss.item()
 
 
-def answers(fabric: Fabric, faces: Faces, answer: Callable[[Faces], NDArray[np.float32]]) -> NDArray[np.float32]:
-    """The answers (N, C) to faces (N, 48, 48), of which each rank works out a part, on every rank."""
+def predictions(fabric: Fabric, faces: Faces, predict: Callable[[Faces], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The predictions (N, C) to faces (N, 48, 48), of which each rank works out a part, on every rank."""
     if fabric.world_size == 1 or not len(faces):
-        return answer(faces)
+        return predict(faces)
     bounds = [part_of(len(faces), rank, fabric.world_size) for rank in range(fabric.world_size)]
     own = bounds[fabric.global_rank]
-    found = torch.from_numpy(answer(pick(faces, np.arange(own.start, own.stop))))
+    found = torch.from_numpy(predict(pick(faces, np.arange(own.start, own.stop))))
     longest = max(part.stop - part.start for part in bounds)
     padded = torch.zeros(longest, found.shape[1], device=fabric.device)  # gathered parts must be as long on each rank
     padded[: len(found)] = found

@@ -19,7 +19,7 @@ class InputConfig(Protocol):
 
     @property
     def classes(self) -> int:
-        """How many logits it answers with."""
+        """How many logits it predictions with."""
 
     @property
     def dropout(self) -> float:
@@ -67,12 +67,12 @@ class FaceNetwork(nn.Module):
 
     @property
     def last(self) -> nn.Linear:
-        """The last fully connected layer, which answers."""
+        """The last fully connected layer, which predictions."""
         layer: nn.Linear = self.classifier[-1]  # type: ignore[assignment]
         return layer
 
     def initialise(self) -> None:
-        """He initialisation (He et al., ICCV 2015), which suits ReLU; the first answers are about even."""
+        """He initialisation (He et al., ICCV 2015), which suits ReLU; the first predictions are about even."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

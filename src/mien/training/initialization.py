@@ -198,7 +198,7 @@ def _read(source: str) -> _Weights:
 
 def _from_checkpoint(path: Path) -> _Weights:
     """The averaged weights of a checkpoint, batch normalisation and all."""
-    _, network = checkpoint.load_network(path, to_answer=False)
+    _, network = checkpoint.load_network(path, to_predict=False)
     if not isinstance(network, AlexNet):
         raise ModelError(f"{path}: expected AlexNet's weights, got another network's")
     return _Weights(*checkpoint.identity(path), network.state_dict(), folded=False)

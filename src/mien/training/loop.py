@@ -36,13 +36,13 @@ from mien.training.checkpoint import BEST, LAST, Description, logits_of
 from mien.training.distillation import Teacher, load_teachers, taught
 from mien.training.distributed import (
     Precision,
-    answers,
     as_first,
     first,
     launch,
     launch_id,
     mean_loss,
     one_of_ranks,
+    predictions,
     settle,
     synchronised,
 )
@@ -193,7 +193,7 @@ def train(
 
         as_first(fabric, state.averaged)
         ask = partial(logits_of, state.averaged, config=network)
-        held, validation = (answers(fabric, part.faces, ask) for part in (material.held, material.validation))
+        held, validation = (predictions(fabric, part.faces, ask) for part in (material.held, material.validation))
         record = {
             "epoch": epoch + 1,
             "train_loss": progress.loss_sum / steps,
@@ -286,7 +286,7 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
 def evaluate_epoch(held: NDArray[np.float32], validation: NDArray[np.float32], material: Material) -> dict[str, Any]:
     """How the averaged network does by its logits (N, C) on held-back and on validation faces, and its temperature.
 
-    Either may be none. held_loss is against targets as the run learns from, teachers' answers included.
+    Either may be none. held_loss is against targets as the run learns from, teachers' predictions included.
     The temperature is fitted on the held-back faces that the protocol evaluates, if they are LEAST_FITTED or more;
     losses are taken before it.
     """

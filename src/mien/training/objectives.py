@@ -49,11 +49,11 @@ class Supervised:
     def _taught(self, seen: Tensor) -> Tensor:
         """The mean probabilities (B, C) of the teachers."""
         with self.autocast():
-            answers = [
+            predictions = [
                 (teacher.network(as_input(seen, teacher.network.config)).float() / teacher.temperature).softmax(1)
                 for teacher in self.teachers
             ]
-        return torch.stack(answers).mean(0)
+        return torch.stack(predictions).mean(0)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class BarlowTwins:
     augment: Augmenter
 
     def __call__(self, model: nn.Module, faces: Tensor, targets: Tensor) -> Tensor:
-        """The loss of one batch; targets are not looked at."""
+        """The loss of one batch; targets are not used."""
         one, other = (
             _standardised(model(as_input(self.augment(faces, targets)[0], self.network)).float()) for _ in range(2)
         )

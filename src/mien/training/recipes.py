@@ -21,18 +21,18 @@ class Recipe:
 
     labels          "votes": soft targets from FER+ votes where a row has them; "own": the dataset's own single label;
                     "none": no labels, the network learns to know a face again in two augmentations (Barlow Twins)
-    min_share       least share of a row's votes that the seven emotions must exceed, for the row to be trained on
+    min_share       least fraction of a row's votes that the seven emotions must exceed, for the row to be trained on
     outlier_votes   an emotion with at most so many of a row's votes counts as not voted for
     sharpness       exponent on the shares of the votes; above 1 the targets lean to the majority
     other_votes     votes for contempt, unknown and not-a-face: "drop" them, or "spread" them evenly over the classes,
                     so that they teach uncertainty (with min_share 0, rows without a face teach nothing else)
-    own_share       share of the target that the dataset's own label gets beside the votes
+    own_share       fraction of the target that the dataset's own label gets beside the votes
     balance         0..1: faces are drawn so that a class of frequency f is met with a weight of f^(1 - balance)
-    holdback        share of the training faces kept out of the gradient: they pick the epoch and fit the temperature
+    holdback        fraction of the training faces kept out of the gradient: they pick the epoch and fit the temperature
     epochs, batch   passes over the faces, and faces per step over all ranks together
     sizes           input sizes to begin with, before the network's own (progressive resizing; needs network.pool)
     size_epochs     epochs at each of them
-    teach           share of the target that the teachers' mean answer gets when distilling
+    teach           fraction of the target that the teachers' mean prediction gets when distilling
     freeze          convolutions (of `resnet` stem and blocks), from the first, that keep weights and batch statistics
     thaw            epoch after which they learn as well; 0 never thaws them
     trunk_rate      factor on the learning rate of the convolutions
@@ -40,7 +40,7 @@ class Recipe:
                     al., 2024), whose steps are orthogonal matrices, with AdamW for the first and the last layer
     learning_rate   at its peak: a linear warm-up over `warmup` epochs, then half a cosine down to 0
     weight_decay    on weights only, not on biases or batch normalisation
-    label_smoothing share of each target that is spread evenly over the classes
+    label_smoothing fraction of each target that is spread evenly over the classes
     ema             decay of the moving average of the weights per step; the averaged weights are evaluated and exported
     clip            largest norm of the gradient; 0 switches clipping off
     patience        stop after so many epochs without a better held-back loss; 0 never stops early
@@ -168,7 +168,7 @@ def teacher() -> Recipe:
 def distill() -> Recipe:
     """A student of teachers, best begun with a trained AlexNet (`--init`): what the shipped model was trained with.
 
-    The augmentation is stronger than where labels alone teach: teachers answer for what a face looks like after it.
+    The augmentation is stronger than where labels alone teach: teachers predict from the augmented face.
     Single votes are dropped, as FER+'s own training does (Barsoum et al., ICMI 2016).
     """
     return Recipe(name="distill", epochs=18, learning_rate=1e-3, teach=0.7, outlier_votes=1)

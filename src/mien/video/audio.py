@@ -39,7 +39,7 @@ class Soundtrack:
     """The audio streams of a file, packet for packet, read by a separate demuxer just as far as is wanted.
 
     So no sound has to be kept in memory. A stream whose codec the new container does not take is encoded anew; one that
-    cannot be, is left out. `problems` tells of both, a line each.
+    cannot be, is left out. `problems` reports both, a line each.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class Soundtrack:
     def _add(self, stream: AudioStream, codecs: Sequence[str], before: int) -> None:
         assert stream.time_base is not None
         codec, rate = stream.codec_context.name, stream.codec_context.sample_rate
-        if rate == 0:  # FFmpeg found no sound in it that tells
+        if rate == 0:  # FFmpeg found no rate in it
             self.problems.append(f"{self._name}: its sound ({codec}) was left out: it is damaged or scrambled")
             return
-        period = 1024 / rate / stream.time_base  # only where packets tell no time
+        period = 1024 / rate / stream.time_base  # only where packets have no time
         clock = Clock(round(1 / stream.time_base), round(period))
         if self._is_taken(stream):
             copied = self._output.add_stream_from_template(stream)
@@ -96,7 +96,7 @@ class Soundtrack:
         self.problems.append(f"{self._name}: its sound ({codec}) was left out: this container cannot hold it")
 
     def _is_taken(self, stream: AudioStream) -> bool:
-        """Whether the new container holds such sound so that it plays. Some muxers say so, and refuse it in the end."""
+        """Whether the new container can hold such sound. Some muxers accept it, and refuse it in the end."""
         form = self._output.format.name
         if form == "mp4" and stream.codec_context.name.startswith("pcm_"):  # allowed, and hardly played
             return False

@@ -217,14 +217,14 @@ def _video_player(path: Path, report: Callable[[str], object]) -> _Player:
     """What plays a video. Raises ImageError where the file holds none."""
     from mien.video.reader import VideoFile  # cameras and pictures do without
 
-    told: set[str] = set()  # once, not in each round
+    reported: set[str] = set()  # once, not in each round
 
     def play() -> Generator[Frame, None, None]:
         with VideoFile(path) as video:
             yield from video
         for problem in video.problems:
-            if problem not in told:
-                told.add(problem)
+            if problem not in reported:
+                reported.add(problem)
                 report(problem)
 
     with VideoFile(path):
@@ -236,7 +236,7 @@ def _picture_player(name: str, rate: float, report: Callable[[str], object]) -> 
     found, lost = find_images([name])
     if not found:
         raise ConfigError(f"{lost[0]}; expected a camera's number or address, a video, or a folder of pictures")
-    unreadable: set[int] = set()  # told of once, not in each round
+    unreadable: set[int] = set()  # reported once, not in each round
 
     def play() -> Generator[Frame, None, None]:
         for index, picture in enumerate(found):

@@ -1,4 +1,4 @@
-"""Media files as FFmpeg opens them: what can be wrong is said in one line, and clocks rise."""
+"""Media files as FFmpeg opens them: errors are one line, and clocks rise."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def moving_stream(container: InputContainer, name: str) -> VideoStream:
 
 
 def duration_of(container: InputContainer, stream: VideoStream) -> float | None:
-    """What the file says of the video's duration, in seconds.
+    """The video's duration by the file, in seconds.
 
-    What it says of itself as a whole comes last: that may be the duration of the sound.
+    The file's own duration comes last: that may be the duration of the sound.
     """
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
@@ -90,13 +90,13 @@ class Clock:
     back goes on where it stood."""
 
     def __init__(self, second: int, period: int, least: int | None = None) -> None:
-        """Ticks in a second, from one frame or packet to the next where nothing tells, and that none comes before."""
+        """Ticks in a second, from one frame or packet to the next by default, and that none comes before."""
         self._second, self._period = second, max(1, period)
         self._offset = 0
         self._last = None if least is None else least - 1
 
     def rising(self, ticks: int | None) -> int:
-        """The ticks to go by; ticks is what the file says, or None where it says nothing."""
+        """The ticks to go by; ticks is the file's, or None where it has none."""
         if self._last is None:
             self._last = ticks or 0
             return self._last

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 HD_HEIGHT: Final = 720
-"""From so many lines on, a video that does not tell its colors is taken for BT.709, below for BT.601."""
+"""From this number of lines on, a video that does not name its colors is taken for BT.709, below for BT.601."""
 
 BT709: Final = 1
 BT601: Final = 5
 UNTOLD: Final = (0, 2, 3)
-"""Values of a video's matrix coefficients (ITU-T H.273, table 4): two that are used here, and those that tell nothing
+"""Values of a video's matrix coefficients (ITU-T H.273, table 4): two that are used here, and those that mean nothing
 of YUV: identity, unspecified, reserved."""
 
 
@@ -49,7 +49,7 @@ class Converter:
 
 
 def usual_matrix(height: int) -> int:
-    """The matrix coefficients of a video so many lines high that does not tell them."""
+    """The matrix coefficients of a video of this height that does not name them."""
     return BT709 if height >= HD_HEIGHT else BT601
 
 
@@ -63,7 +63,7 @@ def _display_matrix(frame: VideoFrame) -> NDArray[np.int32]:
 
 
 def _upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """The image turned by right angles and mirrored as the display matrix says."""
+    """The image turned by right angles and mirrored by the display matrix."""
     if abs(matrix[0, 1]) > abs(matrix[0, 0]):
         image, across, down = np.asarray(cv2.transpose(image), np.uint8), matrix[1, 0] < 0, matrix[0, 1] < 0
     else:

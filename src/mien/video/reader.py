@@ -60,7 +60,7 @@ class VideoFile:
     with start, the file is not read from its beginning, and the count goes on from the time reached times the average
     rate: exact where the rate is constant, an estimate where it varies.
 
-    Damaged parts are skipped or patched up, and `problems` tells of them. Raises ImageError, one line with the path, on
+    Damaged parts are skipped or patched up, and `problems` reports them. Raises ImageError, one line with the path, on
     what is no video, holds no frame, or is larger than MAX_PIXELS; ConfigError on an option that is invalid.
     """
 
@@ -138,14 +138,6 @@ class VideoFile:
         return matrix, context.color_primaries, context.color_trc
 
     @property
-    def frame_count(self) -> int | None:
-        """About how many frames there are to give, by the duration and the average rate; None where none is known."""
-        if self.duration_s is None:
-            return None
-        seconds = min(self.duration_s, self.end or self.duration_s) - (self.start or 0.0)
-        return max(1, round(seconds * min(self.rate, 1 / self.every if self.every else self.rate)))
-
-    @property
     def problems(self) -> list[str]:
         """What was wrong with the file, as far as it was read: a line for each kind of damage."""
         return [
@@ -159,7 +151,7 @@ class VideoFile:
         self._problems[what] = times + 1, first
 
     def _begin(self) -> None:
-        """Open the file, learn what the first frame tells, and go to the start."""
+        """Open the file, learn from the first frame, and go to the start."""
         self._open()
         self._left = self._timed()
         first = next(self._left, None)
@@ -174,7 +166,7 @@ class VideoFile:
             self._seek(self.start)
 
     def _open(self) -> None:
-        """Open the file at its beginning, and read what its header tells."""
+        """Open the file at its beginning, and read its header."""
         if self._container is not None:
             self._container.close()
         self._container = open_video(self.path)
@@ -291,7 +283,7 @@ class VideoFile:
             yield from self._stream.decode(None)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
-        """The video's packets. Where a Matroska file is damaged, nothing tells but a hole between all its packets."""
+        """The video's packets. In a damaged Matroska file only a hole between all its packets shows the damage."""
         assert self._container is not None
         if "matroska" not in self._container.format.name:
             yield from self._container.demux(self._stream)

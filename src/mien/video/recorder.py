@@ -40,7 +40,7 @@ class Recorder:
 
     def start(self, path: Path) -> None:
         """Begin a file; an earlier one has ended."""
-        from mien.video.writer import VideoWriter  # who only looks does without
+        from mien.video.writer import VideoWriter  # viewing alone needs none of it
 
         writer = VideoWriter(path)
         writer.__enter__()

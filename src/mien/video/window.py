@@ -56,7 +56,7 @@ _PALE: Final = (186, 186, 192)
 _RED: Final = (255, 92, 92)
 _PLATE: Final = (20, 20, 24, 200)
 _LARGEST: Final = 0.9
-"""The share of the screen that a window takes at most when it opens."""
+"""The fraction of the screen that a window takes at most when it opens."""
 
 
 class Window:
@@ -157,12 +157,14 @@ class Window:
     def _draw_line(self, screen: Any, across: int, down: int) -> None:
         """The line at the bottom. The keys move to a second one where there is no room, and go where there is still
         none."""
-        told = [self._font.render(text, True, ink) for text, ink in ((self._alert, _RED), (self._status, _INK)) if text]
+        texts = [
+            self._font.render(text, True, ink) for text, ink in ((self._alert, _RED), (self._status, _INK)) if text
+        ]
         keys = self._font.render(HINTS, True, _PALE)
-        if sum(piece.get_width() + _GAP for piece in (*told, keys)) + _GAP <= across:
-            rows = [[*told, keys]]
+        if sum(piece.get_width() + _GAP for piece in (*texts, keys)) + _GAP <= across:
+            rows = [[*texts, keys]]
         else:
-            rows = [told, [keys]] if keys.get_width() + 2 * _GAP <= across else [told]
+            rows = [texts, [keys]] if keys.get_width() + 2 * _GAP <= across else [texts]
         height = self._font.get_height() * len(rows) + 2 * _PAD
         plate = self._pygame.Surface((across, height), self._pygame.SRCALPHA)
         plate.fill(_PLATE)

@@ -77,7 +77,7 @@ class VideoWriter:
     path    .mp4, .m4v, .mov or .mkv (H.264) or .webm (VP9)
     source  the video that the frames come from: timestamps, colors and sound are carried over, the sound packet for
             packet where the container takes it; None: no sound
-    rate    frames/s without a source, 30 if None. It says how long the last frame is shown, and helps the encoder
+    rate    frames/s without a source, 30 if None. It sets how long the last frame is shown, and helps the encoder
     crf     what the encoder may lose, 0..51, where the encoder has such a scale
 
     With a source that was read to its end, the file ends when the source's last frame does. The first frame sets the
@@ -161,7 +161,7 @@ class VideoWriter:
         return [] if self._encoding is None else self._encoding.problems
 
     def write(self, image: NDArray[np.uint8], time_s: float) -> None:
-        """Add a frame: (H, W, 3) uint8, BGR; time_s as `Frame` tells it, later than the frame before.
+        """Add a frame: (H, W, 3) uint8, BGR; time_s as in `Frame`, later than the frame before.
 
         The image may be changed afterwards. An error that the encoder met is raised by a later call, or at the end.
         """
@@ -202,7 +202,7 @@ class VideoWriter:
         if self._encoding is not None:
             self._pool.submit(self._encoding.close)
         self._pool.shutdown()
-        stop = _NotKept()  # the error itself is told by whoever raised it
+        stop = _NotKept()  # the error itself is reported where it was raised
         self._aside.__exit__(_NotKept, stop, None)
 
 
@@ -298,7 +298,7 @@ class _Encoding:
         return [] if self._sound is None else self._sound.problems
 
     def encode(self, frame: VideoFrame, time_s: float) -> None:
-        """Take a frame; it is encoded when the next tells how long it is shown."""
+        """Take a frame; it is encoded when the next one comes, which ends its time."""
         ticks = max(0, self._ticks(time_s))
         if self._held is not None:
             assert self._held.pts is not None
