@@ -43,7 +43,8 @@ def alexnet() -> tuple[nn.Module, tuple[int, int]]:
 
 def vgg13() -> tuple[nn.Module, tuple[int, int]]:
     """The network of FER+: Barsoum et al., Training Deep Networks for Facial Expression Recognition with
-    Crowd-Sourced Label Distribution, ICMI 2016."""
+    Crowd-Sourced Label Distribution, ICMI 2016.
+    """
     layers: list[nn.Module] = []
     inputs = 1
     for filters, repeats in ((64, 2), (128, 2), (256, 3), (256, 3)):

@@ -27,7 +27,8 @@ _LONG: Final = re.compile(rf"\S{{{_LONGEST + 1},}}")
 
 def one_line(text: object) -> str:
     """The text of a message, on one line: what cannot be printed is escaped, a long word keeps its two ends. An error
-    without text gives its type."""
+    without text gives its type.
+    """
     words = " ".join(str(text).split()) or type(text).__name__ if isinstance(text, BaseException) else str(text)
     plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
     half = _LONGEST // 2

@@ -36,7 +36,8 @@ class Trouble:
 @pytest.fixture
 def flaky() -> Trouble:
     """The trouble of the file system flaky://, which is empty; it keeps files as memory:// does, and no write is whole
-    by nature."""
+    by nature.
+    """
     fsspec = pytest.importorskip("fsspec")
     from fsspec.implementations.memory import MemoryFileSystem
 

@@ -50,7 +50,8 @@ def detection_of(place: Place, score: float | None = 0.9) -> Detection:
 @dataclass(frozen=True)
 class Moment:
     """places of the faces, the last in front; found are those that a detector finds, None for all; faces are what
-    some look like by now, (64, 64, 3)."""
+    some look like by now, (64, 64, 3).
+    """
 
     places: Mapping[int, Place]
     found: Sequence[int] | None = None

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mien.tracking.tracker import REMEMBERED_S, SHOWN_S, SURE_SCORE, Tracked, Tracker, assign
+from mien.tracking.tracker import CONFIDENT_SCORE, REMEMBERED_S, SHOWN_S, Tracked, Tracker, assign
 from mien.types import Box, Detection
 
 from .films import EVERY, SCENES, Moment, box, detection_of, ids, play, shot
@@ -156,7 +156,7 @@ def test_a_face_is_remembered_for_a_while(away_s: float, track: int) -> None:
 
 def test_an_unsure_find_is_reported_when_it_is_confirmed() -> None:
     place, tracker = (160.0, 120.0, 60.0), Tracker()
-    assert SURE_SCORE > 0.75
+    assert CONFIDENT_SCORE > 0.75
     unsure, image = [detection_of(place, 0.75)], shot({0: place})
     assert not tracker.is_waiting
     assert tracker.detected(unsure, image, 0) == []

@@ -295,7 +295,8 @@ def test_tracks_keep_their_ids(tab: Tab) -> None:
 
 def test_the_shipped_model_judges_as_in_python(tab: Tab) -> None:
     """The issue asks for the same class and within 0.02. WebAssembly sums products of 8 bits in 32 bits, as VNNI does:
-    500 faces differed by 2.4e-7 at most."""
+    500 faces differed by 2.4e-7 at most.
+    """
     asked = faces()
     expected = Classifier(find_model()).probabilities(asked)
     got = classified(tab, "engine", asked)

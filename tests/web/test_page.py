@@ -99,7 +99,8 @@ YELLOW = """() => {
 @pytest.fixture
 def visit(chromium: Browser) -> Iterator[Visit]:
     """Opens the page of a service. At the end nothing was complained of but what was expected, and no host but the
-    service's was asked for anything."""
+    service's was asked for anything.
+    """
     contexts = []
 
     def opened(

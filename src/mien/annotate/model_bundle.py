@@ -21,7 +21,8 @@ _DETECTOR: Final = "plan/detector.onnx"
 @dataclass(frozen=True)
 class ModelBundle:
     """A model and a detector: the content of their ONNX files (None where the detector has none), and what plans and
-    manifests record of them: of the model id, SHA-256 and classes, of the detector name and SHA-256."""
+    manifests record of them: of the model id, SHA-256 and classes, of the detector name and SHA-256.
+    """
 
     model: bytes
     detector: bytes | None

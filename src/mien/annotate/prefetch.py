@@ -34,7 +34,8 @@ _WAITS_S: Final = (0.25, 0.5, 1.0)
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a picture was not read: the reason, and its kind: missing, denied, storage, format, large, damaged,
-    failed or killed."""
+    failed or killed.
+    """
 
     kind: str
     reason: str

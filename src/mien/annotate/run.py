@@ -128,7 +128,8 @@ class _Unwatched(Watcher):
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """What a run would do: its plan, the pictures that are done already, and seconds a picture on one CPU, measured on
-    `tried` of them."""
+    `tried` of them.
+    """
 
     plan: Plan
     done: int

@@ -78,7 +78,8 @@ def printable(text: str) -> str:
 
 def progress(*fields: str) -> Progress:
     """A progress bar on standard error: description, bar, count, extra fields ("{task.fields[...]}"), time passed and
-    left."""
+    left.
+    """
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

@@ -36,7 +36,8 @@ def draw_frame(image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _
     Each face gets a box in the color of its emotion, or an emoji that hides it and leans as it does. Its label asks
     ("fear? 41 %") where the prediction is uncertain; an emoji is pale then and has a question mark. Labels neither
     leave the picture nor cover each other: where there is no place for one, it is shortened, and at last left out. A
-    face that is large enough and has free space beside it gets bars with the probabilities of its classes too."""
+    face that is large enough and has free space beside it gets bars with the probabilities of its classes too.
+    """
     canvas = image.copy()
     size = (canvas.shape[1], canvas.shape[0])
     marks = in_order([mark for mark in (Mark.of(face, size, style) for face in faces) if mark.box.area > 0])

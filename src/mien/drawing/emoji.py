@@ -63,7 +63,8 @@ def covering_side(face: Face) -> float:
     """Side in pixels of an emoji that hides a whole face, however it is rolled.
 
     What it certainly covers is a circle a tenth wider than that round the face's box, for the box begins at the
-    hairline, ends between the mouth (Haar) and the chin (YuNet), and has the ears beside it."""
+    hairline, ends between the mouth (Haar) and the chin (YuNet), and has the ears beside it.
+    """
     seen_through = 1.5  # pixels of the outline, at most
     return (1.1 * math.hypot(face.box.width, face.box.height) / 2 + seen_through) / _SOLID
 

@@ -47,7 +47,8 @@ def reliability(probabilities: NDArray[np.floating], truth: NDArray[np.integer],
     probabilities is (N, C), 0..1; truth is (N,), the index of the true class. Without ties the bins are what
     `np.array_split` makes of the sorted predictions; equal confidences (to six decimals) always share a bin, so that
     the order of the rows never matters, and a bin may grow at its neighbours' expense, or vanish. Raises DataError when
-    there is no row, ConfigError on fewer than one bin."""
+    there is no row, ConfigError on fewer than one bin.
+    """
     if bins < 1:
         raise ConfigError(f"bins must be at least 1, got {bins}")
     n = len(truth)

@@ -114,7 +114,8 @@ def evaluate(
     over bootstrap resamples of the rows (Efron and Tibshirani, 1993). Accuracy and F1 depend on a row only by its pair
     of truth and prediction, so drawing the confusion matrix anew from its own multinomial is that bootstrap, exactly. A
     class's recall, which may rest on few rows, has the Wilson score interval instead (`intervals.wilson`). Raises
-    DataError on no rows, on shapes that do not fit, and on values that are no probabilities or classes."""
+    DataError on no rows, on shapes that do not fit, and on values that are no probabilities or classes.
+    """
     _check(probabilities, truth, len(classes))
     n, c = probabilities.shape
     confusion = np.bincount(truth * c + probabilities.argmax(1), minlength=c * c).reshape(c, c).astype(np.int64)

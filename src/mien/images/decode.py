@@ -36,7 +36,8 @@ ImageSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A picture as it was decoded: (H, W, 3) uint8, BGR, upright; and the whole picture's width and height in pixels,
-    which are larger than the array's where it was decoded at a reduced size."""
+    which are larger than the array's where it was decoded at a reduced size.
+    """
 
     image: NDArray[np.uint8]
     width: int
@@ -157,7 +158,8 @@ def _identify(file: IO[bytes], name: str, formats: Sequence[str]) -> Image.Image
 @cache
 def _plugin(name: str) -> Any:
     """Pillow's opener for one of FORMATS, or None where this Pillow has none: what makes a picture of a file, and what
-    knows the format by its first bytes. It is imported when a file is of none of the formats before it."""
+    knows the format by its first bytes. It is imported when a file is of none of the formats before it.
+    """
     with suppress(ImportError):
         import_module(f"PIL.{name}ImagePlugin")
     return Image.OPEN.get(name.upper())

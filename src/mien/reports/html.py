@@ -146,7 +146,8 @@ def _summary(person: Person) -> str:
 
 def figures_table(timeline: Timeline, person: Person) -> str:
     """The classes by their fraction of the time, with bars; classes that never were the prediction have their mean
-    only."""
+    only.
+    """
     rows = []
     for name in sorted(timeline.classes, key=lambda one: (-person.fractions[one], -person.mean[one])):
         k, share = timeline.classes.index(name), person.fractions[name]

@@ -18,7 +18,8 @@ _ASSETS: Final = Path(__file__).resolve().parent.parent / "assets"
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
     """A file that can be fetched: its name here, its address, the SHA-256 of its content in hex, its size in bytes (0
-    for any)."""
+    for any).
+    """
 
     name: str
     url: str

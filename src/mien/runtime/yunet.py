@@ -1,7 +1,8 @@
 """YuNet (Wu et al., Machine Intelligence Research, 2023) on onnxruntime: a picture in, boxes, landmarks and scores out.
 
 OpenCV's own wrapper, cv2.FaceDetectorYN, gives the same boxes (tests/runtime/test_yunet.py) and takes three to four
-times as long, since its engine is slower on this network; nor can threads share it."""
+times as long, since its engine is slower on this network; nor can threads share it.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Appearance:
         return min(max(result, 0.0), 1.0) if math.isfinite(result) else 0.0
 
     def blended(self, seen: Appearance, fraction: float) -> Appearance:
-        """A appearance between this (fraction 0) and another (fraction 1)."""
+        """An appearance between this (fraction 0) and another (fraction 1)."""
         keep = np.float32(1 - fraction)
         return Appearance(keep * self.grey + (1 - keep) * seen.grey, keep * self.color + (1 - keep) * seen.color)
 

@@ -1,10 +1,11 @@
-"""Who is who in a stream: faces keep their ids from frame to frame, through missed detections, occlusions, crossings.
+"""Identities in a stream: faces keep their ids from frame to frame, through missed detections, occlusions, crossings.
 
 Between detections faces are followed by optical flow (`optical_flow.py`). Where a detector ran, its detections are
 assigned to the faces as in SORT (Bewley et al., ICIP 2016): by motion at constant velocity, of less certainty the
 longer a face is unseen, and one to one at the least total cost; and, as in Deep SORT (Wojke et al., ICIP 2017), by
-appearance as well, here what `appearance.py` knows. All of it goes by the frames' timestamps, so frame rates may vary
-and frames may be missing."""
+appearance as well (`appearance.py`). All of it goes by the frames' timestamps, so frame rates may vary and frames
+may be missing.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ SHOWN_S: Final = 1.25
 REMEMBERED_S: Final = 2.0
 """A face that is neither followed nor detected keeps its id for up to this many seconds."""
 
-SURE_SCORE: Final = 0.8
+CONFIDENT_SCORE: Final = 0.8
 """A detection below this score, 0..1, is reported only once a second detection confirms it."""
 
 _FOLLOWED_LIKE: Final = 0.45  # what is less similar to the face is something before it
@@ -35,14 +36,12 @@ _SAME_AFTER_CUT: Final = 0.8  # similarity from which on a face is the same in a
 _SAME_SCENE: Final = 0.6  # correlation of successive frames, below which they are two scenes
 _LEARN_FROM: Final = 0.6  # a face's appearance is learnt from detections at least as similar as this
 _LEARN_FRACTION: Final = 0.3  # fraction of a detection's appearance in what is known of the face then
-_CORRECT_FRACTION: Final = (
-    0.5  # fraction of the detector's box, which is not steady, in the box of a face that was followed
-)
+_CORRECT_FRACTION: Final = 0.5  # fraction of the detector's box, which is not steady, in a followed face's box
 _VELOCITY_S: Final = 0.15  # time constant of the measured velocity
 _COAST_S: Final = 0.4  # time constant with which an unseen face is taken to slow down
 _APART: Final = 0.3  # IoU of two faces, above which the picture in a box may be of the other one
 _NEAR: Final = 1.5  # sides from where a face was lost, within which a detection may be the face, still half hidden
-_WAIT_S: Final = 0.15  # so long a detection there that does not look like the face waits before it is another one
+_WAIT_S: Final = 0.15  # a detection there that does not look like the face waits this long before it is another one
 _TOUCHING: Final = 0.1  # IoU of two detections, above which it waits on: what it looks like is not to be seen
 _SAME_BOX: Final = 0.6  # IoU from which on two boxes cannot be two faces
 _LONE_S: Final = 1.0  # seconds since the last frame, from which on no other one can be asked to confirm a detection
@@ -95,11 +94,9 @@ class Tracker:
             key=lambda detection: (detection.box.x, detection.box.y),
         )
         appearances = [appearance_of(picture, detection.box) for detection in detections]
+        seen = list(zip(detections, appearances, strict=True))
         costs = np.array(
-            [
-                [face.cost(*detection, time_s) for detection in zip(detections, appearances, strict=True)]
-                for face in self._faces
-            ]
+            [[face.cost(detection, appearance, time_s) for detection, appearance in seen] for face in self._faces]
         )
         pairs = dict(assign(costs.reshape(len(self._faces), len(detections)), _MAX_COST))
         boxes = [detection.box for detection in detections]
@@ -108,7 +105,7 @@ class Tracker:
                 column = pairs[row]
                 alone = all(face.box.iou(other.box) < _APART for other in self._faces if other is not face)
                 face.correct(detections[column], appearances[column] if alone else None, time_s)
-            elif not (face.is_confirmed or face.is_sure) or any(face.box.iou(box) > _SAME_BOX for box in boxes):
+            elif not (face.is_confirmed or face.is_confident) or any(face.box.iou(box) > _SAME_BOX for box in boxes):
                 face.is_followed = False
         self._faces = [
             face for row, face in enumerate(self._faces) if row in pairs or time_s - face.seen_s <= REMEMBERED_S
@@ -116,7 +113,7 @@ class Tracker:
         taken = set(pairs.values())
         self._faces += [
             _Face(detection, appearance, time_s, is_confirmed=lone)
-            for column, (detection, appearance) in enumerate(zip(detections, appearances, strict=True))
+            for column, (detection, appearance) in enumerate(seen)
             if column not in taken and not self._waits(detection, detections, time_s)
         ]
         return self._shown()
@@ -183,14 +180,14 @@ class _Face:
         return self.detection.box
 
     @property
-    def is_sure(self) -> bool:
+    def is_confident(self) -> bool:
         """Whether the detector was confident of the last detection. Haar, which has no score, never is."""
-        return self.detection.score is not None and self.detection.score >= SURE_SCORE
+        return self.detection.score is not None and self.detection.score >= CONFIDENT_SCORE
 
     @property
     def is_shown(self) -> bool:
         """Whether it is to be reported."""
-        return self.is_followed and (self.is_confirmed or self.is_sure or self.detection.score is None)
+        return self.is_followed and (self.is_confirmed or self.is_confident or self.detection.score is None)
 
     def is_near(self, detection: Detection) -> bool:
         """Whether it was lost in this scene near where something was found."""

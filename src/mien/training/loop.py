@@ -90,7 +90,8 @@ class Start:
 @dataclass(frozen=True, slots=True)
 class Devices:
     """Where a run computes: Fabric's accelerator, and the number of devices of this machine. None: one, or under
-    `torchrun` as many as it started processes."""
+    `torchrun` as many as it started processes.
+    """
 
     accelerator: str = "auto"
     count: int | None = None

@@ -26,7 +26,8 @@ from mien.training.resnet import Block
 @dataclass(slots=True)
 class Progress:
     """Where a run stands: the running epoch, its steps done and their summed loss, all updates of the weights so far,
-    how many of them there were when the frozen convolutions thawed, and the best epoch so far."""
+    how many of them there were when the frozen convolutions thawed, and the best epoch so far.
+    """
 
     epoch: int = 0
     step: int = 0

@@ -87,7 +87,8 @@ def duration_of(container: InputContainer, stream: VideoStream) -> float | None:
 
 class Clock:
     """Ticks made strictly rising: a missing one is counted on, a repeated one moved by a tick, and a clock that was set
-    back goes on where it stood."""
+    back goes on where it stood.
+    """
 
     def __init__(self, second: int, period: int, least: int | None = None) -> None:
         """Ticks in a second, from one frame or packet to the next by default, and that none comes before."""

@@ -55,7 +55,8 @@ class Recorder:
 
     def stop(self, error: BaseException | None = None) -> bool:
         """End the file, where one is being recorded, and tell whether it has a frame. It is kept unless it has none, or
-        an error other than Ctrl-C ended it."""
+        an error other than Ctrl-C ended it.
+        """
         writer, self._writer = self._writer, None
         if writer is not None:
             if error is None and self._first_s is None:

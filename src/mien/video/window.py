@@ -156,7 +156,8 @@ class Window:
 
     def _draw_line(self, screen: Any, across: int, down: int) -> None:
         """The line at the bottom. The keys move to a second one where there is no room, and go where there is still
-        none."""
+        none.
+        """
         texts = [
             self._font.render(text, True, ink) for text, ink in ((self._alert, _RED), (self._status, _INK)) if text
         ]
