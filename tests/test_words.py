@@ -27,6 +27,8 @@ EVERYWHERE = (
     "lanes?",
     "steadied|steadies",
 )
+ALLOWED = {"src/mien/model_card.py": "licence"}
+"""The key of the model cards that are out there."""
 CODE_ONLY = ("of one's own|of its own|of their own",)
 NAMES_ONLY = ("deaf", "one voice", "carefully", "quickly", "doubts?", "[a-z]*colours?(?:ed)?", "licences?")
 """Words are found apart from what they are joined to by `_` or a capital letter, and over the ends of lines."""
@@ -67,6 +69,7 @@ def left_in(path: Path) -> list[str]:
     hits = list(found(path, text, EVERYWHERE))
     if path in CODE:
         hits += [*found(path, text, CODE_ONLY), *found(path, names_only(path, text), NAMES_ONLY)]
+    hits = [hit for hit in hits if ALLOWED.get(str(path.relative_to(ROOT).as_posix())) != hit.split(": ")[1]]
     return sorted(hits, key=lambda hit: int(hit.split(":")[1]))
 
 
