@@ -53,7 +53,7 @@ GIVE_FILE = """([kind, text]) => {
   document.body.dispatchEvent(event);
 }"""
 COVERED = """() => {
-  const canvas = document.querySelector(".lane canvas");
+  const canvas = document.querySelector(".timeline-row canvas");
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return data.filter((value, at) => at % 4 === 3 && value > 0).length / (canvas.width * canvas.height);
 }"""
@@ -394,7 +394,7 @@ def test_a_restarted_service_is_found_again(visit: Visit, built_page: None) -> N
     with serving(port):
         page.locator(".pace").wait_for()
         assert read(page) == "happiness"
-        assert page.locator(".lane").count() == 1  # the same person
+        assert page.locator(".timeline-row").count() == 1  # the same person
         page.get_by_role("button", name="Stop camera").click()
 
 

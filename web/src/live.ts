@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { cameras, closeCamera, onFrames, openCamera, type Camera } from "./camera.ts";
-import { Lanes } from "./lanes.ts";
+import { TimelineRows } from "./timelineRows.ts";
 import { leave } from "./photos.ts";
 import { engine } from "./backend.ts";
 import type { PictureRecord } from "./record.ts";
@@ -30,7 +30,7 @@ export const choice = signal<readonly { id: string; name: string }[]>([]);
 export const chosen = signal("");
 export const starting = signal(false);
 export const paused = signal(false);
-export let lanes = new Lanes();
+export let timelineRows = new TimelineRows();
 
 let session: Session | null = null;
 let attempts = 0;
@@ -53,7 +53,7 @@ export async function startCamera(deviceId: string | null = null): Promise<void>
       return;
     }
     leave();
-    if (!again) lanes = new Lanes();
+    if (!again) timelineRows = new TimelineRows();
     mirror.value = !camera.away;
     chosen.value = camera.deviceId;
     session = new Session(camera, settings.key_required);
@@ -278,10 +278,10 @@ class Session {
     const at = now();
     const size = this.#size();
     const faces = resized(read, size);
-    const found = lanes.update(faces, this.#stream, at);
+    const found = timelineRows.update(faces, this.#stream, at);
     const several = found.length > 1;
     const marks = faces.faces.map((face, index) => ({ face, number: several ? found[index]!.number : null }));
-    const held = theme.value === "emoji" ? lanes.justLost(at, HELD_S).map((face) => ({ face, number: null })) : [];
+    const held = theme.value === "emoji" ? timelineRows.justLost(at, HELD_S).map((face) => ({ face, number: null })) : [];
     reading.value = false;
     record.value = faces;
     marked.value = [...marks, ...held];

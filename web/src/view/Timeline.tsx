@@ -2,8 +2,8 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { classColor, css } from "../colors.ts";
-import { SPAN_S, type Lane, type Sample } from "../lanes.ts";
-import { lanes, now } from "../live.ts";
+import { SPAN_S, type TimelineRow, type Sample } from "../timelineRows.ts";
+import { timelineRows, now } from "../live.ts";
 import { config } from "../state.ts";
 import { count } from "../words.ts";
 
@@ -19,15 +19,15 @@ export function Timeline() {
     let last = "";
     const timer = setInterval(() => {
       const at = now();
-      const recent = lanes.recent(at).slice(-MOST);
-      const next = recent.map((lane) => lane.number);
+      const recent = timelineRows.recent(at).slice(-MOST);
+      const next = recent.map((row) => row.number);
       if (next.join() !== last) {
         last = next.join();
         setNumbers(next);
       }
-      for (const lane of recent) {
-        const canvas = canvases.current.get(lane.number);
-        if (canvas !== undefined) paint(canvas, lane, at);
+      for (const row of recent) {
+        const canvas = canvases.current.get(row.number);
+        if (canvas !== undefined) paint(canvas, row, at);
       }
     }, EVERY_MS);
     return () => clearInterval(timer);
@@ -48,11 +48,11 @@ export function Timeline() {
         </ul>
       </header>
       {(numbers.length === 0 ? [0] : numbers).map((number) => (
-        <div class="lane" key={number}>
+        <div class="timeline-row" key={number}>
           {numbers.length > 1 && <span class="number">{number}</span>}
           <canvas
             aria-hidden="true"
-            data-lane={number}
+            data-row={number}
             ref={(canvas) => {
               if (canvas === null) canvases.current.delete(number);
               else canvases.current.set(number, canvas);
@@ -69,7 +69,7 @@ export function Timeline() {
   );
 }
 
-function paint(canvas: HTMLCanvasElement, lane: Lane, at: number): void {
+function paint(canvas: HTMLCanvasElement, row: TimelineRow, at: number): void {
   const ratio = Math.min(window.devicePixelRatio || 1, 2);
   const width = Math.round(canvas.clientWidth * ratio);
   const height = Math.round(canvas.clientHeight * ratio);
@@ -81,7 +81,7 @@ function paint(canvas: HTMLCanvasElement, lane: Lane, at: number): void {
   if (context === null) return;
   context.clearRect(0, 0, width, height);
   const x = (time: number) => width * (1 - (at - time) / SPAN_S);
-  for (const run of runs(lane.samples)) paintRun(context, run, x, height);
+  for (const run of runs(row.samples)) paintRun(context, run, x, height);
 }
 
 /** The samples, parted where nothing was seen for a while. */
