@@ -158,8 +158,8 @@ def fits(page: Page) -> bool:
 
 def test_a_chosen_photo_is_read_and_told(visit: Visit, service: str, astronaut_file: Path) -> None:
     page = visit(service)
-    assert "never stored" in page.locator(".fate").inner_text()
-    assert "(this computer)" in page.locator(".fate").inner_text()
+    assert "never stored" in page.locator(".privacy").inner_text()
+    assert "(this computer)" in page.locator(".privacy").inner_text()
     choose(page, astronaut_file)
     assert read(page) == "happiness"
     assert page.locator(".card .bars li").count() == 7
@@ -253,7 +253,7 @@ def test_an_uncertain_answer_asks(visit: Visit, service: str, astronaut_file: Pa
     page.route("**/v1/predict", lambda route: route.fulfill(json={**record, "faces": [face], "error": None}))
     choose(page, astronaut_file)
     assert read(page) == "fear?"
-    page.get_by_text("not sure", exact=True).wait_for()
+    page.get_by_text("uncertain", exact=True).wait_for()
     assert page.locator(".card .emoji.pale img").count() == 2
 
 

@@ -1,67 +1,68 @@
-// The service's REST side: its key, its problems (RFC 9457) and its records.
+// Requests to the service by REST: its key, its errors (RFC 9457) and its records.
 
 import { signal } from "@preact/signals";
 import type { PageConfig, PictureRecord } from "./record.ts";
 
-/** What the service, or the way to it, did not do, in words for people. status is 0 where nothing was answered. */
+/** Why a request failed, as a text for users. status is 0 where there was no response. */
 export class Problem extends Error {
   constructor(
     readonly status: number,
     detail: string,
-    /** Seconds to wait, where the service says so. */
+    /** Seconds to wait before the next try, where the service names them. */
     readonly retryAfter: number | null = null,
   ) {
     super(detail);
   }
 }
 
-const STORED = "mien.key";
-/** Kept for this tab only. */
-let key: string | null = sessionStorage.getItem(STORED);
+const KEY_ITEM = "mien.key";
+/** Stored for this tab only. */
+let key: string | null = sessionStorage.getItem(KEY_ITEM);
 
-interface Asked {
-  /** Whether a key was given before, and refused. */
+interface KeyRequest {
+  /** Whether the service refused an earlier key. */
   refused: boolean;
-  answer: (key: string | null) => void;
+  /** Takes the key, or null if the user gives none. */
+  resolve: (key: string | null) => void;
 }
 
-/** Set while the user is asked for the key. */
-export const asked = signal<Asked | null>(null);
-let asking: Promise<string | null> | null = null;
+/** Set while the page asks the user for the key. */
+export const keyRequest = signal<KeyRequest | null>(null);
+let pendingKey: Promise<string | null> | null = null;
 
-/** The key, asked for where there is none; null when the user does not tell it. refused: the one that did not fit. */
+/** The key; the user is asked if there is none. null if the user gives none. refused: the key that was wrong. */
 export async function ensureKey(refused: string | null = null): Promise<string | null> {
   if (refused !== null && refused === key) {
     key = null;
-    sessionStorage.removeItem(STORED);
+    sessionStorage.removeItem(KEY_ITEM);
   }
   if (key !== null) return key;
-  asking ??= new Promise((resolve) => {
-    asked.value = { refused: refused !== null, answer: resolve };
+  pendingKey ??= new Promise((resolve) => {
+    keyRequest.value = { refused: refused !== null, resolve };
   });
-  const given = await asking;
-  asking = null;
-  asked.value = null;
+  const given = await pendingKey;
+  pendingKey = null;
+  keyRequest.value = null;
   if (given !== null) {
     key = given;
-    sessionStorage.setItem(STORED, given);
+    sessionStorage.setItem(KEY_ITEM, given);
   }
   return key;
 }
 
 export async function loadConfig(): Promise<PageConfig> {
-  return (await answerOf("page.json")).json() as Promise<PageConfig>;
+  return (await fetched("page.json")).json() as Promise<PageConfig>;
 }
 
-/** A request with the key, where one is needed. Throws Problem. */
+/** Sends a request, with the key if one is needed. Throws Problem. */
 export async function request(path: string, needsKey: boolean, init: RequestInit = {}): Promise<Response> {
   for (let refused: string | null = null; ; ) {
     const given: string | null = needsKey ? await ensureKey(refused) : null;
-    if (needsKey && given === null) throw new Problem(401, "Without its key the service reads nothing.");
+    if (needsKey && given === null) throw new Problem(401, "The service reads nothing without its key.");
     const headers = new Headers(init.headers);
     if (given !== null) headers.set("Authorization", `Bearer ${given}`);
     try {
-      return await answerOf(path, { ...init, headers });
+      return await fetched(path, { ...init, headers });
     } catch (error) {
       if (!(error instanceof Problem && error.status === 401 && needsKey)) throw error;
       refused = given;
@@ -69,7 +70,7 @@ export async function request(path: string, needsKey: boolean, init: RequestInit
   }
 }
 
-/** Sends a picture as it is; a service that is busy is asked once more, when it says. */
+/** Sends a picture as it is. If the service is busy, tries once more after the time that it names. */
 export async function predict(
   picture: Blob,
   needsKey: boolean,
@@ -87,26 +88,26 @@ export async function predict(
   }
 }
 
-async function answerOf(path: string, init?: RequestInit): Promise<Response> {
-  let answer: Response;
+async function fetched(path: string, init?: RequestInit): Promise<Response> {
+  let response: Response;
   try {
-    answer = await fetch(path, init);
+    response = await fetch(path, init);
   } catch {
-    throw unanswered();
+    throw noResponse();
   }
-  if (answer.ok) return answer;
-  const after = Number(answer.headers.get("Retry-After") ?? NaN);
-  throw new Problem(answer.status, await detailOf(answer), Number.isFinite(after) ? after : null);
+  if (response.ok) return response;
+  const after = Number(response.headers.get("Retry-After") ?? NaN);
+  throw new Problem(response.status, await detailOf(response), Number.isFinite(after) ? after : null);
 }
 
-export function unanswered(): Problem {
-  return new Problem(0, "The service does not answer. Is it still running?");
+export function noResponse(): Problem {
+  return new Problem(0, "The service does not respond. Is it still running?");
 }
 
-async function detailOf(answer: Response): Promise<string> {
-  let detail = `The service answered ${answer.status} ${answer.statusText}`.trim();
-  if (answer.headers.get("Content-Type")?.startsWith("application/problem+json")) {
-    const problem = (await answer.json()) as { title?: string; detail?: string };
+async function detailOf(response: Response): Promise<string> {
+  let detail = `The service responded with ${response.status} ${response.statusText}`.trim();
+  if (response.headers.get("Content-Type")?.startsWith("application/problem+json")) {
+    const problem = (await response.json()) as { title?: string; detail?: string };
     detail = problem.detail ?? problem.title ?? detail;
   }
   const sentence = detail.charAt(0).toUpperCase() + detail.slice(1);

@@ -1,48 +1,51 @@
-// Where pictures are read: the switch between the service and the engine in this browser.
+// Which backend reads pictures: the service, or the engine in this browser.
 
-import { Problem, ensureKey, unanswered } from "./api.ts";
+import { ensureKey, noResponse, Problem } from "./api.ts";
 import type { Engine } from "./engine/index.ts";
-import { config, drawing, finds, loading, place, rectangles, tell, wanted, words, type Place } from "./state.ts";
+import {
+  backend, canDetect, config, drawing, errorText, loading, rectangles, showMessage, wantedBackend, type Backend,
+} from "./state.ts";
 
-let opened: Promise<Engine> | null = null;
+let loaded: Promise<Engine> | null = null;
 
-/** The engine, loaded on first use; from then on it needs no network. Throws what the engine throws. */
+/** The engine. It is loaded on first use and needs no network afterwards. Throws what the engine throws. */
 export function engine(): Promise<Engine> {
-  opened ??= load().catch((error: unknown) => {
-    opened = null;
+  loaded ??= load().catch((error: unknown) => {
+    loaded = null;
     throw error;
   });
-  return opened;
+  return loaded;
 }
 
-/** Returns whether pictures are read there now; where it fails, they are read where they were. */
-export async function moveTo(next: Place): Promise<boolean> {
-  wanted.value = next;
+/** Returns whether the backend changed. If the engine cannot be loaded, the old backend stays. */
+export async function switchBackend(next: Backend): Promise<boolean> {
+  wantedBackend.value = next;
   if (next === "browser") {
     try {
-      finds.value = (await engine()).canDetect;
+      canDetect.value = (await engine()).canDetect;
     } catch (error) {
-      wanted.value = place.value;
-      tell(error instanceof Problem ? error.message : `Reading in this browser does not work: ${words(error)}.`);
+      wantedBackend.value = backend.value;
+      const reason = error instanceof Problem ? error.message : `Reading in this browser failed: ${errorText(error)}.`;
+      showMessage(reason);
       return false;
     }
   }
-  if (wanted.value !== next || place.value === next) return false;
-  place.value = next;
+  if (wantedBackend.value !== next || backend.value === next) return false;
+  backend.value = next;
   rectangles.value = [];
-  drawing.value = next === "browser" && !finds.value;
+  drawing.value = next === "browser" && !canDetect.value;
   return true;
 }
 
 async function load(): Promise<Engine> {
   const settings = config.value;
-  if (settings === null) throw new Error("the service has not answered yet");
+  if (settings === null) throw new Error("the service has not responded yet");
   const key = settings.key_required ? await ensureKey() : null;
   if (settings.key_required && key === null) throw new Error("the service asks for its key");
   loading.value = 0;
   try {
     const { Engine } = await import("./engine/index.ts").catch(() => {
-      throw unanswered(); // and browsers have words of their own for that
+      throw noResponse(); // instead of the browser's message, which differs between browsers
     });
     const onProgress = (fraction: number) => {
       loading.value = fraction;

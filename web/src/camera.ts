@@ -1,19 +1,19 @@
-// The camera: asking for it, its frames, and letting it go.
+// The camera: opening it, its frames, and closing it.
 
 export interface Camera {
   stream: MediaStream;
   video: HTMLVideoElement;
   deviceId: string;
-  /** Whether it looks away from the user, so that its picture is not mirrored. */
-  away: boolean;
+  /** Whether it faces away from the user, so that its picture is not mirrored. */
+  facesAway: boolean;
 }
 
-/** Opens a camera: that one, or the one that looks at the user. Throws an Error in words for people. */
+/** Opens the camera of that id, or the one that faces the user. Throws an Error whose message is for users. */
 export async function openCamera(deviceId: string | null): Promise<Camera> {
-  // Undefined where the page is not secure, whatever the types say.
+  // Undefined on pages that are not secure, though its type does not say so.
   const devices = navigator.mediaDevices as MediaDevices | undefined;
   if (devices?.getUserMedia === undefined) {
-    throw new Error("Browsers lend a camera to secure pages only: open this one by https, or as localhost.");
+    throw new Error("Browsers give a camera to secure pages only: open this page by https, or as localhost.");
   }
   let stream: MediaStream;
   try {
@@ -23,7 +23,7 @@ export async function openCamera(deviceId: string | null): Promise<Camera> {
       video: { ...which, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } },
     });
   } catch (error) {
-    throw new Error(whyNot(error));
+    throw new Error(cameraError(error));
   }
   const video = document.createElement("video");
   video.muted = true;
@@ -33,12 +33,12 @@ export async function openCamera(deviceId: string | null): Promise<Camera> {
     await video.play();
   } catch (error) {
     closeCamera({ stream, video });
-    throw new Error(whyNot(error));
+    throw new Error(cameraError(error));
   }
   const track = stream.getVideoTracks()[0];
   const settings = track?.getSettings() ?? {};
-  const away = settings.facingMode === "environment" || /\b(back|rear|environment)\b/i.test(track?.label ?? "");
-  return { stream, video, deviceId: settings.deviceId ?? "", away };
+  const facesAway = settings.facingMode === "environment" || /\b(back|rear|environment)\b/i.test(track?.label ?? "");
+  return { stream, video, deviceId: settings.deviceId ?? "", facesAway };
 }
 
 export function closeCamera({ stream, video }: Pick<Camera, "stream" | "video">): void {
@@ -46,7 +46,7 @@ export function closeCamera({ stream, video }: Pick<Camera, "stream" | "video">)
   video.srcObject = null;
 }
 
-/** The cameras there are; browsers name them once one was allowed. */
+/** The cameras of this device. Browsers give their names once the user allowed one. */
 export async function cameras(): Promise<{ id: string; name: string }[]> {
   const all = await navigator.mediaDevices.enumerateDevices();
   return all
@@ -66,7 +66,7 @@ export function onFrames(video: HTMLVideoElement, callback: () => boolean): void
   else requestAnimationFrame(next);
 }
 
-function whyNot(error: unknown): string {
+function cameraError(error: unknown): string {
   switch (error instanceof DOMException ? error.name : "") {
     case "NotAllowedError":
     case "SecurityError":
@@ -76,7 +76,7 @@ function whyNot(error: unknown): string {
       return "No camera was found. Is it plugged in?";
     case "NotReadableError":
     case "AbortError":
-      return "The camera cannot be used. Does another program have it?";
+      return "The camera cannot be used. Is another program using it?";
     default:
       return `The camera does not start: ${error instanceof Error ? error.message : String(error)}.`;
   }

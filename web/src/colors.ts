@@ -1,11 +1,11 @@
-// The colors of classes, as src/mien/drawing/colors.py has them.
+// The colors of classes, equal to those of src/mien/drawing/colors.py.
 
 export type Rgb = readonly [number, number, number];
 
 export const INK: Rgb = [24, 24, 28];
 export const PAPER: Rgb = [255, 255, 255];
 
-/** The class's color as page.json names it; a class of one's own gets one that depends on its name alone. */
+/** The class's color in page.json. A custom class may have none there: its color depends on its name alone. */
 export function classColor(name: string, colors: Record<string, string>): Rgb {
   const hex = colors[name];
   if (hex !== undefined) return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)) as unknown as Rgb;
@@ -16,7 +16,7 @@ export function css([red, green, blue]: Rgb, alpha = 1): string {
   return `rgb(${red} ${green} ${blue} / ${alpha})`;
 }
 
-/** Ink or paper, whichever is read better on the color. */
+/** Ink or paper, whichever has more contrast with the color. */
 export function inkOn(color: Rgb): Rgb {
   return luminance(color) > 0.22 ? INK : PAPER;
 }
@@ -30,7 +30,7 @@ function luminance(color: Rgb): number {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
-/** Of lightness 0.6 and saturation 0.65. */
+/** A color of lightness 0.6 and saturation 0.65; hue is 0..1. */
 function fromHue(hue: number): Rgb {
   const chroma = 0.65 * (1 - Math.abs(2 * 0.6 - 1));
   const channel = (shift: number) => {

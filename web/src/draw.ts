@@ -1,8 +1,8 @@
-// What was found, drawn over the picture: boxes with labels, or emoji that hide the faces.
+// Draws the faces' marks over the picture: boxes with labels, or emoji that hide the faces.
 
 import { classColor, css, inkOn } from "./colors.ts";
 import { drawLabels } from "./labels.ts";
-import { placed, textOf, type Marked, type Pens, type Placement } from "./layout.ts";
+import { placed, textOf, type Layout, type Marked, type Pens } from "./layout.ts";
 import type { Box, Face } from "./record.ts";
 
 export type Theme = "boxes" | "emoji";
@@ -12,60 +12,64 @@ const SOLID = 61.5 / 128;
 
 type Context = CanvasRenderingContext2D;
 
-export function drawPicture(context: Context, picture: CanvasImageSource, place: Placement): void {
+export function drawPicture(context: Context, picture: CanvasImageSource, layout: Layout): void {
   context.save();
-  if (place.mirror) {
-    context.translate(2 * place.left + place.width, 0);
+  if (layout.mirror) {
+    context.translate(2 * layout.left + layout.width, 0);
     context.scale(-1, 1);
   }
   context.imageSmoothingQuality = "high";
-  context.drawImage(picture, place.left, place.top, place.width, place.height);
+  context.drawImage(picture, layout.left, layout.top, layout.width, layout.height);
   context.restore();
 }
 
-/** The picture as a few soft blots: of a face that is not found yet, nothing is to be seen. */
-export function drawVeiled(context: Context, picture: CanvasImageSource, place: Placement): void {
-  drawPicture(context, blotted(picture), place);
+/** The picture as a few blurred spots, so that no face is visible before it is detected. */
+export function drawBlurred(context: Context, picture: CanvasImageSource, layout: Layout): void {
+  drawPicture(context, blurred(picture), layout);
 }
 
-/** Its colors, faintly, on the whole canvas: what is left of it around the picture. */
-export function drawAround(context: Context, picture: CanvasImageSource, canvas: { width: number; height: number }): void {
+/** The picture's colors, faint and blurred, on the whole canvas, to fill the space around the picture. */
+export function drawBackground(
+  context: Context,
+  picture: CanvasImageSource,
+  canvas: { width: number; height: number },
+): void {
   context.save();
   context.globalAlpha = 0.4;
   context.imageSmoothingQuality = "high";
-  context.drawImage(blotted(picture), 0, 0, canvas.width, canvas.height);
+  context.drawImage(blurred(picture), 0, 0, canvas.width, canvas.height);
   context.restore();
 }
 
-const blots = document.createElement("canvas");
-blots.width = blots.height = 6;
+const tiny = document.createElement("canvas");
+tiny.width = tiny.height = 6;
 
-function blotted(picture: CanvasImageSource): HTMLCanvasElement {
-  const small = blots.getContext("2d");
-  if (small === null) return blots;
+function blurred(picture: CanvasImageSource): HTMLCanvasElement {
+  const small = tiny.getContext("2d");
+  if (small === null) return tiny;
   small.imageSmoothingQuality = "high";
-  small.drawImage(picture, 0, 0, blots.width, blots.height);
-  return blots;
+  small.drawImage(picture, 0, 0, tiny.width, tiny.height);
+  return tiny;
 }
 
-export function drawMarks(context: Context, marked: readonly Marked[], place: Placement, theme: Theme, pens: Pens): void {
+export function drawMarks(context: Context, marked: readonly Marked[], layout: Layout, theme: Theme, pens: Pens): void {
   context.save();
   context.beginPath();
-  context.rect(place.left, place.top, place.width, place.height);
+  context.rect(layout.left, layout.top, layout.width, layout.height);
   context.clip();
   const bySize = [...marked].sort((one, other) => area(other.face.box) - area(one.face.box));
   if (theme === "emoji") {
-    for (const { face } of bySize) drawCover(context, face, place, pens);
+    for (const { face } of bySize) drawCover(context, face, layout, pens);
   } else {
-    for (const { face } of [...bySize].reverse()) drawBox(context, face, place, pens);
-    drawLabels(context, bySize, place, pens);
+    for (const { face } of [...bySize].reverse()) drawBox(context, face, layout, pens);
+    drawLabels(context, bySize, layout, pens);
   }
   context.restore();
 }
 
-/** A user's own rectangle. */
-export function drawRectangle(context: Context, box: Box, place: Placement, active: boolean, unit: number): void {
-  const { x, y, width, height } = placed(box, place);
+/** A rectangle that the user drew. */
+export function drawRectangle(context: Context, box: Box, layout: Layout, active: boolean, unit: number): void {
+  const { x, y, width, height } = placed(box, layout);
   context.save();
   for (const [color, line] of [["rgb(0 0 0 / .65)", 4], ["#fff", 2]] as const) {
     context.strokeStyle = color;
@@ -77,11 +81,11 @@ export function drawRectangle(context: Context, box: Box, place: Placement, acti
 }
 
 /** The square of the emoji that hides a whole face, as src/mien/drawing/emoji.py measures it. */
-export function cover(box: Box, place: Placement): Box {
-  const { x, y, width, height } = placed(box, place);
+export function cover(box: Box, layout: Layout): Box {
+  const { x, y, width, height } = placed(box, layout);
   const edge =
-    x <= place.left + 1 || y <= place.top + 1 || x + width >= place.left + place.width - 1 ||
-    y + height >= place.top + place.height - 1;
+    x <= layout.left + 1 || y <= layout.top + 1 || x + width >= layout.left + layout.width - 1 ||
+    y + height >= layout.top + layout.height - 1;
   // A record's boxes end at the picture's edge, where a face may go on.
   const longer = Math.max(width, height);
   const diagonal = edge ? Math.hypot(longer, longer) : Math.hypot(width, height);
@@ -93,8 +97,8 @@ function area(box: Box): number {
   return box.width * box.height;
 }
 
-function drawCover(context: Context, face: Face, place: Placement, pens: Pens): void {
-  const square = cover(face.box, place);
+function drawCover(context: Context, face: Face, layout: Layout, pens: Pens): void {
+  const square = cover(face.box, layout);
   const art = pens.emoji.of(face.emotion, face.uncertain);
   if (art !== undefined) {
     context.drawImage(art, square.x, square.y, square.width, square.height);
@@ -106,10 +110,10 @@ function drawCover(context: Context, face: Face, place: Placement, pens: Pens): 
   context.fill();
 }
 
-function drawBox(context: Context, face: Face, place: Placement, pens: Pens): void {
-  const box = placed(face.box, place);
+function drawBox(context: Context, face: Face, layout: Layout, pens: Pens): void {
+  const box = placed(face.box, layout);
   const color = classColor(face.emotion, pens.colors);
-  const line = Math.max(2, textOf(box.width, place, pens) / 7);
+  const line = Math.max(2, textOf(box.width, layout, pens) / 7);
   const rim = Math.max(1, line / 3);
   const radius = Math.min(3 * line, box.width / 3, box.height / 3);
   for (const [stroke, width] of [[css(inkOn(color), 0.45), line + 2 * rim], [css(color), line]] as const) {

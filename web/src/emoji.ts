@@ -1,4 +1,4 @@
-// Mien's own emoji, from the same SVGs as the ones that Python draws (src/mien/drawing/emoji.py).
+// Mien's emoji, from the same SVG files that Python draws (src/mien/drawing/emoji.py).
 
 import anger from "../../src/mien/assets/emoji/anger.svg?raw";
 import disgust from "../../src/mien/assets/emoji/disgust.svg?raw";
@@ -11,14 +11,14 @@ import sadness from "../../src/mien/assets/emoji/sadness.svg?raw";
 import surprise from "../../src/mien/assets/emoji/surprise.svg?raw";
 import { classColor } from "./colors.ts";
 
-/** Pixels a side of the copies that are drawn from. */
+/** Side in pixels of the rendered emoji. */
 const SIDE = 512;
-/** How much of its color the emoji of an uncertain face keeps. */
+/** The saturation that the emoji of an uncertain face keeps, 0..1. */
 const FADED = 0.35;
 
 const ART: Record<string, string> = { anger, disgust, fear, happiness, neutral, sadness, surprise };
 
-/** The emoji as an address for <img>; not every browser draws an SVG without width and height on a canvas. */
+/** The emoji as a data URL. */
 export function emojiAddress(name: string): string {
   return address(ART[name] ?? plain);
 }
@@ -26,6 +26,7 @@ export function emojiAddress(name: string): string {
 export const UNCERTAIN = address(uncertain);
 
 function address(svg: string): string {
+  // Some browsers draw an SVG on a canvas only if it has width and height.
   const sized = svg.replace("<svg ", `<svg width="${SIDE}" height="${SIDE}" `);
   return `data:image/svg+xml,${encodeURIComponent(sized)}`;
 }
@@ -34,17 +35,17 @@ function address(svg: string): string {
 export class EmojiSheet {
   readonly #pictures = new Map<string, HTMLCanvasElement>();
 
-  /** Loads them; nothing is fetched, for they are part of the page. */
+  /** Renders the emoji. Nothing is fetched: they are part of the page. */
   static async load(classes: readonly string[], colors: Record<string, string>): Promise<EmojiSheet> {
     const sheet = new EmojiSheet();
     const mark = await picture(UNCERTAIN);
     for (const name of classes) {
-      const sure = canvasOf(await picture(emojiAddress(name)));
-      if (!(name in ART)) tint(sure, classColor(name, colors));
-      const unsure = canvasOf(sure);
-      fade(unsure);
-      context(unsure).drawImage(mark, 0, 0, SIDE, SIDE);
-      sheet.#pictures.set(name, sure).set(`${name}?`, unsure);
+      const certain = canvasOf(await picture(emojiAddress(name)));
+      if (!(name in ART)) tint(certain, classColor(name, colors));
+      const pale = canvasOf(certain);
+      fade(pale);
+      context(pale).drawImage(mark, 0, 0, SIDE, SIDE);
+      sheet.#pictures.set(name, certain).set(`${name}?`, pale);
     }
     return sheet;
   }
@@ -70,9 +71,9 @@ function canvasOf(source: CanvasImageSource): HTMLCanvasElement {
 }
 
 function context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
-  const found = canvas.getContext("2d");
-  if (found === null) throw new Error("this browser cannot draw on a canvas");
-  return found;
+  const result = canvas.getContext("2d");
+  if (result === null) throw new Error("this browser cannot draw on a canvas");
+  return result;
 }
 
 function tint(canvas: HTMLCanvasElement, color: readonly [number, number, number]): void {

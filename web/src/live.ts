@@ -1,4 +1,4 @@
-// The camera's frames, read as they come: at most one on its way, and always the newest.
+// Reads the camera's frames: at most one at a time, and always the newest.
 
 import { signal } from "@preact/signals";
 import { cameras, closeCamera, onFrames, openCamera, type Camera } from "./camera.ts";
@@ -6,17 +6,18 @@ import { TimelineRows } from "./timelineRows.ts";
 import { leave } from "./photos.ts";
 import { engine } from "./backend.ts";
 import type { PictureRecord } from "./record.ts";
-import { resized } from "./resized.ts";
-import { Lost, StreamSocket, type Link } from "./socket.ts";
+import { scaledRecord } from "./scaleRecord.ts";
+import { ConnectionLost, StreamSocket, type Link } from "./socket.ts";
 import {
-  config, drawing, finds, marked, message, place, reading, record, rectangles, room, shown, tell, theme, tick, words,
+  backend, canDetect, config, drawing, errorText, marked, message, reading, record, rectangles, showMessage, shown,
+  theme, tick, view,
 } from "./state.ts";
 
-/** The longer side of what is read, and the quality of its JPEG. */
+/** The longer side in pixels of the copy that is read, and the quality of its JPEG. */
 const LONGEST = 960;
 const QUALITY = 0.8;
-/** So long an emoji stays over a face that is not found any more. */
-const HELD_S = 1;
+/** Seconds for which an emoji still covers a face that is no longer detected. */
+const COVER_HOLD_S = 1;
 
 export interface Pace {
   framesPerS: number;
@@ -26,8 +27,8 @@ export interface Pace {
 export const link = signal<Link>("connecting");
 export const pace = signal<Pace | null>(null);
 export const mirror = signal(true);
-export const choice = signal<readonly { id: string; name: string }[]>([]);
-export const chosen = signal("");
+export const cameraChoices = signal<readonly { id: string; name: string }[]>([]);
+export const chosenCamera = signal("");
 export const starting = signal(false);
 export const paused = signal(false);
 export let timelineRows = new TimelineRows();
@@ -37,7 +38,7 @@ let attempts = 0;
 
 export const now = (): number => performance.now() / 1000;
 
-/** Starts the camera, this one or the user's own choice; one that runs is let go. */
+/** Starts the camera of that id, or the one that faces the user. A running camera is stopped. */
 export async function startCamera(deviceId: string | null = null): Promise<void> {
   const settings = config.value;
   if (settings === null || starting.value) return;
@@ -54,15 +55,15 @@ export async function startCamera(deviceId: string | null = null): Promise<void>
     }
     leave();
     if (!again) timelineRows = new TimelineRows();
-    mirror.value = !camera.away;
-    chosen.value = camera.deviceId;
+    mirror.value = !camera.facesAway;
+    chosenCamera.value = camera.deviceId;
     session = new Session(camera, settings.key_required);
-    room.value = "camera";
-    drawing.value = place.value === "browser" && !finds.value;
-    choice.value = await cameras();
+    view.value = "camera";
+    drawing.value = backend.value === "browser" && !canDetect.value;
+    cameraChoices.value = await cameras();
   } catch (error) {
-    if (attempt === attempts) tell(words(error));
-    if (room.value === "camera") toStart();
+    if (attempt === attempts) showMessage(errorText(error));
+    if (view.value === "camera") toStart();
   } finally {
     starting.value = false;
   }
@@ -74,20 +75,20 @@ export function stopCamera(): void {
   toStart();
 }
 
-/** The frames are to be read elsewhere now. */
-export function readElsewhere(): void {
+/** Begins a new stream, after the backend changed. */
+export function restartStream(): void {
   const settings = config.value;
   if (session === null || settings === null) return;
   session.connect(settings.key_required);
 }
 
-/** The frame on show with its marks: what is saved. */
+/** The last frame that was read: it fits the marks, so it is the one to save. */
 export function still(): CanvasImageSource | null {
   return session?.still ?? null;
 }
 
 function toStart(): void {
-  if (room.value === "camera") room.value = "start";
+  if (view.value === "camera") view.value = "start";
 }
 
 function end(): void {
@@ -103,14 +104,14 @@ function end(): void {
 class Session {
   #socket: StreamSocket | null = null;
   #ended = false;
-  /** Whether a frame has come that was not sent yet, and whether one is on its way. */
+  /** Whether there is a frame that was not sent yet, and whether one is being read. */
   #fresh = false;
   #busy = false;
-  /** Of the frame that is on its way, and of the one that was answered last. */
+  /** The frame that is being read, and the one that was read last. */
   #sent = document.createElement("canvas");
-  #answered = document.createElement("canvas");
-  #answers: number[] = [];
-  /** Counts the streams: each begins its tracks anew. */
+  #read = document.createElement("canvas");
+  #recordTimes: number[] = [];
+  /** Counts the streams: each numbers its tracks anew. */
   #stream = 0;
 
   constructor(
@@ -121,7 +122,7 @@ class Session {
     camera.stream.getVideoTracks()[0]?.addEventListener("ended", () => {
       if (this.#ended) return;
       stopCamera();
-      tell("The camera was taken away.");
+      showMessage("The camera was disconnected.");
     });
     document.addEventListener("visibilitychange", this.#onVisibility);
     onFrames(camera.video, () => {
@@ -134,20 +135,20 @@ class Session {
   }
 
   get still(): CanvasImageSource | null {
-    return this.#answered.width > 0 ? this.#answered : null;
+    return this.#read.width > 0 ? this.#read : null;
   }
 
-  /** To the service or to the engine, as the page is set. */
+  /** Begins a stream with the chosen backend. */
   connect(needsKey: boolean): void {
     this.#socket?.close();
     this.#socket = null;
     this.#stream++;
-    this.#answers = [];
+    this.#recordTimes = [];
     record.value = null;
     marked.value = [];
     reading.value = true;
     pace.value = null;
-    if (place.value === "browser") {
+    if (backend.value === "browser") {
       link.value = "open";
       void engine().then((reader) => reader.reset());
       return;
@@ -161,7 +162,7 @@ class Session {
       },
       (problem) => {
         stopCamera();
-        tell(problem.message);
+        showMessage(problem.message);
       },
     );
   }
@@ -177,20 +178,20 @@ class Session {
 
   readonly #onVisibility = (): void => {
     paused.value = document.hidden;
-    this.#answers = [];
+    this.#recordTimes = [];
   };
 
-  /** Without a connection, what was read last says nothing of what is seen now. */
+  /** Without a connection, the last record says nothing about the present picture. */
   #forget(): void {
     pace.value = null;
-    this.#answers = [];
+    this.#recordTimes = [];
     reading.value = true;
-    if (theme.value === "emoji") return; // there the last frame stays, with its emoji
+    if (theme.value === "emoji") return; // then the last frame stays, with its emoji
     record.value = null;
     marked.value = [];
   }
 
-  /** Where emoji hide the faces, a frame is shown only together with its answer. */
+  /** Where emoji hide the faces, a frame is shown only together with its own record. */
   #showLive(): void {
     const { video } = this.camera;
     if (theme.value === "emoji" || video.videoWidth === 0) return;
@@ -207,20 +208,20 @@ class Session {
 
   async #pump(): Promise<void> {
     const socket = this.#socket;
-    const here = place.value === "browser";
-    if (here && this.#unmarked()) return;
-    if (!this.#fresh || this.#busy || this.#ended || document.hidden || (!here && !socket?.ready)) return;
+    const inBrowser = backend.value === "browser";
+    if (inBrowser && this.#isUnmarked()) return;
+    if (!this.#fresh || this.#busy || this.#ended || document.hidden || (!inBrowser && !socket?.ready)) return;
     this.#busy = true;
     this.#fresh = false;
     const stream = this.#stream;
     const sentAt = now();
     try {
-      const read = await (here ? this.#readHere(sentAt) : this.#ask(socket!));
+      const read = await (inBrowser ? this.#readInBrowser(sentAt) : this.#readOnServer(socket!));
       if (!this.#ended && stream === this.#stream) this.#accept(read, sentAt);
     } catch (error) {
-      if (!(error instanceof Lost) && !this.#ended && stream === this.#stream) {
+      if (!(error instanceof ConnectionLost) && !this.#ended && stream === this.#stream) {
         stopCamera();
-        tell(`${words(error)}.`);
+        showMessage(`${errorText(error)}.`);
       }
     } finally {
       this.#busy = false;
@@ -228,23 +229,23 @@ class Session {
     void this.#pump();
   }
 
-  /** Whether no face is found by itself, and none is marked. */
-  #unmarked(): boolean {
-    if (finds.value || rectangles.value.length > 0) return false;
+  /** Whether there is no detector and the user has drawn no rectangle. */
+  #isUnmarked(): boolean {
+    if (canDetect.value || rectangles.value.length > 0) return false;
     record.value = null;
     marked.value = [];
     reading.value = false;
     return true;
   }
 
-  async #ask(socket: StreamSocket): Promise<PictureRecord> {
+  async #readOnServer(socket: StreamSocket): Promise<PictureRecord> {
     this.#grab();
     const frame = await new Promise<Blob | null>((resolve) => this.#sent.toBlob(resolve, "image/jpeg", QUALITY));
     if (frame === null) throw new Error("this browser cannot write a frame as JPEG");
-    return socket.ask(frame);
+    return socket.predict(frame);
   }
 
-  async #readHere(timeS: number): Promise<PictureRecord> {
+  async #readInBrowser(timeS: number): Promise<PictureRecord> {
     this.#grab();
     const reader = await engine();
     const size = this.#size();
@@ -255,8 +256,8 @@ class Session {
       width: width * scale,
       height: height * scale,
     }));
-    const own = boxes.length > 0 ? { boxes } : {};
-    return reader.analyze(await createImageBitmap(this.#sent), { timeS, stream: true, ...own });
+    const marked = boxes.length > 0 ? { boxes } : {};
+    return reader.analyze(await createImageBitmap(this.#sent), { timeS, stream: true, ...marked });
   }
 
   #size(): { width: number; height: number } {
@@ -274,29 +275,30 @@ class Session {
 
   #accept(read: PictureRecord, sentAt: number): void {
     if (read.error !== null || read.width === null || read.height === null) return;
-    [this.#sent, this.#answered] = [this.#answered, this.#sent];
+    [this.#sent, this.#read] = [this.#read, this.#sent];
     const at = now();
     const size = this.#size();
-    const faces = resized(read, size);
+    const faces = scaledRecord(read, size);
     const found = timelineRows.update(faces, this.#stream, at);
     const several = found.length > 1;
     const marks = faces.faces.map((face, index) => ({ face, number: several ? found[index]!.number : null }));
-    const held = theme.value === "emoji" ? timelineRows.justLost(at, HELD_S).map((face) => ({ face, number: null })) : [];
+    const lost = theme.value === "emoji" ? timelineRows.justLost(at, COVER_HOLD_S) : [];
+    const held = lost.map((face) => ({ face, number: null }));
     reading.value = false;
     record.value = faces;
     marked.value = [...marks, ...held];
-    if (theme.value === "emoji") this.#show(this.#answered, size.width, size.height);
+    if (theme.value === "emoji") this.#show(this.#read, size.width, size.height);
     this.#measure(at, sentAt);
   }
 
   #measure(at: number, sentAt: number): void {
-    this.#answers = [...this.#answers.filter((time) => at - time < 2), at];
-    const first = this.#answers[0]!;
+    this.#recordTimes = [...this.#recordTimes.filter((time) => at - time < 2), at];
+    const first = this.#recordTimes[0]!;
     const latency = 1000 * (at - sentAt);
     const before = pace.peek()?.latencyMs ?? latency;
-    if (this.#answers.length < 3) return;
+    if (this.#recordTimes.length < 3) return;
     pace.value = {
-      framesPerS: (this.#answers.length - 1) / (at - first),
+      framesPerS: (this.#recordTimes.length - 1) / (at - first),
       latencyMs: 0.9 * before + 0.1 * latency,
     };
   }

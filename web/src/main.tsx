@@ -1,13 +1,13 @@
 import { render } from "preact";
 import { loadConfig } from "./api.ts";
 import { EmojiSheet } from "./emoji.ts";
-import { config, emoji, message, tell, words } from "./state.ts";
+import { config, emoji, errorText, message, showMessage } from "./state.ts";
 import "./style.css";
 import { App } from "./view/App.tsx";
 
 const RETRY_MS = 3000;
 
-/** Asks the service what it is, until it answers. */
+/** Loads page.json, again and again until the service responds. */
 async function start(): Promise<void> {
   try {
     const settings = await loadConfig();
@@ -15,7 +15,7 @@ async function start(): Promise<void> {
     config.value = settings;
     message.value = null;
   } catch (error) {
-    tell(words(error));
+    showMessage(errorText(error));
     setTimeout(() => void start(), RETRY_MS);
   }
 }

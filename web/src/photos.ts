@@ -1,21 +1,22 @@
-// Photos, one after another: decoded, read here or by the service, and shown.
+// Photos, one after another: decoded, read by the service or in the browser, and shown.
 
 import { computed, effect, signal } from "@preact/signals";
-import { Problem, predict } from "./api.ts";
+import { predict, Problem } from "./api.ts";
 import { engine } from "./backend.ts";
 import type { Marked } from "./layout.ts";
 import type { Box, PageConfig, PictureRecord } from "./record.ts";
-import { resized } from "./resized.ts";
+import { scaledRecord } from "./scaleRecord.ts";
 import {
-  config, drawing, finds, marked, message, place, reading, record, rectangles, room, shown, tell, words, type Shown,
+  backend, canDetect, config, drawing, errorText, marked, message, reading, record, rectangles, showMessage, shown,
+  view, type Shown,
 } from "./state.ts";
-import { count, megabytes } from "./words.ts";
+import { count, megabytes } from "./format.ts";
 
 /** Why a photo was not read. */
 export interface Failure {
   why: string;
-  /** Whether it may be read another time: the file itself is sound. */
-  again: boolean;
+  /** Whether another try can succeed: the file itself is readable. */
+  canRetry: boolean;
 }
 
 export interface Photo {
@@ -36,35 +37,37 @@ export interface Photo {
 export const photos = signal<readonly Photo[]>([]);
 export const current = signal(0);
 
-/** Why the photo on show was not read; null where it was, and for the camera's picture. */
-export const failure = computed(() => (room.value === "photos" ? photos.value[current.value]?.failure ?? null : null));
+/** Why the photo shown was not read; null where it was read, and for the camera's picture. */
+export const failure = computed(() => (view.value === "photos" ? photos.value[current.value]?.failure ?? null : null));
 
-const MOST = 30;
-/** The longer side of what is shown, and of a picture's copy in the strip. */
+const MAX_PHOTOS = 30;
+/** The longer sides, in pixels, of the picture shown, of its copy in the strip, and of what is sent. */
 const SHOWN_SIDE = 2048;
 const THUMBNAIL_SIDE = 128;
 const SENT_SIDE = 4096;
-/** The service may answer otherwise another time; whatever else it refuses, it refuses for good. */
-const PASSING = [0, 401, 408, 429];
+/** Statuses below 500 after which another try can succeed; 0 is no response at all. */
+const RETRYABLE = [0, 401, 408, 429];
 
-/** The file can never be read here. */
+/** The file itself cannot be read: another try would fail too. */
 class Unreadable extends Error {}
 
 let nextId = 1;
-/** Rises when what was begun is of no use any more. */
-let round = 0;
+/** Rises when the photos are replaced or read again: results of an earlier generation are dropped. */
+let generation = 0;
 let working = false;
-/** Whether the user went to a photo: then another is not shown instead. */
+/** Whether the user chose the photo shown: then no other one is shown instead. */
 let picked = false;
 
-/** Photos instead of those before. */
+/** Replaces the photos. */
 export function open(files: readonly Blob[]): void {
   if (files.length === 0) return;
-  round++;
+  generation++;
   message.value = null;
-  if (files.length > MOST) tell(`Only the first ${MOST} of ${count(files.length, "picture")} are read.`, "note");
+  if (files.length > MAX_PHOTOS) {
+    showMessage(`Only the first ${MAX_PHOTOS} of ${count(files.length, "picture")} are read.`, "note");
+  }
   for (const photo of photos.value) photo.thumbnail?.close();
-  photos.value = files.slice(0, MOST).map((file) => ({
+  photos.value = files.slice(0, MAX_PHOTOS).map((file) => ({
     id: nextId++,
     name: file instanceof File && file.name !== "" ? file.name : "picture",
     file,
@@ -76,53 +79,53 @@ export function open(files: readonly Blob[]): void {
     failure: null,
     rectangles: [],
   }));
-  room.value = "photos";
-  drawing.value = place.value === "browser" && !finds.value;
+  view.value = "photos";
+  drawing.value = backend.value === "browser" && !canDetect.value;
   picked = false;
   void show(0);
 }
 
-/** Shows the photo that the user goes to. */
-export function look(index: number): void {
+/** Shows the photo that the user chose. */
+export function goTo(index: number): void {
   picked = true;
   message.value = null;
   void show(index);
 }
 
-/** Shows one of the photos; one that waits is read next. */
+/** Shows a photo. If it waits, it is read next. */
 async function show(index: number): Promise<void> {
   const photo = photos.value[index];
   if (photo === undefined) return;
   current.value = index;
-  const mine = round;
+  const mine = generation;
   clear();
   rectangles.value = photo.rectangles;
   reading.value = photo.state !== "failed" && photo.state !== "done";
-  if (photo.failure?.again === false) return;
+  if (photo.failure?.canRetry === false) return;
   try {
     const full = await decode(photo);
-    if (mine === round && current.value === index) {
+    if (mine === generation && current.value === index) {
       const size = { width: full.width, height: full.height };
       shown.value = { picture: await smaller(full, SHOWN_SIDE), ...size };
-      if (mine === round && current.value === index) present(photos.value[index] ?? photo);
+      if (mine === generation && current.value === index) present(photos.value[index] ?? photo);
     }
     full.close();
   } catch (error) {
-    if (mine !== round) return;
+    if (mine !== generation) return;
     fail(photo, error);
   }
   void work();
 }
 
-/** All of them again: they are to be read elsewhere now. */
+/** Reads all photos again, after the backend changed. */
 export function readAgain(): void {
-  round++;
-  const anew = { state: "waiting", failure: null, record: null, rectangles: [] } as const;
-  for (const photo of photos.value) change(photo.id, anew);
+  generation++;
+  const initial = { state: "waiting", failure: null, record: null, rectangles: [] } as const;
+  for (const photo of photos.value) change(photo.id, initial);
   void show(current.value);
 }
 
-/** The photo on show once more, after it failed. */
+/** Reads the photo shown once more, after it failed. */
 export function tryAgain(): void {
   const photo = photos.value[current.value];
   if (photo === undefined) return;
@@ -131,7 +134,7 @@ export function tryAgain(): void {
   void show(current.value);
 }
 
-/** The photo on show with the user's own rectangles. */
+/** Reads the photo shown with the rectangles that the user drew. */
 export function readRectangles(boxes: readonly Box[]): void {
   const photo = photos.value[current.value];
   if (photo === undefined) return;
@@ -141,13 +144,13 @@ export function readRectangles(boxes: readonly Box[]): void {
 }
 
 export function leave(): void {
-  round++;
+  generation++;
   clear();
   for (const photo of photos.value) photo.thumbnail?.close();
   photos.value = [];
 }
 
-/** The photo on show in all its pixels, as far as a canvas of this browser holds them. */
+/** The photo shown in full size, limited to what a canvas holds in every browser. */
 export async function fullSize(): Promise<{ picture: ImageBitmap; shown: Shown; name: string } | null> {
   const photo = photos.value[current.value];
   if (photo === undefined || shown.value === null) return null;
@@ -181,19 +184,19 @@ export function numbered(read: PictureRecord): Marked[] {
 }
 
 function fail(photo: Photo, error: unknown): void {
-  const passing = error instanceof Problem ? error.status >= 500 || PASSING.includes(error.status) : true;
-  const again = passing && !(error instanceof Unreadable);
-  change(photo.id, { state: "failed", failure: { why: words(error), again } });
+  const mayPass = error instanceof Problem ? error.status >= 500 || RETRYABLE.includes(error.status) : true;
+  const canRetry = mayPass && !(error instanceof Unreadable);
+  change(photo.id, { state: "failed", failure: { why: errorText(error), canRetry } });
   if (message.value?.kind === "note") message.value = null;
   if (photos.value[current.value]?.id !== photo.id) return;
   reading.value = false;
-  if (again || picked) return;
-  // The first that may be readable instead; the first of all where none is.
-  const next = photos.value.findIndex((one) => one.failure?.again !== false);
+  if (canRetry || picked) return;
+  // Show the first photo that may be readable instead, or the first of all where none is.
+  const next = photos.value.findIndex((one) => one.failure?.canRetry !== false);
   void show(Math.max(next, 0));
 }
 
-/** Reads what waits, one at a time, the photo on show first. */
+/** Reads the photos that wait, one at a time, the one shown first. */
 async function work(): Promise<void> {
   if (working) return;
   working = true;
@@ -211,24 +214,24 @@ async function work(): Promise<void> {
 }
 
 async function readOne(photo: Photo, settings: PageConfig): Promise<void> {
-  const mine = round;
+  const mine = generation;
   change(photo.id, { state: "reading" });
   try {
     const full = await decode(photo);
     const size = { width: full.width, height: full.height };
     const thumbnail = photo.thumbnail ?? (await smaller(full, THUMBNAIL_SIDE));
     change(photo.id, { thumbnail, ...size });
-    const read = place.value === "server" ? await onServer(photo, full, settings) : await here(photo, full);
+    const read = backend.value === "server" ? await onServer(photo, full, settings) : await inBrowser(photo, full);
     full.close();
-    if (mine !== round) return;
+    if (mine !== generation) return;
     if (read !== null && read.error !== null) throw new Unreadable(read.error);
-    // Rectangles may have been drawn meanwhile: then it waits again.
-    const again = photos.value.find((one) => one.id === photo.id)?.state === "waiting";
-    change(photo.id, { record: read && resized(read, size), ...(again ? {} : { state: "done" as const }) });
+    // The user may have drawn a rectangle meanwhile: then it waits again.
+    const isWaiting = photos.value.find((one) => one.id === photo.id)?.state === "waiting";
+    change(photo.id, { record: read && scaledRecord(read, size), ...(isWaiting ? {} : { state: "done" as const }) });
     const now = photos.value.find((one) => one.id === photo.id);
     if (now !== undefined) present(now);
   } catch (error) {
-    if (mine === round) fail(photo, error);
+    if (mine === generation) fail(photo, error);
   }
 }
 
@@ -241,7 +244,7 @@ async function decode(photo: Photo): Promise<ImageBitmap> {
   }
 }
 
-/** A copy of which no side is longer. */
+/** A copy whose sides are at most `side` pixels. */
 async function smaller(full: ImageBitmap, side: number): Promise<ImageBitmap> {
   const scale = Math.min(1, side / Math.max(full.width, full.height));
   if (scale === 1) return createImageBitmap(full);
@@ -249,25 +252,25 @@ async function smaller(full: ImageBitmap, side: number): Promise<ImageBitmap> {
   return createImageBitmap(full, { ...size, resizeQuality: "high" });
 }
 
-/** null where no face is found by itself, and none is marked yet. */
-async function here(photo: Photo, full: ImageBitmap): Promise<PictureRecord | null> {
-  if (!finds.value && photo.rectangles.length === 0) return null;
+/** null where there is no detector and the user has drawn no rectangle yet. */
+async function inBrowser(photo: Photo, full: ImageBitmap): Promise<PictureRecord | null> {
+  if (!canDetect.value && photo.rectangles.length === 0) return null;
   const reader = await engine();
   const picture = await createImageBitmap(full);
   const boxes = photo.rectangles.length > 0 ? { boxes: [...photo.rectangles] } : {};
   return reader.analyze(picture, { ...boxes, source: photo.name });
 }
 
-/** The file as it is where the service takes that, else as a JPEG that it takes. */
+/** Sends the file as it is if the service takes it, else as a JPEG that it takes. */
 async function onServer(photo: Photo, full: ImageBitmap, settings: PageConfig): Promise<PictureRecord> {
   const { file } = photo;
-  const asItIs =
+  const isTaken =
     settings.formats.includes(file.type) &&
     file.size <= settings.max_body &&
     full.width * full.height <= settings.max_pixels;
-  const sent = asItIs ? file : await asJpeg(full, settings);
+  const sent = isTaken ? file : await asJpeg(full, settings);
   return predict(sent, settings.key_required, (seconds) => {
-    tell(`The service is busy. It is asked again in ${count(Math.ceil(seconds), "second")}.`, "note");
+    showMessage(`The service is busy. It is asked again in ${count(Math.ceil(seconds), "second")}.`, "note");
   });
 }
 
@@ -285,12 +288,12 @@ async function asJpeg(full: ImageBitmap, settings: PageConfig): Promise<Blob> {
   throw new Unreadable(`This picture cannot be made small enough for the service, which takes ${megabytes(settings.max_body)}.`);
 }
 
-/** Photos may have been opened before the service had told what it is. */
+/** Photos may be opened before page.json is there. */
 effect(() => {
   if (config.value !== null) void work();
 });
 
-/** The note that the service is busy goes when an answer is there. */
+/** The note that the service is busy is removed when a record is there. */
 effect(() => {
   if (record.value !== null && message.peek()?.kind === "note") message.value = null;
 });

@@ -1,18 +1,18 @@
-// The user's own rectangles round faces, and how keys move them.
+// The rectangles that the user draws round faces, and how keys move them.
 
 import { readRectangles } from "./photos.ts";
 import type { Box } from "./record.ts";
-import { rectangles, room } from "./state.ts";
+import { rectangles, view } from "./state.ts";
 
-const MOST = 8;
+const MAX_RECTANGLES = 8;
 
 export function changeRectangles(next: readonly Box[]): void {
-  const kept = next.slice(-MOST);
-  if (room.value === "photos") readRectangles(kept);
-  else rectangles.value = kept;
+  const newest = next.slice(-MAX_RECTANGLES);
+  if (view.value === "photos") readRectangles(newest);
+  else rectangles.value = newest;
 }
 
-/** The rectangles after a key, or null where it means nothing here. The last one is moved. */
+/** The rectangles after a key, which changes the last one; null if the key does nothing. */
 export function moved(
   boxes: readonly Box[],
   key: string,
@@ -33,7 +33,7 @@ export function moved(
   if (across === 0 && down === 0) return null;
   const width = Math.min(Math.max(last.width + (shift ? across : 0), 16), picture.width);
   const height = Math.min(Math.max(last.height + (shift ? down : 0), 16), picture.height);
-  // Sized about its middle.
+  // A new size keeps its centre.
   const x = last.x + (shift ? (last.width - width) / 2 : across);
   const y = last.y + (shift ? (last.height - height) / 2 : down);
   const inside = {

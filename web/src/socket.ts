@@ -1,15 +1,15 @@
-// Frames to the service and records back, over a WebSocket that comes back by itself.
+// Sends frames to the service and receives records, over a WebSocket that reconnects by itself.
 
-import { Problem, ensureKey, request } from "./api.ts";
+import { ensureKey, Problem, request } from "./api.ts";
 import type { PictureRecord } from "./record.ts";
 
-/** full: the service answers, but takes no stream more. */
+/** full: the service responds, but takes no more streams. */
 export type Link = "connecting" | "open" | "lost" | "full";
 
 const FIRST_DELAY_S = 0.5;
 const LONGEST_DELAY_S = 15;
-/** A frame without an answer for so long means that the way is dead. */
-const PATIENCE_S = 15;
+/** The connection is closed if a frame's record takes longer. */
+const RESPONSE_TIMEOUT_S = 15;
 
 interface Pending {
   resolve: (record: PictureRecord) => void;
@@ -17,8 +17,8 @@ interface Pending {
   timer: number;
 }
 
-/** The connection was lost with a frame on its way; it is being made anew. */
-export class Lost extends Error {}
+/** The connection was lost before the frame's record came; it is being opened again. */
+export class ConnectionLost extends Error {}
 
 export class StreamSocket {
   #socket: WebSocket | null = null;
@@ -26,29 +26,29 @@ export class StreamSocket {
   #delay = FIRST_DELAY_S;
   #timer = 0;
   #closed = false;
-  /** How many connections were opened: each has tracks of its own. */
+  /** The number of connections opened: each numbers its tracks anew. */
   opened = 0;
 
   constructor(
     private readonly needsKey: boolean,
     private readonly onLink: (link: Link) => void,
-    /** It will not come back: the user does not tell the key, or the service refuses. */
+    /** No reconnection follows: the user gives no key, or the service refuses. */
     private readonly onRefused: (problem: Problem) => void,
   ) {
     void this.#connect();
   }
 
-  /** Whether a frame can be sent: there is a connection, and no frame is on its way. */
+  /** Whether a frame can be sent: there is a connection, and no record is awaited. */
   get ready(): boolean {
     return this.#socket?.readyState === WebSocket.OPEN && this.#pending === null;
   }
 
-  /** One frame's record. Throws Lost. */
-  ask(frame: Blob): Promise<PictureRecord> {
+  /** Sends one frame and returns its record. Throws ConnectionLost. */
+  predict(frame: Blob): Promise<PictureRecord> {
     const socket = this.#socket;
-    if (!this.ready || socket === null) return Promise.reject(new Lost("no connection"));
+    if (!this.ready || socket === null) return Promise.reject(new ConnectionLost("no connection"));
     return new Promise((resolve, reject) => {
-      const timer = window.setTimeout(() => socket.close(), 1000 * PATIENCE_S);
+      const timer = window.setTimeout(() => socket.close(), 1000 * RESPONSE_TIMEOUT_S);
       this.#pending = { resolve, reject, timer };
       socket.send(frame);
     });
@@ -67,17 +67,17 @@ export class StreamSocket {
     const key = this.needsKey ? await ensureKey() : null;
     if (this.#closed) return;
     if (this.needsKey && key === null) {
-      this.onRefused(new Problem(401, "Without its key the service reads nothing."));
+      this.onRefused(new Problem(401, "The service reads nothing without its key."));
       return;
     }
     const address = new URL("v1/stream", document.baseURI);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    // A browser's WebSocket sends no headers of ours: the key goes as a subprotocol.
+    // A browser's WebSocket cannot send custom headers: the key goes as a subprotocol.
     const socket = new WebSocket(address, key === null ? ["mien.v1"] : ["mien.v1", `mien.key.${base64url(key)}`]);
     this.#socket = socket;
-    let answered = false;
+    let wasOpen = false;
     socket.onopen = () => {
-      answered = true;
+      wasOpen = true;
       this.opened++;
       this.onLink("open");
     };
@@ -89,26 +89,26 @@ export class StreamSocket {
       clearTimeout(pending.timer);
       pending.resolve(JSON.parse(String(data)) as PictureRecord);
     };
-    socket.onclose = () => void this.#again(answered);
+    socket.onclose = () => void this.#reconnect(wasOpen);
   }
 
-  async #again(answered: boolean): Promise<void> {
+  async #reconnect(wasOpen: boolean): Promise<void> {
     this.#lose();
     if (this.#closed) return;
     this.onLink("lost");
-    if (!answered && !(await this.#mayComeBack())) return;
+    if (!wasOpen && !(await this.#canReconnect())) return;
     if (this.#closed) return;
     if (document.hidden) {
       document.addEventListener("visibilitychange", this.#wake);
       return;
     }
-    const wait = this.#delay * (0.8 + 0.4 * Math.random()); // not all pages at once
+    const wait = this.#delay * (0.8 + 0.4 * Math.random()); // so that not all pages reconnect at once
     this.#delay = Math.min(2 * this.#delay, LONGEST_DELAY_S);
     this.#timer = window.setTimeout(() => void this.#connect(), 1000 * wait);
   }
 
-  /** Asks why there is no connection, which a WebSocket does not tell; a key that does not fit is asked for here. */
-  async #mayComeBack(): Promise<boolean> {
+  /** Asks by REST why there is no connection, which a WebSocket does not report. A wrong key is asked for again. */
+  async #canReconnect(): Promise<boolean> {
     try {
       await request("v1/model", this.needsKey);
     } catch (error) {
@@ -134,7 +134,7 @@ export class StreamSocket {
     this.#pending = null;
     if (pending === null) return;
     clearTimeout(pending.timer);
-    pending.reject(new Lost("the connection was lost"));
+    pending.reject(new ConnectionLost("the connection was lost"));
   }
 }
 

@@ -1,5 +1,5 @@
-// The rows of the live timeline: one for each face of the last minute. A row follows its track. It also continues when a
-// new track begins where the face was last seen, as after a reconnection.
+// The rows of the live timeline: one for each face of the last minute. A row follows its track. It also continues when
+// a new track begins where the face was last seen, as after a reconnection.
 
 import type { Box, Face, PictureRecord } from "./record.ts";
 

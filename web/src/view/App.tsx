@@ -1,14 +1,18 @@
 import { useEffect, useState } from "preact/hooks";
-import { helps, keysOn, openPhotos, readIn, setPicker, step, toggleCamera, toggleMirror, toggleTheme, choosePhotos } from "../actions.ts";
+import {
+  choosePhotos, helpOpen, keysOn, openPhotos, setBackend, setPicker, step, toggleCamera, toggleMirror, toggleTheme,
+} from "../actions.ts";
 import { failure, photos } from "../photos.ts";
 import { save } from "../save.ts";
-import { config, finds, loading, place, room, tell, theme, wanted, type Place } from "../state.ts";
-import { isLoopback, percent } from "../words.ts";
+import {
+  backend, canDetect, config, loading, showMessage, theme, view, wantedBackend, type Backend,
+} from "../state.ts";
+import { isLoopback, percent } from "../format.ts";
 import { HelpDialog, KeyDialog } from "./Dialogs.tsx";
-import { Faces, Emoji } from "./Faces.tsx";
+import { Emoji, Faces } from "./Faces.tsx";
 import { Stage } from "./Stage.tsx";
 import { Start } from "./Start.tsx";
-import { MessageBar, Spoken } from "./Status.tsx";
+import { Announcer, MessageBar } from "./Status.tsx";
 import { Strip } from "./Strip.tsx";
 import { Timeline } from "./Timeline.tsx";
 import { Toolbar } from "./Toolbar.tsx";
@@ -22,22 +26,22 @@ export function App() {
       <Header />
       <main>
         <MessageBar />
-        {settings !== null && room.value === "start" && <Start />}
-        {room.value !== "start" && (
-          <div class="desk">
+        {settings !== null && view.value === "start" && <Start />}
+        {view.value !== "start" && (
+          <div class="workspace">
             <div class="left">
               <Stage />
-              {room.value === "photos" && photos.value.length > 1 && <Strip />}
+              {view.value === "photos" && photos.value.length > 1 && <Strip />}
               <Toolbar />
               <Notes />
             </div>
             <Faces />
-            {room.value === "camera" && <Timeline />}
+            {view.value === "camera" && <Timeline />}
           </div>
         )}
       </main>
       <Footer />
-      <Spoken />
+      <Announcer />
       <Picker />
       <KeyDialog />
       <HelpDialog />
@@ -53,41 +57,41 @@ function Header() {
         <Emoji name="happiness" />
         Mien
       </p>
-      <Places />
-      <button type="button" class="quiet" aria-label="Help: keys" onClick={() => (helps.value = true)}>
+      <BackendSwitch />
+      <button type="button" class="quiet" aria-label="Help: keys" onClick={() => (helpOpen.value = true)}>
         ?
       </button>
     </header>
   );
 }
 
-/** Where pictures are read, and what that means for them. */
-function Places() {
+/** The choice of the backend, and what it means for the user's pictures. */
+function BackendSwitch() {
   const { host, hostname } = location;
-  const here = isLoopback(hostname) ? `${host} (this computer)` : host;
-  const fate =
-    place.value === "server"
-      ? `Pictures are sent to ${here}, processed in memory, never stored.`
+  const service = isLoopback(hostname) ? `${host} (this computer)` : host;
+  const privacy =
+    backend.value === "server"
+      ? `Pictures are sent to ${service}, processed in memory, never stored.`
       : "Pictures never leave this browser.";
-  const option = (which: Place, text: string) => (
+  const option = (which: Backend, text: string) => (
     <label>
       <input
         type="radio"
-        name="place"
-        checked={wanted.value === which}
-        onChange={() => void readIn(which)}
+        name="backend"
+        checked={wantedBackend.value === which}
+        onChange={() => void setBackend(which)}
       />
       <span>{text}</span>
     </label>
   );
   return (
-    <div class="places">
+    <div class="backends">
       <fieldset>
         <legend class="unseen">Where pictures are read</legend>
         {option("server", "On this server")}
         {option("browser", "In this browser")}
       </fieldset>
-      <p class="fate">{loading.value === null ? fate : `Loading what reads pictures here: ${percent(loading.value)}`}</p>
+      <p class="privacy">{loading.value === null ? privacy : `Loading the engine: ${percent(loading.value)}`}</p>
       {loading.value !== null && <progress class="unseen" value={loading.value} aria-label="Loading" />}
     </div>
   );
@@ -97,12 +101,12 @@ function Notes() {
   return (
     <>
       {theme.value === "emoji" && (
-        <p class="note">Emoji cover the faces that were found. Look the picture over before you share it.</p>
+        <p class="note">Emoji cover the faces that were detected. Check the picture before you share it.</p>
       )}
-      {place.value === "browser" && !finds.value && failure.value?.again !== false && (
+      {backend.value === "browser" && !canDetect.value && failure.value?.canRetry !== false && (
         <p class="note">
-          This service has no face detector for browsers (<code>mien detector yunet</code> on the server gives it one):
-          draw a rectangle round each face, from the hairline to the chin.
+          This service has no face detector for browsers (<code>mien detector yunet</code> on the server installs one).
+          Draw a rectangle round each face, from the hairline to the chin.
         </p>
       )}
     </>
@@ -144,7 +148,7 @@ function Picker() {
   );
 }
 
-/** Pictures dropped anywhere on the page, or pasted. Returns whether one hovers over it. */
+/** Opens pictures dropped anywhere on the page, or pasted. Returns whether one is dragged over the page. */
 function useDropAndPaste(): boolean {
   const [over, setOver] = useState(false);
   useEffect(() => {
@@ -160,7 +164,7 @@ function useDropAndPaste(): boolean {
       setOver(false);
       const files = [...(event.dataTransfer?.files ?? [])];
       if (files.length > 0) openPhotos(files);
-      else tell("Drop a picture file: what other pages show, this one does not fetch.");
+      else showMessage("Drop a picture file: this page fetches no pictures from other pages.");
     };
     const onPaste = (event: ClipboardEvent) => {
       const files = [...(event.clipboardData?.files ?? [])];
@@ -188,7 +192,7 @@ const KEYS: Record<string, () => void> = {
   s: () => void save(),
   ArrowLeft: () => step(-1),
   ArrowRight: () => step(1),
-  "?": () => (helps.value = true),
+  "?": () => (helpOpen.value = true),
 };
 
 function useKeys(): void {

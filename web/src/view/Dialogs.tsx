@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { helps, keysOn, setKeys } from "../actions.ts";
-import { asked } from "../api.ts";
+import { helpOpen, keysOn, setKeys } from "../actions.ts";
+import { keyRequest } from "../api.ts";
 
 const KEYS = [
   ["O", "open photos"],
@@ -9,7 +9,7 @@ const KEYS = [
   ["E", "emoji only"],
   ["M", "mirror the camera's picture"],
   ["S", "save as PNG"],
-  ["← →", "the photo before, the next one"],
+  ["← →", "previous photo, next photo"],
   ["?", "this list"],
 ] as const;
 
@@ -26,18 +26,18 @@ function Dialog({ title, onClose, children }: { title: string; onClose: () => vo
 
 /** Asks for the service's key. */
 export function KeyDialog() {
-  const question = asked.value;
+  const request = keyRequest.value;
   const input = useRef<HTMLInputElement>(null);
-  if (question === null) return null;
+  if (request === null) return null;
   const onSubmit = (event: Event) => {
     event.preventDefault();
     const key = input.current?.value.trim() ?? "";
-    if (key !== "") question.answer(key);
+    if (key !== "") request.resolve(key);
   };
   return (
-    <Dialog title="The service asks for its key" onClose={() => question.answer(null)}>
+    <Dialog title="The service asks for its key" onClose={() => request.resolve(null)}>
       <form onSubmit={onSubmit}>
-        {question.refused && (
+        {request.refused && (
           <p class="wrong" role="alert">
             That key is not right.
           </p>
@@ -46,12 +46,12 @@ export function KeyDialog() {
           <span>Key</span>
           <input ref={input} type="password" autoComplete="off" autoFocus required />
         </label>
-        <p class="fine">It is kept for this tab only, until it is closed.</p>
+        <p class="fine">It is stored for this tab only, until the tab is closed.</p>
         <div class="buttons">
           <button type="submit" class="first">
             Use this key
           </button>
-          <button type="button" onClick={() => question.answer(null)}>
+          <button type="button" onClick={() => request.resolve(null)}>
             Not now
           </button>
         </div>
@@ -61,8 +61,8 @@ export function KeyDialog() {
 }
 
 export function HelpDialog() {
-  if (!helps.value) return null;
-  const close = () => (helps.value = false);
+  if (!helpOpen.value) return null;
+  const close = () => (helpOpen.value = false);
   return (
     <Dialog title="Keys" onClose={close}>
       <dl class="keylist">

@@ -1,24 +1,24 @@
-// Each face's emotion and its bars, beside the picture.
+// A card for each face beside the picture: its emotion and its probabilities.
 
 import { classColor, css } from "../colors.ts";
-import { UNCERTAIN, emojiAddress } from "../emoji.ts";
+import { emojiAddress, UNCERTAIN } from "../emoji.ts";
 import { failure } from "../photos.ts";
 import type { Marked } from "../layout.ts";
-import { config, drawing, finds, marked, reading, record, room } from "../state.ts";
-import { percent } from "../words.ts";
+import { canDetect, config, drawing, marked, reading, record, view } from "../state.ts";
+import { percent } from "../format.ts";
 
-/** Cards of more faces would be a list that nobody reads. */
-const MOST = 12;
-/** Of more faces the bars are one stacked bar each. */
-const FEW = 2;
+/** More cards would be too long a list to read. */
+const MAX_CARDS = 12;
+/** With more faces each card has one stacked bar instead of a bar for each class. */
+const MAX_FULL_CARDS = 2;
 
 export function Faces() {
   const cards = record.value === null ? [] : marked.value.slice(0, record.value.faces.length);
-  const more = cards.length - MOST;
+  const more = cards.length - MAX_CARDS;
   return (
     <section class="faces" aria-label="Faces">
-      {cards.slice(0, MOST).map((mark, index) => (
-        <Card key={mark.number ?? `only ${index}`} mark={mark} brief={cards.length > FEW} />
+      {cards.slice(0, MAX_CARDS).map((mark, index) => (
+        <Card key={mark.number ?? `only ${index}`} mark={mark} brief={cards.length > MAX_FULL_CARDS} />
       ))}
       {cards.length === 0 && <NoCard />}
       {more > 0 && <p class="more">and {more} more</p>}
@@ -37,7 +37,7 @@ function Card({ mark: { face, number }, brief }: { mark: Marked; brief: boolean 
             {face.emotion}
             {face.uncertain && "?"}
           </span>
-          {face.uncertain && <span class="uncertain">not sure</span>}
+          {face.uncertain && <span class="uncertain">uncertain</span>}
         </h2>
         <span class="confidence">{percent(face.confidence)}</span>
       </header>
@@ -58,11 +58,11 @@ function Stack({ values }: { values: Record<string, number> }) {
   );
 }
 
-/** In the place of the first card, so that nothing jumps when a face comes. */
+/** Stands for the first card, so that nothing moves when a face appears. */
 function NoCard() {
   const none = Object.fromEntries((config.value?.classes ?? []).map((name) => [name, 0]));
-  const live = room.value === "camera";
-  const unread = drawing.value && !finds.value && failure.value === null ? "No face marked" : "Not read";
+  const live = view.value === "camera";
+  const unread = drawing.value && !canDetect.value && failure.value === null ? "No face marked" : "Not read";
   const found = live ? "Looking for a face…" : "No face found";
   const title = reading.value ? "Reading…" : record.value === null ? unread : found;
   return (
@@ -78,7 +78,7 @@ function NoCard() {
   );
 }
 
-/** blank: without numbers, where nothing was read. */
+/** blank leaves out the numbers, where nothing was read. */
 function Bars({ values, blank = false }: { values: Record<string, number>; blank?: boolean }) {
   const colors = config.value?.colors ?? {};
   const rows = Object.entries(values);

@@ -1,16 +1,16 @@
-// The picture with its marks, and the user's own rectangles on it.
+// The picture with its marks, and the rectangles that the user draws on it.
 
 import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { drawAround, drawMarks, drawPicture, drawRectangle, drawVeiled } from "../draw.ts";
+import { drawBackground, drawBlurred, drawMarks, drawPicture, drawRectangle } from "../draw.ts";
 import { mirror, paused } from "../live.ts";
 import { current, failure, photos } from "../photos.ts";
-import { fitted, type Placement } from "../layout.ts";
+import { layoutIn, type Layout } from "../layout.ts";
 import type { Box } from "../record.ts";
 import {
-  config, drawing, emoji, marked, reading, record, rectangles, room, shown, theme, tick, type Shown,
+  config, drawing, emoji, marked, reading, record, rectangles, shown, theme, tick, view, type Shown,
 } from "../state.ts";
-import { summary } from "../words.ts";
+import { summary } from "../format.ts";
 import { changeRectangles, moved } from "../rectangles.ts";
 import { Status } from "./Status.tsx";
 
@@ -26,7 +26,7 @@ export function Stage() {
   };
 
   useSignalEffect(() => {
-    // What the drawing depends on.
+    // Reading these signals subscribes to them.
     void [shown.value, marked.value, theme.value, tick.value, rectangles.value, mirror.value, emoji.value, record.value];
     redraw();
   });
@@ -40,19 +40,19 @@ export function Stage() {
   }, []);
 
   const photo = photos.value[current.value];
-  const own = drawing.value && failure.value?.again !== false;
-  const told = summary(record.value, room.value === "camera");
+  const draws = drawing.value && failure.value?.canRetry !== false;
+  const text = summary(record.value, view.value === "camera");
   return (
     <>
       <div class="stage">
         <canvas
           ref={canvas}
-          class={own ? "picture draws" : "picture"}
+          class={draws ? "picture draws" : "picture"}
           role="img"
-          aria-label={reading.value ? "The picture, being read" : `The picture. ${told}`}
-          {...(own ? pointers() : {})}
+          aria-label={reading.value ? "The picture, being read" : `The picture. ${text}`}
+          {...(draws ? pointers() : {})}
         />
-        {own && <Rectangle />}
+        {draws && <Rectangle />}
         {photo !== undefined && failure.value !== null && (
           <div class="failure" role="alert" key={photo.id}>
             <p class="name">{photo.name}</p>
@@ -62,16 +62,16 @@ export function Stage() {
         {paused.value && <p class="veil">Paused while the page is hidden</p>}
         <Status />
       </div>
-      {own && <Hint />}
+      {draws && <Hint />}
     </>
   );
 }
 
-/** The keyboard's way to a rectangle: it lies over the picture and takes the focus. */
+/** Draws rectangles by keyboard: it lies over the picture and takes the focus. */
 function Rectangle() {
   const onKeyDown = (event: KeyboardEvent) => {
     if (shown.value === null || event.ctrlKey || event.metaKey || event.altKey) return;
-    const next = moved(rectangles.value, event.key, event.shiftKey, shown.value, room.value === "camera" && mirror.value);
+    const next = moved(rectangles.value, event.key, event.shiftKey, shown.value, view.value === "camera" && mirror.value);
     if (next === null) return;
     event.preventDefault();
     event.stopPropagation();
@@ -103,8 +103,8 @@ function pixelsOf(canvas: HTMLCanvasElement): { width: number; height: number; r
   return { width: Math.round(canvas.clientWidth * ratio), height: Math.round(canvas.clientHeight * ratio), ratio };
 }
 
-function placement(canvas: HTMLCanvasElement, picture: Shown): Placement {
-  return fitted(picture.width, picture.height, pixelsOf(canvas), room.value === "camera" && mirror.value);
+function layoutOf(canvas: HTMLCanvasElement, picture: Shown): Layout {
+  return layoutIn(picture.width, picture.height, pixelsOf(canvas), view.value === "camera" && mirror.value);
 }
 
 function paint(canvas: HTMLCanvasElement): void {
@@ -118,27 +118,27 @@ function paint(canvas: HTMLCanvasElement): void {
   context.clearRect(0, 0, width, height);
   const picture = shown.value;
   if (picture === null || emoji.value === null) return;
-  const place = placement(canvas, picture);
-  drawAround(context, picture.picture, canvas);
+  const layout = layoutOf(canvas, picture);
+  drawBackground(context, picture.picture, canvas);
   if (theme.value === "emoji" && isBare(picture)) {
-    drawVeiled(context, picture.picture, place);
+    drawBlurred(context, picture.picture, layout);
   } else {
-    drawPicture(context, picture.picture, place);
+    drawPicture(context, picture.picture, layout);
     const pens = { emoji: emoji.value, colors: config.value?.colors ?? {}, text: 13 * ratio };
-    drawMarks(context, marked.value, place, theme.value, pens);
+    drawMarks(context, marked.value, layout, theme.value, pens);
   }
   for (const [index, box] of rectangles.value.entries()) {
-    drawRectangle(context, box, place, index === rectangles.value.length - 1, ratio);
+    drawRectangle(context, box, layout, index === rectangles.value.length - 1, ratio);
   }
 }
 
-/** Whether a face may be seen that no emoji covers: before the answer, and in a live picture without a find. */
+/** Whether a face may be visible that no emoji covers: before the record, and in a live picture without a detection. */
 function isBare(picture: Shown): boolean {
   if (record.value === null || picture.picture instanceof HTMLVideoElement) return true;
-  return room.value === "camera" && marked.value.length === 0;
+  return view.value === "camera" && marked.value.length === 0;
 }
 
-/** Drawing a rectangle with a mouse, a pen or a finger. */
+/** Draws a rectangle with a mouse, a pen or a finger. */
 function pointers() {
   let start: { x: number; y: number } | null = null;
   let before: readonly Box[] = [];
@@ -146,11 +146,11 @@ function pointers() {
     const canvas = event.currentTarget as HTMLCanvasElement;
     const picture = shown.value;
     if (picture === null) return null;
-    const place = placement(canvas, picture);
+    const layout = layoutOf(canvas, picture);
     const { ratio } = pixelsOf(canvas);
-    const across = event.offsetX * ratio - place.left;
-    const x = (place.mirror ? place.width - across : across) / place.scale;
-    const y = (event.offsetY * ratio - place.top) / place.scale;
+    const across = event.offsetX * ratio - layout.left;
+    const x = (layout.mirror ? layout.width - across : across) / layout.scale;
+    const y = (event.offsetY * ratio - layout.top) / layout.scale;
     return { x: Math.min(Math.max(x, 0), picture.width), y: Math.min(Math.max(y, 0), picture.height) };
   };
   const between = (end: { x: number; y: number }): Box | null => {

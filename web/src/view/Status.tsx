@@ -1,16 +1,16 @@
-// What goes on, over the picture's lower edge; and the same, more rarely, for those who hear the page.
+// What the page is doing, over the picture's lower edge; its messages; and summaries for screen readers.
 
 import { effect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { link, pace, paused } from "../live.ts";
-import { loading, message, place, reading, record, room } from "../state.ts";
-import { percent, summary } from "../words.ts";
+import { backend, loading, message, reading, record, view } from "../state.ts";
+import { percent, summary } from "../format.ts";
 
-/** At most so often are words spoken over a live picture. */
+/** The least time between two summaries of a live picture. */
 const SPOKEN_EVERY_MS = 4000;
 
 export function Status() {
-  const live = room.value === "camera";
+  const live = view.value === "camera";
   if (loading.value !== null) return <p class="status">Loading, {percent(loading.value)}</p>;
   if (live && link.value === "lost") return <p class="status lost">Reconnecting…</p>;
   if (live && link.value === "full") return <p class="status lost">The service takes no more streams. Trying again…</p>;
@@ -21,21 +21,21 @@ export function Status() {
     return (
       <p class="status pace">
         {Math.round(framesPerS)} frames/s · {Math.round(latencyMs)} ms ·{" "}
-        {place.value === "browser" ? "in this browser" : "on this server"}
+        {backend.value === "browser" ? "in this browser" : "on this server"}
       </p>
     );
   }
   return null;
 }
 
-/** Errors and notes, with a button that takes them away. */
+/** Errors and notes, with a button that closes them. */
 export function MessageBar() {
-  const told = message.value;
+  const shown = message.value;
   return (
-    <div class="messages" role={told?.kind === "error" ? "alert" : "status"}>
-      {told !== null && (
-        <p class={`message ${told.kind}`}>
-          <span>{told.text}</span>
+    <div class="messages" role={shown?.kind === "error" ? "alert" : "status"}>
+      {shown !== null && (
+        <p class={`message ${shown.kind}`}>
+          <span>{shown.text}</span>
           <button type="button" class="quiet" aria-label="Close this message" onClick={() => (message.value = null)}>
             ✕
           </button>
@@ -45,20 +45,20 @@ export function MessageBar() {
   );
 }
 
-/** Who shows what, spoken politely. */
-export function Spoken() {
+/** The summary of the record, for screen readers. */
+export function Announcer() {
   const [text, setText] = useState("");
   useEffect(() => {
     let last = "";
-    const say = () => {
-      const live = room.peek() === "camera";
+    const update = () => {
+      const live = view.peek() === "camera";
       const next = live && link.peek() === "lost" ? "Connection lost." : summary(record.peek(), live);
       if (next !== last) setText((last = next));
     };
-    const timer = setInterval(say, SPOKEN_EVERY_MS);
+    const timer = setInterval(update, SPOKEN_EVERY_MS);
     const stop = effect(() => {
       void record.value;
-      if (room.value !== "camera") say();
+      if (view.value !== "camera") update();
     });
     return () => {
       clearInterval(timer);

@@ -1,19 +1,19 @@
-// The photos that were opened together, to go through.
+// The photos that were opened together, as a row of thumbnails.
 
 import { useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { drawMarks, drawPicture, drawVeiled } from "../draw.ts";
-import { current, look, numbered, photos, type Photo } from "../photos.ts";
-import { fitted } from "../layout.ts";
+import { drawBlurred, drawMarks, drawPicture } from "../draw.ts";
+import { current, goTo, numbered, photos, type Photo } from "../photos.ts";
+import { layoutIn } from "../layout.ts";
 import { config, emoji, theme } from "../state.ts";
-import { summary } from "../words.ts";
+import { summary } from "../format.ts";
 
 const SIDE = 128;
 
-function told(photo: Photo): string {
+function stateOf(photo: Photo): string {
   if (photo.state === "waiting") return "waiting";
   if (photo.state === "reading") return "being read";
-  if (photo.state === "failed") return photo.failure?.again ? "not read" : "cannot be read";
+  if (photo.state === "failed") return photo.failure?.canRetry ? "not read" : "cannot be read";
   return summary(photo.record) || "no face marked";
 }
 
@@ -26,8 +26,8 @@ export function Strip() {
             type="button"
             class={photo.state}
             aria-current={index === current.value}
-            aria-label={`${photo.name}: ${told(photo)}`}
-            onClick={() => look(index)}
+            aria-label={`${photo.name}: ${stateOf(photo)}`}
+            onClick={() => goTo(index)}
           >
             <Thumbnail id={photo.id} />
           </button>
@@ -51,13 +51,13 @@ function paint(canvas: HTMLCanvasElement, photo: Photo): void {
   const context = canvas.getContext("2d");
   if (context === null || photo.thumbnail === null || emoji.value === null) return;
   context.clearRect(0, 0, SIDE, SIDE);
-  const place = fitted(photo.width, photo.height, canvas, false);
+  const layout = layoutIn(photo.width, photo.height, canvas, false);
   if (theme.value === "emoji" && photo.record === null) {
-    drawVeiled(context, photo.thumbnail, place);
+    drawBlurred(context, photo.thumbnail, layout);
     return;
   }
-  drawPicture(context, photo.thumbnail, place);
+  drawPicture(context, photo.thumbnail, layout);
   if (theme.value !== "emoji" || photo.record === null) return;
   const pens = { emoji: emoji.value, colors: config.value?.colors ?? {}, text: 10 };
-  drawMarks(context, numbered(photo.record), place, "emoji", pens);
+  drawMarks(context, numbered(photo.record), layout, "emoji", pens);
 }

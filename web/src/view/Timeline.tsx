@@ -1,15 +1,15 @@
-// The last minute: for each face, how its probabilities went, stacked.
+// The last minute: each face's probabilities over time, stacked.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { classColor, css } from "../colors.ts";
-import { SPAN_S, type TimelineRow, type Sample } from "../timelineRows.ts";
-import { timelineRows, now } from "../live.ts";
+import { SPAN_S, type Sample, type TimelineRow } from "../timelineRows.ts";
+import { now, timelineRows } from "../live.ts";
 import { config } from "../state.ts";
-import { count } from "../words.ts";
+import { count } from "../format.ts";
 
-const MOST = 4;
+const MAX_ROWS = 4;
 const EVERY_MS = 100;
-/** Between samples that are further apart nothing was seen. */
+/** Samples further apart than this, in seconds, are not joined: the face was not seen between them. */
 const GAP_S = 1;
 
 export function Timeline() {
@@ -19,7 +19,7 @@ export function Timeline() {
     let last = "";
     const timer = setInterval(() => {
       const at = now();
-      const recent = timelineRows.recent(at).slice(-MOST);
+      const recent = timelineRows.recent(at).slice(-MAX_ROWS);
       const next = recent.map((row) => row.number);
       if (next.join() !== last) {
         last = next.join();
@@ -35,7 +35,7 @@ export function Timeline() {
   const classes = config.value?.classes ?? [];
   const colors = config.value?.colors ?? {};
   return (
-    <section class="timeline" aria-label={`The last minute of ${count(numbers.length, "face")}, as a drawing`}>
+    <section class="timeline" aria-label={`The last minute of ${count(numbers.length, "face")}, as a chart`}>
       <header>
         <h2>The last minute</h2>
         <ul class="legend">
@@ -84,7 +84,7 @@ function paint(canvas: HTMLCanvasElement, row: TimelineRow, at: number): void {
   for (const run of runs(row.samples)) paintRun(context, run, x, height);
 }
 
-/** The samples, parted where nothing was seen for a while. */
+/** The samples, split at gaps. */
 function runs(samples: readonly Sample[]): Sample[][] {
   const parts: Sample[][] = [];
   for (const sample of samples) {

@@ -1,12 +1,12 @@
-import { choosePhotos, toStart, toggleCamera, toggleMirror, toggleTheme } from "../actions.ts";
-import { choice, chosen, mirror, startCamera, starting } from "../live.ts";
+import { choosePhotos, toggleCamera, toggleMirror, toggleTheme, toStart } from "../actions.ts";
+import { cameraChoices, chosenCamera, mirror, startCamera, starting } from "../live.ts";
 import { failure, tryAgain } from "../photos.ts";
 import { canSave, save } from "../save.ts";
-import { drawing, finds, place, rectangles, room, theme } from "../state.ts";
+import { backend, canDetect, drawing, rectangles, theme, view } from "../state.ts";
 import { changeRectangles } from "../rectangles.ts";
 
 export function Toolbar() {
-  const live = room.value === "camera";
+  const live = view.value === "camera";
   return (
     <div class="toolbar" role="group" aria-label="What to do">
       <div class="buttons">
@@ -19,7 +19,7 @@ export function Toolbar() {
         <button type="button" disabled={!canSave()} onClick={() => void save()}>
           Save PNG
         </button>
-        {failure.value?.again && (
+        {failure.value?.canRetry && (
           <button type="button" onClick={tryAgain}>
             Try again
           </button>
@@ -33,7 +33,7 @@ export function Toolbar() {
       <div class="switches">
         <Switch on={theme.value === "emoji"} onChange={toggleTheme} text="Emoji only" />
         {live && <Switch on={mirror.value} onChange={toggleMirror} text="Mirror" />}
-        {place.value === "browser" && finds.value && (
+        {backend.value === "browser" && canDetect.value && (
           <Switch on={drawing.value} onChange={() => (drawing.value = !drawing.value)} text="Mark faces myself" />
         )}
         {rectangles.value.length > 0 && (
@@ -41,7 +41,7 @@ export function Toolbar() {
             Remove rectangles
           </button>
         )}
-        {live && choice.value.length > 1 && <Cameras />}
+        {live && cameraChoices.value.length > 1 && <Cameras />}
       </div>
     </div>
   );
@@ -51,8 +51,8 @@ function Cameras() {
   return (
     <label class="choice">
       <span>Camera</span>
-      <select value={chosen.value} onChange={(event) => void startCamera(event.currentTarget.value)}>
-        {choice.value.map(({ id, name }) => (
+      <select value={chosenCamera.value} onChange={(event) => void startCamera(event.currentTarget.value)}>
+        {cameraChoices.value.map(({ id, name }) => (
           <option key={id} value={id}>
             {name}
           </option>

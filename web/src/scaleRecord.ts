@@ -1,7 +1,7 @@
 import type { PictureRecord } from "./record.ts";
 
-/** A record of a smaller copy, in pixels of the picture itself. */
-export function resized(read: PictureRecord, size: { width: number; height: number }): PictureRecord {
+/** The record of a smaller copy of a picture, scaled to the picture's own pixels. */
+export function scaledRecord(read: PictureRecord, size: { width: number; height: number }): PictureRecord {
   if (read.width === null || read.width === size.width) return read;
   const scale = size.width / read.width;
   const faces = read.faces.map((face) => {
