@@ -1,4 +1,4 @@
-"""The engine in the browser, held against Python: the same numbers from the same pixels, in real Chromium."""
+"""The engine in the browser against Python: the same numbers from the same pixels, in real Chromium."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ needs_yunet = pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file 
 
 ASTRONAUT: NDArray[np.uint8] = np.ascontiguousarray(data.astronaut()[..., ::-1])  # type: ignore[no-untyped-call]
 
-# Bytes travel as base64, float32 as its bytes. A function that is asked for by `Tab.run` finds these as globals.
+# Bytes travel as base64, float32 as its bytes. Functions passed to `Tab.run` have these as globals.
 PREPARE = """async () => {
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const text = (array) => {
@@ -64,17 +64,17 @@ PREPARE = """async () => {
 
 
 class Tab:
-    """A page of the service with the engine's module in it, and what it asked for and complained of since."""
+    """A page of the service with the engine's module in it, its requests, and its console messages and errors."""
 
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
         self.requests: list[str] = []
-        self.complaints: list[str] = []
+        self.messages: list[str] = []
         page.on("request", lambda request: self.requests.append(request.url))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda message: self.complaints.append(message.text))
-        answer = page.goto(address)
-        self.policy = answer.headers.get("content-security-policy", "") if answer else ""
+        page.on("pageerror", lambda error: self.messages.append(str(error)))
+        page.on("console", lambda message: self.messages.append(message.text))
+        result = page.goto(address)
+        self.policy = result.headers.get("content-security-policy", "") if result else ""
         page.evaluate(PREPARE)
 
     def run(self, function: str, argument: object = None) -> Any:
@@ -123,35 +123,35 @@ def faces() -> NDArray[np.uint8]:
     for size in range(3, 27):
         blurred = cv2.resize(noise(size, size, seed=size), (48, 48), interpolation=cv2.INTER_CUBIC)
         made.append(blurred.astype(np.uint8))
-    for share, low, high in rng.uniform(0, 1, (12, 3)):
-        made.append((255 * (low + (high - low) * (share * down + (1 - share) * across))).astype(np.uint8))
+    for fraction, low, high in rng.uniform(0, 1, (12, 3)):
+        made.append((255 * (low + (high - low) * (fraction * down + (1 - fraction) * across))).astype(np.uint8))
     for x, y, side, gain in rng.uniform((130, 30, 70, 0.5), (220, 90, 170, 1.3), (36, 4)):
         crop = crop_face(grey, Box(x, y, side, side), CropRule())
         made.append((crop * gain).clip(0, 255).astype(np.uint8))
     return np.stack(made)
 
 
-def classified(tab: Tab, engine: str, asked: NDArray[np.uint8]) -> NDArray[np.float32]:
-    answer = tab.run(f"async (faces) => text(await {engine}.classify(bytes(faces.data)))", packed(asked))
-    return unpacked(answer, np.float32, len(asked), len(EMOTIONS))
+def classified(tab: Tab, engine: str, sent: NDArray[np.uint8]) -> NDArray[np.float32]:
+    result = tab.run(f"async (faces) => text(await {engine}.classify(bytes(faces.data)))", packed(sent))
+    return unpacked(result, np.float32, len(sent), len(EMOTIONS))
 
 
 def test_grey_is_opencvs_to_the_last_bit(tab: Tab) -> None:
     image = noise(301, 199, 3)
-    answer = tab.run("(image) => text(toGrey(rgba(image)).data)", packed(image))
-    np.testing.assert_array_equal(unpacked(answer, np.uint8, 301, 199), to_grey(image))
+    result = tab.run("(image) => text(toGrey(rgba(image)).data)", packed(image))
+    np.testing.assert_array_equal(unpacked(result, np.uint8, 301, 199), to_grey(image))
 
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["name"])
 def test_golden_vectors(tab: Tab, case: dict[str, Any]) -> None:
     x, y, width, height = case["box"]
-    asked = {
+    sent = {
         "grey": packed(formula(case["height"], case["width"])),
         "box": {"x": x, "y": y, "width": width, "height": height},
         "rule": case["rule"],
     }
-    answer = tab.run("(asked) => text(cropFace(grey(asked.grey), asked.box, asked.rule))", asked)
-    np.testing.assert_array_equal(unpacked(answer, np.uint8, 48 * 48), case["crop"])
+    result = tab.run("(sent) => text(cropFace(grey(sent.grey), sent.box, sent.rule))", sent)
+    np.testing.assert_array_equal(unpacked(result, np.uint8, 48 * 48), case["crop"])
 
 
 def test_crops_of_any_place_size_and_roll_are_pythons_to_the_last_bit(tab: Tab) -> None:
@@ -161,28 +161,28 @@ def test_crops_of_any_place_size_and_roll_are_pythons_to_the_last_bit(tab: Tab) 
     boxes = [Box(*values) for values in rng.uniform((-90, -90, 5, 5), (200, 160, 240, 240), (60, 4)).tolist()]
     rolls = [0.0 if index % 3 == 0 else roll for index, roll in enumerate(rng.uniform(-180, 180, 60).tolist())]
     rule = YuNetDetector.crop_rule
-    asked = {"grey": packed(picture), "boxes": [asdict(box) for box in boxes], "rolls": rolls, "rule": asdict(rule)}
-    answers = tab.run(
+    sent = {"grey": packed(picture), "boxes": [asdict(box) for box in boxes], "rolls": rolls, "rule": asdict(rule)}
+    results = tab.run(
         """({ grey: picture, boxes, rolls, rule }) =>
           boxes.map((box, index) => text(cropFace(grey(picture), box, rule, rolls[index])))""",
-        asked,
+        sent,
     )
-    for answer, box, roll in zip(answers, boxes, rolls, strict=True):
+    for result, box, roll in zip(results, boxes, rolls, strict=True):
         expected = crop_face(picture, box, rule, roll)
-        np.testing.assert_array_equal(unpacked(answer, np.uint8, 48, 48), expected)
+        np.testing.assert_array_equal(unpacked(result, np.uint8, 48, 48), expected)
 
 
-def test_roll_is_told_as_in_python(tab: Tab) -> None:
+def test_roll_is_measured_as_in_python(tab: Tab) -> None:
     rng = np.random.default_rng(2)
     upright = np.array([(-1, -1), (1, -1), (0, 0), (-0.8, 1), (0.8, 1)])
-    asked, expected = [], []
+    sent, expected = [], []
     for angle in (-3.1, 2.9, *np.linspace(-1.5, 1.5, 31)):
         turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
         points = (30 * upright @ turn + rng.normal(0, 3, (5, 2)) + 200).tolist()
-        asked.append([{"x": x, "y": y} for x, y in points])
+        sent.append([{"x": x, "y": y} for x, y in points])
         expected.append(face_roll([(x, y) for x, y in points]))
-    answers = tab.run("(all) => [...all, null].map(faceRoll)", asked)
-    np.testing.assert_allclose(answers, [*expected, 0], atol=1e-9)
+    results = tab.run("(all) => [...all, null].map(faceRoll)", sent)
+    np.testing.assert_allclose(results, [*expected, 0], atol=1e-9)
     assert {-180, 0, 180} < set(expected)
 
 
@@ -204,26 +204,26 @@ def test_the_detectors_copy_is_opencvs_to_the_last_bit(
 ) -> None:
     image = noise(height, width, 3)
     expected = fitted(image, least, most)
-    answer = tab.run(
+    result = tab.run(
         """([image, least, most]) => {
           const small = fitted(rgba(image), least, most);
           return [small.height, small.width, text(bgr(small))];
         }""",
         [packed(image), least, most],
     )
-    assert tuple(answer[:2]) == expected.shape[:2]
-    np.testing.assert_array_equal(unpacked(answer[2], np.uint8, *expected.shape), expected)
+    assert tuple(result[:2]) == expected.shape[:2]
+    np.testing.assert_array_equal(unpacked(result[2], np.uint8, *expected.shape), expected)
 
 
-def test_finds_are_decoded_and_thinned_out_as_in_python(tab: Tab) -> None:
+def test_detections_are_decoded_and_suppressed_as_in_python(tab: Tab) -> None:
     rng = np.random.default_rng(3)
     cells, columns, stride = 60, 10, 16
     shapes = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
     maps = {name: rng.normal(0.5, 0.4, (cells, size)).astype(np.float32) for name, size in shapes.items()}
     maps["bbox"][:, 2:] += 0.5
     rows = decode(maps, stride, columns, 0.3)
-    kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, 0.3, top_k=5000)
-    answer = tab.run(
+    selected = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, 0.3, top_k=5000)
+    result = tab.run(
         """({ maps, stride, columns }) => {
           const flat = ({ box: { x, y, width, height }, landmarks, score }) =>
             [x, y, width, height, ...landmarks.flatMap((point) => [point.x, point.y]), score];
@@ -233,9 +233,9 @@ def test_finds_are_decoded_and_thinned_out_as_in_python(tab: Tab) -> None:
         }""",
         {"maps": {name: packed(values) for name, values in maps.items()}, "stride": stride, "columns": columns},
     )
-    assert 5 < len(kept) < len(rows) - 5
-    np.testing.assert_allclose(answer[0], rows, rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose(answer[1], rows[np.asarray(kept)], rtol=1e-5, atol=1e-4)
+    assert 5 < len(selected) < len(rows) - 5
+    np.testing.assert_allclose(result[0], rows, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(result[1], rows[np.asarray(selected)], rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -247,14 +247,14 @@ def test_smoothing_is_pythons(tab: Tab, seed: int) -> None:
     rows[::2] = 0.2 * rows[::2] + 0.8 * np.repeat(rows[::30], 15, axis=0)
     smoother = Smoother(7)
     expected = [smoother.smooth(int(track), row, time) for track, row, time in zip(tracks, rows, times, strict=True)]
-    answer = tab.run(
+    result = tab.run(
         """({ rows, times, tracks }) => {
           const [smoother, all] = [new Smoother(), floats(rows)];
           return tracks.map((track, at) => text(smoother.smooth(track, all.slice(at * 7, at * 7 + 7), times[at])));
         }""",
         {"rows": packed(rows), "times": times.tolist(), "tracks": tracks.tolist()},
     )
-    got = np.stack([unpacked(one, np.float32, 7) for one in answer])
+    got = np.stack([unpacked(one, np.float32, 7) for one in result])
     np.testing.assert_allclose(got, expected, atol=1e-6)
     assert (got.argmax(axis=1) == np.argmax(expected, axis=1)).all()
     assert (got.argmax(axis=1) != rows.argmax(axis=1)).any()
@@ -264,8 +264,8 @@ def test_numbers_are_rounded_as_in_python(tab: Tab) -> None:
     values = [0.25, 0.75, 2.5, 0.5, 1.05, 178.15, 1023.25, 0.0625, 0.1234565, 2.675, 1e-7, 0.999999499, 5e-324, 7.0]
     values += np.random.default_rng(0).uniform(0, 2000, 200).tolist()
     for digits in (0, 1, 4, 6):
-        answer = tab.run("([all, digits]) => all.map((value) => rounded(value, digits))", [values, digits])
-        assert answer == [round(value, digits) for value in values]
+        result = tab.run("([all, digits]) => all.map((value) => rounded(value, digits))", [values, digits])
+        assert result == [round(value, digits) for value in values]
 
 
 def test_tracks_keep_their_ids(tab: Tab) -> None:
@@ -275,38 +275,37 @@ def test_tracks_keep_their_ids(tab: Tab) -> None:
     frames = [
         (0.0, [face(300), face(0)], [1, 2]),  # from left to right
         (0.1, [face(20), face(280)], [1, 2]),
-        (0.2, [face(40)], [1]),  # one is not found
-        (0.3, [face(60), face(260), face(600, 0.75)], [1, 2]),  # and is again, with an unsure find
+        (0.2, [face(40)], [1]),  # one is not detected
+        (0.3, [face(60), face(260), face(600, 0.75)], [1, 2]),  # and is again, with a detection of low score
         (0.4, [face(80), face(250), face(605, 0.75)], [1, 2, 3]),  # which is confirmed
         (0.5, [face(80), face(900, 0.75)], [1]),
-        (0.6, [face(80), face(1200, 0.75)], [1]),  # another unsure one each time
-        (0.7, [face(85), face(1200, None)], [1, 4]),  # a rectangle of the user's own is sure
-        (3.5, [face(85)], [5]),  # after a pause it is somebody else
+        (0.6, [face(80), face(1200, 0.75)], [1]),  # another one of low score each time
+        (0.7, [face(85), face(1200, None)], [1, 4]),  # a rectangle that the user drew has no score
+        (3.5, [face(85)], [5]),  # after a pause the id is new
     ]
-    answer = tab.run(
+    result = tab.run(
         """(frames) => {
-          const tracks = new Tracks();
-          return frames.map(([time, found]) => tracks.update(found, time).map((one) => one.track));
+          const tracker = new Tracker();
+          return frames.map(([time, found]) => tracker.update(found, time).map((one) => one.track));
         }""",
         [(time, found) for time, found, _ in frames],
     )
-    assert answer == [expected for *_, expected in frames]
+    assert result == [expected for *_, expected in frames]
 
 
-def test_the_shipped_model_judges_as_in_python(tab: Tab) -> None:
-    """The issue asks for the same class and within 0.02. WebAssembly sums products of 8 bits in 32 bits, as VNNI does:
-    500 faces differed by 2.4e-7 at most.
-    """
-    asked = faces()
-    expected = Classifier(find_model()).probabilities(asked)
-    got = classified(tab, "engine", asked)
+def test_the_shipped_model_predicts_as_in_python(tab: Tab) -> None:
+    """The class must be the same. WebAssembly sums products of 8 bits in 32 bits, as VNNI does:
+    500 faces differed by 2.4e-7 at most."""
+    sent = faces()
+    expected = Classifier(find_model()).probabilities(sent)
+    got = classified(tab, "engine", sent)
     assert (got.argmax(axis=1) == expected.argmax(axis=1)).all()
     assert np.abs(got - expected).max() <= 0.001
     assert len(set(got.argmax(axis=1))) >= 3
 
 
 def _random_alexnet(folder: Path) -> Path:
-    """An AlexNet of random weights in float32, so cold that its answers are far from even."""
+    """An AlexNet of random weights in float32, with a temperature so low that its probabilities are far from even."""
     torch = pytest.importorskip("torch")
     from mien.training.checkpoint import Description, save
     from mien.training.export import export
@@ -322,12 +321,12 @@ def _random_alexnet(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["brightness", "AlexNet"])
-def test_a_float32_model_judges_as_in_python(
+def test_a_float32_model_predicts_as_in_python(
     tab: Tab, kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     path = request.getfixturevalue("brightness_model") if kind == "brightness" else _random_alexnet(tmp_path)
-    asked = faces()
-    expected = Classifier(path).probabilities(asked)
+    sent = faces()
+    expected = Classifier(path).probabilities(sent)
     tab.page.route("**/engine/float32.onnx", lambda route: route.fulfill(body=path.read_bytes()))
     tab.run(
         """async () => {
@@ -336,7 +335,7 @@ def test_a_float32_model_judges_as_in_python(
         }"""
     )
     try:
-        got = classified(tab, "float32", asked)
+        got = classified(tab, "float32", sent)
         assert tab.run("() => float32.canDetect") is False
     finally:
         tab.run("() => float32.close()")
@@ -348,7 +347,7 @@ def test_a_float32_model_judges_as_in_python(
 @needs_yunet
 @pytest.mark.real_data
 @pytest.mark.parametrize("side", [120, 512, 1900])
-def test_yunet_finds_what_it_finds_in_python(tab: Tab, side: int) -> None:
+def test_yunet_detects_what_it_detects_in_python(tab: Tab, side: int) -> None:
     image = np.asarray(cv2.resize(ASTRONAUT, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
     expected = YuNetDetector(YUNET_FILE).detect(image)
     got = tab.run("async (image) => engine.detect(await bitmap(image))", png(image))
@@ -377,7 +376,7 @@ def test_a_photo_gets_pythons_record(tab: Tab, degrees: float) -> None:
 
 
 def _assert_alike(got: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Two records that are the same but for the last digits."""
+    """Both records are the same but for the last digits."""
     one, other = got["faces"], expected["faces"]
     assert {**got, "faces": len(one)} == {**expected, "faces": len(other)}
     for mine, theirs in zip(one, other, strict=True):
@@ -394,7 +393,7 @@ def _assert_alike(got: dict[str, Any], expected: dict[str, Any]) -> None:
 
 @needs_yunet
 @pytest.mark.real_data
-def test_a_stream_has_frames_tracks_and_steady_answers(tab: Tab) -> None:
+def test_a_stream_has_frames_tracks_and_smoothed_predictions(tab: Tab) -> None:
     frames = [png(np.roll(ASTRONAUT, 4 * index, axis=1)) for index in range(4)]
     records = tab.run(
         """async (frames) => {
@@ -417,7 +416,7 @@ def test_a_stream_has_frames_tracks_and_steady_answers(tab: Tab) -> None:
 
 
 @pytest.mark.parametrize("box", [Box(166, 56, 114, 114), Box(176, 56, 94, 114), Box(166, 66, 114, 94)])
-def test_the_users_own_rectangle_is_judged_as_the_square_around_it(tab: Tab, box: Box) -> None:
+def test_a_drawn_rectangle_is_classified_as_the_square_around_it(tab: Tab, box: Box) -> None:
     record = tab.run(
         "async ([image, boxes]) => engine.analyze(await bitmap(image), { boxes, source: 'a.png' })",
         [png(ASTRONAUT), [asdict(box)]],
@@ -441,7 +440,7 @@ def test_what_is_transparent_lies_on_white(tab: Tab) -> None:
 
 
 def test_without_a_network_it_works_on(chromium: Browser, service: str) -> None:
-    """Also: progress rises to 1, no other host is asked, and a strict policy is enough."""
+    """Also: progress rises to 1, no request goes to another host, and a strict policy is enough."""
     with chromium.new_context() as context:
         tab = Tab(context.new_page(), service)
         progress = tab.run(
@@ -454,7 +453,7 @@ def test_without_a_network_it_works_on(chromium: Browser, service: str) -> None:
         assert progress == sorted(progress)
         assert progress[-1] == 1
         assert all(url.startswith((service, "blob:")) for url in tab.requests)
-        asked = len(tab.requests)
+        before = len(tab.requests)
         context.set_offline(True)
         got = classified(tab, "engine", faces()[:3])
         assert np.abs(got - Classifier(find_model()).probabilities(faces()[:3])).max() <= 0.001
@@ -465,49 +464,49 @@ def test_without_a_network_it_works_on(chromium: Browser, service: str) -> None:
             }""",
             png(ASTRONAUT),
         )
-        assert len(tab.requests) == asked
-        assert tab.complaints == []
+        assert len(tab.requests) == before
+        assert tab.messages == []
         assert "script-src 'self' 'wasm-unsafe-eval';" in tab.policy
         assert "worker-src 'self';" in tab.policy
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("respond", "message"),
     [
-        (lambda route: route.fulfill(status=404), "Error: cannot fetch the model: the service answers 404"),
-        (lambda route: route.fulfill(status=401), "Error: cannot fetch the model: the service asks for its key"),
-        (lambda route: route.abort(), "Error: cannot fetch the model: the service does not answer"),
+        (lambda route: route.fulfill(status=404), "Error: cannot fetch the model: the service responded with 404"),
+        (lambda route: route.fulfill(status=401), "Error: cannot fetch the model: the service needs its key"),
+        (lambda route: route.abort(), "Error: cannot fetch the model: the service does not respond"),
         (lambda route: route.fulfill(body=b"no model"), "Error: the model cannot run in this browser: "),
     ],
     ids=["missing", "key", "gone", "damaged"],
 )
-def test_what_keeps_it_from_opening_is_told_in_one_line(tab: Tab, answer: Callable[[Any], None], message: str) -> None:
-    tab.page.route("**/engine/model.onnx", answer)
+def test_a_failure_to_open_is_reported_in_one_line(tab: Tab, respond: Callable[[Any], None], message: str) -> None:
+    tab.page.route("**/engine/model.onnx", respond)
     try:
-        told = tab.run("() => failure(Engine.open(config))")
+        error = tab.run("() => failure(Engine.open(config))")
     finally:
         tab.page.unroute("**/engine/model.onnx")
-    assert told.startswith(message)
-    assert "\n" not in told
+    assert error.startswith(message)
+    assert "\n" not in error
 
 
-def test_a_worker_that_does_not_start_is_told(tab: Tab) -> None:
+def test_a_worker_that_does_not_start_is_reported(tab: Tab) -> None:
     tab.page.route("**/assets/worker-*.js", lambda route: route.fulfill(status=404))
     try:
-        told = tab.run("() => failure(Engine.open(config))")
+        error = tab.run("() => failure(Engine.open(config))")
     finally:
         tab.page.unroute("**/assets/worker-*.js")
-    assert told == "Error: the engine cannot run in this browser"
+    assert error == "Error: the engine cannot run in this browser"
 
 
 def test_the_key_goes_with_what_is_guarded(tab: Tab) -> None:
     seen = {}
 
-    def answer(route: Any) -> None:
+    def respond(route: Any) -> None:
         seen[route.request.url.rsplit("/", 1)[1]] = route.request.headers.get("authorization")
         route.continue_()
 
-    tab.page.route("**/*", answer)
+    tab.page.route("**/*", respond)
     try:
         tab.run("async () => (await Engine.open(config, { key: 'secret' })).close()")
     finally:
@@ -523,23 +522,26 @@ def test_the_key_goes_with_what_is_guarded(tab: Tab) -> None:
         ("engine.analyze(image, { boxes: [{ x: 0, y: 0, width: 0, height: 5 }] })", "Error: expected a rectangle of"),
         ("engine.analyze(image, { boxes: [{ x: NaN, y: 0, width: 5, height: 5 }] })", "Error: expected a rectangle of"),
         ("engine.classify(new Uint8Array(2305))", "Error: expected faces of 2304 bytes each, got 2305"),
-        ("(engine.analyze(image, { boxes: [] }), engine.analyze(image))", "Error: this picture was given up already"),
+        (
+            "(engine.analyze(image, { boxes: [] }), engine.analyze(image))",
+            "Error: this picture was transferred already",
+        ),
         (
             "(engine.reset(), engine.analyze(image, { stream: true, timeS: -1, boxes: [] }))",
             "Error: expected a frame's time of 0 seconds or later, got -1",
         ),
     ],
 )
-def test_what_cannot_be_done_is_told_in_one_line(tab: Tab, ask: str, message: str) -> None:
-    told = tab.run(
+def test_an_invalid_request_is_reported_in_one_line(tab: Tab, ask: str, message: str) -> None:
+    error = tab.run(
         f"async (picture) => {{ const image = await bitmap(picture); return failure({ask}); }}", png(ASTRONAUT)
     )
-    assert told.startswith(message)
-    assert "\n" not in told
+    assert error.startswith(message)
+    assert "\n" not in error
 
 
-def test_a_closed_engine_says_so(tab: Tab) -> None:
-    told = tab.run(
+def test_a_closed_engine_rejects_requests(tab: Tab) -> None:
+    error = tab.run(
         """async () => {
           const engine = await Engine.open({ ...config, engine: { ...config.engine, detector: null } });
           const detection = await failure(engine.analyze(await createImageBitmap(new ImageData(9, 9))));
@@ -548,7 +550,7 @@ def test_a_closed_engine_says_so(tab: Tab) -> None:
           return [detection, await running, await failure(engine.classify(new Uint8Array(2304)))];
         }"""
     )
-    assert told == [
+    assert error == [
         "Error: there is no face detector here: mark the face yourself",
         "Error: the engine was closed",
         "Error: the engine was closed",

@@ -1,30 +1,30 @@
-// The path of one picture: find its faces, cut them out, judge them, and say it in a record.
+// The stages of one picture: detect its faces, crop them, classify them, and make a record.
 
 import type { Box, PageConfig, PictureRecord } from "../record.ts";
 import type { Classifier } from "./classifier.ts";
 import { cropFace, FACE_SIZE } from "./crop.ts";
 import { toGrey } from "./grey.ts";
 import type { Detection, Rgba } from "./pixels.ts";
-import { type Judged, toRecord } from "./output.ts";
-import { faceRoll } from "./roll.ts";
+import { type Prediction, toRecord } from "./output.ts";
+import { faceRoll } from "./headRoll.ts";
 import { Smoother } from "./smoothing.ts";
-import { Tracks } from "./tracks.ts";
+import { Tracker } from "./tracker.ts";
 import type { YuNet } from "./yunet.ts";
 
 export interface AnalyzeOptions {
-  /** Of a stream's frame, in seconds from its beginning; without it, the clock from its first frame on. */
+  /** A frame's time in seconds from the stream's beginning. By default the time since the first frame. */
   timeS?: number;
-  /** The user's own rectangles, in pixels of the picture: no others are looked for. */
+  /** Rectangles that the user drew, in pixels of the picture. With them nothing is detected. */
   boxes?: Box[];
-  /** Whether the picture is the next frame of a stream: then its faces have tracks, and are steadied over time. */
+  /** Whether the picture is the next frame of a stream: then faces have tracks and probabilities are smoothed. */
   stream?: boolean;
-  /** The name that the record carries. */
+  /** The record's `source`. */
   source?: string | null;
 }
 
-/** What is remembered of a stream. */
+/** The state of a stream. */
 class Stream {
-  readonly tracks = new Tracks();
+  readonly tracker = new Tracker();
   readonly smoother = new Smoother();
   readonly #began = performance.now();
   #frames = 0;
@@ -58,22 +58,23 @@ export class Analyzer {
     this.#stream = null;
   }
 
-  /** The faces of one picture, from left to right. */
+  /** The record of one picture, its faces from left to right. */
   async analyze(image: Rgba, options: AnalyzeOptions): Promise<PictureRecord> {
     const stream = options.stream ? (this.#stream ??= new Stream()) : null;
     const now = stream?.next(options.timeS) ?? null;
-    const found = await this.#find(image, options);
-    const shown =
-      stream && now ? stream.tracks.update(found, now.timeS) : found.map((face) => ({ track: null, face }));
-    const rows = await this.#judge(image, shown.map(({ face }) => face));
-    const faces = shown.map(({ track, face }, index): Judged => {
+    const detections = await this.#wanted(image, options);
+    const tracked =
+      stream && now ? stream.tracker.update(detections, now.timeS) : detections.map((face) => ({ track: null, face }));
+    const rows = await this.#classify(image, tracked.map(({ face }) => face));
+    const faces = tracked.map(({ track, face }, index): Prediction => {
       const row = rows[index]!;
-      const steady = stream && now && track !== null ? stream.smoother.smooth(track, row, now.timeS) : row;
-      return { found: face, probabilities: steady, track };
+      const probabilities = stream && now && track !== null ? stream.smoother.smooth(track, row, now.timeS) : row;
+      return { detection: face, probabilities, track };
     });
     const { width, height } = image;
     const { source = null } = options;
-    return toRecord(faces, { source, frame: now?.frame ?? null, timeS: now?.timeS ?? null, width, height }, this.#config);
+    const origin = { source, frame: now?.frame ?? null, timeS: now?.timeS ?? null, width, height };
+    return toRecord(faces, origin, this.#config);
   }
 
   /** Probabilities (N, classes) of faces (N, 48, 48). */
@@ -81,16 +82,16 @@ export class Analyzer {
     return this.#classifier.probabilities(faces);
   }
 
-  /** Every find of the detector's, however small and unsure, the surest first. */
+  /** All detections, of any size and score, by falling score. */
   async detect(image: Rgba, kind: "photo" | "stream" = "photo"): Promise<Detection[]> {
     if (this.#yunet === null) throw new Error("there is no face detector here: mark the face yourself");
     return this.#yunet.detect(image, kind);
   }
 
-  /** The faces to judge, from left to right. */
-  async #find(image: Rgba, { boxes, stream }: AnalyzeOptions): Promise<Detection[]> {
-    const found = boxes ? boxes.map(marked) : await this.detect(image, stream ? "stream" : "photo");
-    return found
+  /** The detections to classify, from left to right. */
+  async #wanted(image: Rgba, { boxes, stream }: AnalyzeOptions): Promise<Detection[]> {
+    const all = boxes ? boxes.map(drawnFace) : await this.detect(image, stream ? "stream" : "photo");
+    return all
       .filter((face) => face.score === null || this.#isWanted(face.box, face.score))
       .sort((one, other) => one.box.x - other.box.x || one.box.y - other.box.y);
   }
@@ -100,14 +101,14 @@ export class Analyzer {
     return shorter > 0 && shorter >= this.#config.min_face && score >= this.#config.min_face_score;
   }
 
-  async #judge(image: Rgba, faces: readonly Detection[]): Promise<Float32Array[]> {
+  async #classify(image: Rgba, faces: readonly Detection[]): Promise<Float32Array[]> {
     if (faces.length === 0) return [];
     const grey = toGrey(image);
     const crops = new Uint8Array(faces.length * FACE_SIZE ** 2);
     faces.forEach((face, index) => {
       const box = face.score === null ? squareAround(face.box) : face.box;
       const rule = this.#config.crop_rules[face.score === null ? "none" : "yunet"];
-      if (rule === undefined) throw new Error("the service does not say how faces are cut out");
+      if (rule === undefined) throw new Error("the service names no crop rule for this detector");
       crops.set(cropFace(grey, box, rule, faceRoll(face.landmarks)), index * FACE_SIZE ** 2);
     });
     const rows = await this.#classifier.probabilities(crops);
@@ -116,8 +117,8 @@ export class Analyzer {
   }
 }
 
-/** A rectangle of the user's own as a find; it is judged however small it is. */
-function marked(box: Box): Detection {
+/** A rectangle that the user drew, as a detection. It has no score, so it is classified at any size. */
+function drawnFace(box: Box): Detection {
   const values = [box.x, box.y, box.width, box.height];
   if (!(values.every(Number.isFinite) && box.width > 0 && box.height > 0)) {
     throw new Error(`expected a rectangle of some size, got ${values.join(", ")}`);

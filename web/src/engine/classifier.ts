@@ -4,7 +4,7 @@ import type { Network } from "./tensors.ts";
 const BATCH = 64;
 const PIXELS = FACE_SIZE * FACE_SIZE;
 
-/** A model of Mien's, which judges faces: enlarging, normalisation, softmax and temperature are inside its graph. */
+/** Classifies faces by a model of Mien's, whose graph holds resizing, normalisation, softmax and temperature. */
 export class Classifier {
   readonly #network: Network;
   readonly #classes: number;
@@ -14,7 +14,7 @@ export class Classifier {
     this.#classes = classes;
   }
 
-  /** Probabilities (N, classes) of faces (N, 48, 48), grey 0..255; at most 64 are judged at once. */
+  /** Probabilities (N, classes) of faces (N, 48, 48), grey 0..255; at most 64 are classified at once. */
   async probabilities(faces: Uint8Array): Promise<Float32Array> {
     if (faces.length % PIXELS !== 0) throw new Error(`expected faces of ${PIXELS} bytes each, got ${faces.length}`);
     const count = faces.length / PIXELS;
@@ -25,7 +25,7 @@ export class Classifier {
       const shape = [size, 1, FACE_SIZE, FACE_SIZE];
       const { probabilities } = await this.#network.run({ type: "uint8", data, shape });
       if (probabilities?.length !== size * this.#classes) {
-        throw new Error(`the model does not judge by the ${this.#classes} classes of this page`);
+        throw new Error(`expected probabilities of ${this.#classes} classes from the model`);
       }
       result.set(probabilities, start * this.#classes);
     }

@@ -1,20 +1,20 @@
-// From a box to the 48x48 grey face that the network reads, by the rule in words in src/mien/runtime/crops.py, to which
-// tests/runtime/golden holds both.
+// From a box to the 48x48 grey face that the network reads. src/mien/runtime/crops.py has the rule in words, and
+// tests/runtime/golden tests both.
 
 import type { Box, CropRule } from "../record.ts";
 import { clamp, type Grey } from "./pixels.ts";
-import { turnedBack } from "./roll.ts";
+import { turnedBack } from "./headRoll.ts";
 
 /** Width and height of a face in pixels. */
 export const FACE_SIZE = 48;
 
-/** What one axis of the square takes from the picture: of each cell the first pixel, and the weights from there on. */
+/** One axis of the square: for each of its cells the first pixel of the picture, and the weights from there on. */
 interface Cells {
   readonly starts: Int32Array;
   readonly weights: readonly Float64Array[];
 }
 
-/** The square that the rule makes of a box; it may reach over the edge. */
+/** The square that the rule gives for a box; it may reach over the picture's edge. */
 export function cropSquare(box: Box, rule: CropRule): Box {
   const side = rule.side * box.height;
   return {
@@ -25,11 +25,11 @@ export function cropSquare(box: Box, rule: CropRule): Box {
   };
 }
 
-/** The face in a box, 48 * 48 bytes row by row; roll is how many degrees it is tilted clockwise. */
+/** The face in a box, 48 * 48 bytes row by row; roll is its clockwise tilt in degrees. */
 export function cropFace(grey: Grey, box: Box, rule: CropRule, roll = 0): Uint8Array {
   let square = cropSquare(box, rule);
   if (!(square.width > 0 && [square.x, square.y, square.width].every(Number.isFinite))) {
-    throw new Error(`expected a box of some size to cut a face from, got ${JSON.stringify(box)}`);
+    throw new Error(`expected a box of a positive size, got ${JSON.stringify(box)}`);
   }
   if (roll !== 0) ({ grey, square } = turnedBack(grey, square, roll));
   const down = cells(square.y, square.height, grey.height);
@@ -51,7 +51,7 @@ export function cropFace(grey: Grey, box: Box, rule: CropRule, roll = 0): Uint8A
       const start = across.starts[column]! - from;
       let mean = 0;
       for (let i = 0; i < weights.length; i += 1) mean += weights[i]! * means[start + i]!;
-      // A millionth more, so that a half stays a half in any arithmetic.
+      // A millionth is added so that a half is rounded up in any arithmetic.
       face[row * FACE_SIZE + column] = clamp(Math.floor(mean + (0.5 + 1e-6)), 0, 255);
     }
   }
@@ -65,7 +65,7 @@ function cells(start: number, side: number, length: number): Cells {
   const starts = new Int32Array(FACE_SIZE);
   const weights: Float64Array[] = [];
   for (let index = 0; index < FACE_SIZE; index += 1) {
-    // Beyond the edge every window reads the same pixel; keeping near it keeps far squares exact.
+    // Beyond the edge every window reads the same pixel; staying near it keeps far squares exact.
     const centre = clamp(start + cell * (index + 0.5), -window, length + window);
     const low = centre - window / 2;
     const high = centre + window / 2;

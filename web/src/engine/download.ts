@@ -1,40 +1,40 @@
 /** A file to fetch. */
 export interface Remote {
-  /** What errors call it. */
+  /** Its name in errors. */
   readonly name: string;
   readonly url: string;
-  /** Asked for with the key, where there is one. */
-  readonly isGuarded: boolean;
-  /** About how many bytes it has, for the progress of a file whose size the service does not tell. */
+  /** Whether the request carries the key, if there is one. */
+  readonly needsKey: boolean;
+  /** Its approximate size in bytes, for the progress where the response has no length. */
   readonly size: number;
 }
 
-/** Fetch files at once, in their order; onProgress is told which part of all their bytes has come, 0..1, never less. */
+/** Fetch files in parallel; onProgress gets the fraction of all bytes that has arrived, 0..1, which never falls. */
 export async function download(
   files: readonly Remote[],
   key: string | undefined,
   onProgress: (fraction: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>[]> {
   const sizes = files.map((file) => file.size);
-  const come = files.map(() => 0);
-  let told = 0;
-  const tell = (): void => {
-    const parts = come.map((bytes, index) => Math.min(bytes, sizes[index]!));
-    told = Math.max(told, sum(parts) / sum(sizes));
-    onProgress(told);
+  const received = files.map(() => 0);
+  let reported = 0;
+  const report = (): void => {
+    const parts = received.map((bytes, index) => Math.min(bytes, sizes[index]!));
+    reported = Math.max(reported, sum(parts) / sum(sizes));
+    onProgress(reported);
   };
   return Promise.all(
     files.map(async (file, index) => {
-      const response = await request(file, file.isGuarded ? key : undefined);
+      const response = await request(file, file.needsKey ? key : undefined);
       const length = Number(response.headers.get("content-length"));
-      // Of a compressed answer the length is that of what travels, but what comes out of it is counted.
+      // For a compressed response, content-length counts compressed bytes, but the reader below counts the others.
       if (length > 0 && !response.headers.has("content-encoding")) sizes[index] = length;
       const content = await read(response, file, (bytes) => {
-        come[index]! += bytes;
-        tell();
+        received[index]! += bytes;
+        report();
       });
-      sizes[index] = come[index] = content.length;
-      tell();
+      sizes[index] = received[index] = content.length;
+      report();
       return content;
     }),
   );
@@ -45,10 +45,10 @@ async function request(file: Remote, key: string | undefined): Promise<Response>
   try {
     response = await fetch(file.url, key === undefined ? {} : { headers: { Authorization: `Bearer ${key}` } });
   } catch {
-    throw new Error(`cannot fetch ${file.name}: the service does not answer`);
+    throw new Error(`cannot fetch ${file.name}: the service does not respond`);
   }
-  if (response.status === 401) throw new Error(`cannot fetch ${file.name}: the service asks for its key`);
-  if (!response.ok) throw new Error(`cannot fetch ${file.name}: the service answers ${response.status}`);
+  if (response.status === 401) throw new Error(`cannot fetch ${file.name}: the service needs its key`);
+  if (!response.ok) throw new Error(`cannot fetch ${file.name}: the service responded with ${response.status}`);
   return response;
 }
 
@@ -65,7 +65,7 @@ async function read(
       onBytes(part.value.length);
     }
   } catch {
-    throw new Error(`cannot fetch ${file.name}: the connection broke off`);
+    throw new Error(`cannot fetch ${file.name}: the connection was lost`);
   }
   const content = new Uint8Array(sum(chunks.map((chunk) => chunk.length)));
   let at = 0;

@@ -1,8 +1,8 @@
-// Mien in the browser: the answers of the Python package, from the same model file, and no picture leaves the page.
+// Mien in the browser: the same model file as in Python and the same predictions. No picture leaves the page.
 
 import type { PageConfig, PictureRecord } from "../record.ts";
 import type { AnalyzeOptions } from "./analyzer.ts";
-import type { Answer, Kind, Tasks } from "./messages.ts";
+import type { WorkerResponse, Kind, Tasks } from "./messages.ts";
 import type { Detection } from "./pixels.ts";
 
 export type { AnalyzeOptions } from "./analyzer.ts";
@@ -11,51 +11,51 @@ export { toGrey } from "./grey.ts";
 export type { Detection, Grey, Point, Rgba } from "./pixels.ts";
 export { rounded } from "./output.ts";
 export { fitted } from "./resize.ts";
-export { faceRoll } from "./roll.ts";
+export { faceRoll } from "./headRoll.ts";
 export { Smoother } from "./smoothing.ts";
-export { Tracks } from "./tracks.ts";
+export { Tracker } from "./tracker.ts";
 export { decode, suppressed } from "./yunet.ts";
 
 export interface OpenOptions {
-  /** The service's key, where it asks for one. */
+  /** The service's key, if it needs one. */
   key?: string | undefined;
-  /** Is told how much of what must be fetched has come, 0..1. */
+  /** Called with the fraction of all files that is downloaded, 0..1. */
   onProgress?: ((fraction: number) => void) | undefined;
 }
 
-interface Waiting {
+interface PendingRequest {
   resolve(value: unknown): void;
   reject(error: Error): void;
 }
 
-/** The engine, ready to work without a network. What fails is told by an Error whose message is one line. */
+/** The engine, which needs no network once it is open. Its errors are an Error whose message is one line. */
 export class Engine {
   readonly #worker: Worker;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #pending = new Map<number, PendingRequest>();
   readonly #onProgress: ((fraction: number) => void) | undefined;
-  #asked = 0;
+  #lastId = 0;
   #canDetect = false;
-  /** Why it works no more. */
+  /** Why it no longer works. */
   #ended: Error | null = null;
 
   private constructor(onProgress: ((fraction: number) => void) | undefined) {
     this.#onProgress = onProgress;
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "mien-engine" });
-    this.#worker.onmessage = ({ data }: MessageEvent<Answer>) => this.#hear(data);
+    this.#worker.onmessage = ({ data }: MessageEvent<WorkerResponse>) => this.#receive(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
       this.#end(new Error(`the engine cannot run in this browser${event.message ? `: ${event.message}` : ""}`));
     };
   }
 
-  /** Fetch the engine, the model and, where the service has it, the face detector, and set them up. */
+  /** Fetch the engine, the model and, if the service has it, the face detector, and set them up. */
   static async open(config: PageConfig, { key, onProgress }: OpenOptions = {}): Promise<Engine> {
     const { model, detector } = config.engine;
     const absolute = (url: string): string => new URL(url, document.baseURI).href;
     const engine = new Engine(onProgress);
     try {
       const addresses = { model: absolute(model), detector: detector === null ? null : absolute(detector) };
-      engine.#canDetect = await engine.#ask("open", { config: { ...config, engine: addresses }, key });
+      engine.#canDetect = await engine.#request("open", { config: { ...config, engine: addresses }, key });
     } catch (error) {
       engine.close();
       throw error;
@@ -63,65 +63,69 @@ export class Engine {
     return engine;
   }
 
-  /** Whether faces are found by themselves; else the user marks them. */
+  /** Whether there is a face detector; without one the user marks the faces. */
   get canDetect(): boolean {
     return this.#canDetect;
   }
 
-  /** The faces of one picture, from left to right. The picture is given up: its pixels go to the worker. */
+  /** The record of one picture, its faces from left to right. The picture is transferred to the worker. */
   analyze(image: ImageBitmap, options: AnalyzeOptions = {}): Promise<PictureRecord> {
-    return this.#ask("analyze", { image, options }, [image]);
+    return this.#request("analyze", { image, options }, [image]);
   }
 
-  /** Every find of the face detector's in a picture, which is given up, however small and unsure; the surest first. */
+  /** All detections in a picture, of any size and score, by falling score. The picture is transferred to the worker. */
   detect(image: ImageBitmap): Promise<Detection[]> {
-    return this.#ask("detect", { image }, [image]);
+    return this.#request("detect", { image }, [image]);
   }
 
   /** Probabilities (N, classes), row by row, of faces (N, 48, 48), grey 0..255. */
   classify(faces: Uint8Array): Promise<Float32Array> {
-    return this.#ask("classify", { faces });
+    return this.#request("classify", { faces });
   }
 
   /** Forget the stream: the next frame begins another one. */
   reset(): void {
-    this.#ask("reset", {}).catch(() => undefined);
+    this.#request("reset", {}).catch(() => undefined);
   }
 
-  /** Stop, and free the memory. What is not answered yet is rejected. */
+  /** Stop, and free the memory. Pending requests are rejected. */
   close(): void {
     this.#end(new Error("the engine was closed"));
   }
 
-  #ask<K extends Kind>(kind: K, asks: Tasks[K]["asks"], transfer: Transferable[] = []): Promise<Tasks[K]["answers"]> {
+  #request<K extends Kind>(
+    kind: K,
+    content: Tasks[K]["request"],
+    transfer: Transferable[] = [],
+  ): Promise<Tasks[K]["response"]> {
     if (this.#ended !== null) return Promise.reject(this.#ended);
-    const id = (this.#asked += 1);
+    const id = (this.#lastId += 1);
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve: resolve as Waiting["resolve"], reject });
+      this.#pending.set(id, { resolve: resolve as PendingRequest["resolve"], reject });
       try {
-        this.#worker.postMessage({ id, kind, ...asks }, transfer);
+        this.#worker.postMessage({ id, kind, ...content }, transfer);
       } catch {
-        this.#waiting.delete(id);
-        reject(new Error("this picture was given up already"));
+        this.#pending.delete(id);
+        reject(new Error("this picture was transferred already"));
       }
     });
   }
 
-  #hear(answer: Answer): void {
-    if ("progress" in answer) {
-      this.#onProgress?.(answer.progress);
+  #receive(response: WorkerResponse): void {
+    if ("progress" in response) {
+      this.#onProgress?.(response.progress);
       return;
     }
-    const waiting = this.#waiting.get(answer.id);
-    this.#waiting.delete(answer.id);
-    if ("error" in answer) waiting?.reject(new Error(answer.error));
-    else waiting?.resolve(answer.value);
+    const pending = this.#pending.get(response.id);
+    this.#pending.delete(response.id);
+    if ("error" in response) pending?.reject(new Error(response.error));
+    else pending?.resolve(response.value);
   }
 
   #end(reason: Error): void {
     this.#ended ??= reason;
     this.#worker.terminate();
-    for (const waiting of this.#waiting.values()) waiting.reject(this.#ended);
-    this.#waiting.clear();
+    for (const pending of this.#pending.values()) pending.reject(this.#ended);
+    this.#pending.clear();
   }
 }

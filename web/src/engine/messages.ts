@@ -1,24 +1,24 @@
-// What the page and the engine's worker say to each other.
+// The messages between the page and the engine's worker.
 
 import type { PageConfig, PictureRecord } from "../record.ts";
 import type { AnalyzeOptions } from "./analyzer.ts";
 import type { Detection } from "./pixels.ts";
 
-/** What the worker can be asked, and what it answers. */
+/** The worker's tasks: what a request holds, and what its response holds. */
 export interface Tasks {
-  /** The addresses in the config are absolute. The answer is whether faces can be detected. */
-  open: { asks: { config: PageConfig; key: string | undefined }; answers: boolean };
-  analyze: { asks: { image: ImageBitmap; options: AnalyzeOptions }; answers: PictureRecord };
-  detect: { asks: { image: ImageBitmap }; answers: Detection[] };
-  classify: { asks: { faces: Uint8Array }; answers: Float32Array };
-  reset: { asks: Record<never, never>; answers: null };
+  /** The addresses in the config are absolute. The response is whether faces can be detected. */
+  open: { request: { config: PageConfig; key: string | undefined }; response: boolean };
+  analyze: { request: { image: ImageBitmap; options: AnalyzeOptions }; response: PictureRecord };
+  detect: { request: { image: ImageBitmap }; response: Detection[] };
+  classify: { request: { faces: Uint8Array }; response: Float32Array };
+  reset: { request: Record<never, never>; response: null };
 }
 
 export type Kind = keyof Tasks;
 
-export type Request = { [K in Kind]: { id: number; kind: K } & Tasks[K]["asks"] }[Kind];
+export type WorkerRequest = { [K in Kind]: { id: number; kind: K } & Tasks[K]["request"] }[Kind];
 
-export type Answer =
-  | { id: number; value: Tasks[Kind]["answers"] }
+export type WorkerResponse =
+  | { id: number; value: Tasks[Kind]["response"] }
   | { id: number; error: string }
   | { progress: number };

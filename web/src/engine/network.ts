@@ -3,7 +3,7 @@
 import * as ort from "onnxruntime-web/wasm";
 import type { Network } from "./tensors.ts";
 
-/** Hand over the content of ort-wasm-simd-threaded.wasm, once, before the first network is opened. */
+/** Set the content of ort-wasm-simd-threaded.wasm, once, before the first network is opened. */
 export function prepare(wasm: ArrayBuffer): void {
   ort.env.wasm.wasmBinary = wasm;
   ort.env.wasm.numThreads = 1;
@@ -11,7 +11,7 @@ export function prepare(wasm: ArrayBuffer): void {
   ort.env.logLevel = "error";
 }
 
-/** Open an ONNX file; name is what errors call it. */
+/** Open an ONNX file; name is its name in errors. */
 export async function openNetwork(content: Uint8Array, name: string): Promise<Network> {
   let session: ort.InferenceSession;
   try {
@@ -24,10 +24,10 @@ export async function openNetwork(content: Uint8Array, name: string): Promise<Ne
   return {
     async run({ type, data, shape }) {
       const feed = type === "uint8" ? new ort.Tensor("uint8", data, shape) : new ort.Tensor("float32", data, shape);
-      const answers = await session.run({ [input]: feed });
+      const outputs = await session.run({ [input]: feed });
       feed.dispose();
       const values: Record<string, Float32Array> = {};
-      for (const [output, tensor] of Object.entries(answers)) {
+      for (const [output, tensor] of Object.entries(outputs)) {
         if (!(tensor.data instanceof Float32Array)) throw new Error(`${name}: expected float32 from ${output}`);
         values[output] = tensor.data;
       }

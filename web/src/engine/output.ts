@@ -1,4 +1,4 @@
-// What is said of one picture, rounded as src/mien/records.py does.
+// Makes the record of one picture, rounded as src/mien/records.py does it.
 
 import type { Box, Face, PageConfig, PictureRecord } from "../record.ts";
 import { clamp, type Detection, rint } from "./pixels.ts";
@@ -6,9 +6,9 @@ import { likeliest } from "./smoothing.ts";
 
 const SCHEMA = 1;
 
-/** One face that was judged: its probabilities are in the order of the classes; track is null in a photo. */
-export interface Judged {
-  readonly found: Detection;
+/** The prediction for one face. The probabilities are in the order of the classes; track is null in a photo. */
+export interface Prediction {
+  readonly detection: Detection;
   readonly probabilities: Float32Array;
   readonly track: number | null;
 }
@@ -22,7 +22,7 @@ export interface Origin {
   readonly height: number;
 }
 
-export function toRecord(faces: readonly Judged[], origin: Origin, config: PageConfig): PictureRecord {
+export function toRecord(faces: readonly Prediction[], origin: Origin, config: PageConfig): PictureRecord {
   const { source, frame, timeS, width, height } = origin;
   return {
     schema: SCHEMA,
@@ -37,12 +37,13 @@ export function toRecord(faces: readonly Judged[], origin: Origin, config: PageC
   };
 }
 
-function toFace({ found, probabilities, track }: Judged, width: number, height: number, config: PageConfig): Face {
+function toFace(prediction: Prediction, width: number, height: number, config: PageConfig): Face {
+  const { detection, probabilities, track } = prediction;
   const best = likeliest(probabilities);
   const confidence = probabilities[best]!;
   return {
-    box: clipped(found.box, width, height),
-    score: found.score === null ? null : rounded(found.score, 4),
+    box: clipped(detection.box, width, height),
+    score: detection.score === null ? null : rounded(detection.score, 4),
     emotion: config.classes[best]!,
     confidence: rounded(confidence, 6),
     uncertain: confidence < config.uncertain_below,
@@ -62,7 +63,7 @@ function clipped(box: Box, width: number, height: number): Box {
   return { x, y, width: rounded(right - x, 1), height: rounded(bottom - y, 1) };
 }
 
-/** Python's round: to so many digits, by the exact value of the number, halves to the even digit. */
+/** Python's round: to `digits` digits, by the number's exact value, halves to the even digit. */
 export function rounded(value: number, digits: number): number {
   // Only multiples of 2^-(digits + 1) can lie halfway, and toFixed rounds those up.
   const halves = value * 2 ** (digits + 1);

@@ -1,4 +1,4 @@
-// What the stages hand on: pictures as rows of bytes, and what a detector found in them.
+// What the stages pass on: pictures as rows of bytes, and detections.
 
 import type { Box } from "../record.ts";
 
@@ -21,10 +21,10 @@ export interface Point {
   readonly y: number;
 }
 
-/** One face as it was found, in pixels of the picture, not clipped: Detection of src/mien/types.py. */
+/** One detected face, in pixels of the picture, not clipped: Detection of src/mien/types.py. */
 export interface Detection {
   readonly box: Box;
-  /** 0..1; null where the box is the user's own. */
+  /** 0..1; null where the user drew the box. */
   readonly score: number | null;
   /** Right eye, left eye, nose tip, right and left corner of the mouth (the person's right); null where unknown. */
   readonly landmarks: readonly Point[] | null;
@@ -42,13 +42,13 @@ export function clamp(value: number, least: number, most: number): number {
   return Math.min(Math.max(value, least), most);
 }
 
-/** The same find in a picture that is so many times as wide and as high. */
-export function scaled(found: Detection, across: number, down: number): Detection {
-  const { x, y, width, height } = found.box;
+/** The detection in a copy of the picture that is `across` times as wide and `down` times as high. */
+export function scaled(detection: Detection, across: number, down: number): Detection {
+  const { x, y, width, height } = detection.box;
   return {
     box: { x: x * across, y: y * down, width: width * across, height: height * down },
-    score: found.score,
-    landmarks: found.landmarks && found.landmarks.map((point) => ({ x: point.x * across, y: point.y * down })),
+    score: detection.score,
+    landmarks: detection.landmarks && detection.landmarks.map((point) => ({ x: point.x * across, y: point.y * down })),
   };
 }
 
@@ -61,7 +61,7 @@ export function overlap(one: Box, other: Box): number {
   return union > 0 ? shared / union : 0;
 }
 
-/** The pixels of a picture; what is transparent in it is laid over white, as src/mien/images/decode.py does. */
+/** The pixels of a picture. Transparent parts are laid over white, as in src/mien/images/decode.py. */
 export function readPixels(image: ImageBitmap): Rgba {
   const canvas = new OffscreenCanvas(image.width, image.height);
   const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });

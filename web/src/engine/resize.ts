@@ -1,16 +1,16 @@
-// The detector's copy of a picture, as OpenCV's resize makes it, to the last bit: INTER_AREA where it shrinks,
-// INTER_LINEAR where it grows.
+// The detector's copy of a picture, equal to OpenCV's resize in every bit: INTER_AREA where it shrinks, INTER_LINEAR
+// where it grows.
 
 import { clamp, type Rgba, rint } from "./pixels.ts";
 
-/** What an output pixel takes of the pixel `from`, along one axis. */
-interface Share {
+/** The weight of input pixel `from` in output pixel `to`, along one axis. */
+interface Contribution {
   readonly to: number;
   readonly from: number;
   readonly weight: number;
 }
 
-/** The picture itself, or a copy scaled so that its longer side lies in between, no side below 1. */
+/** The picture, or a copy whose longer side is within minSide and maxSide; no side is below 1. */
 export function fitted(image: Rgba, minSide: number, maxSide: number): Rgba {
   const longer = Math.max(image.width, image.height);
   const wanted = clamp(longer, minSide, maxSide);
@@ -27,12 +27,12 @@ export function shrunk(image: Rgba, width: number, height: number): Rgba {
   const data = new Uint8ClampedArray(width * height * 4).fill(255);
   const copy = { data, width, height };
   if (Number.isInteger(across) && Number.isInteger(down)) meansOfWholePixels(image, across, down, copy);
-  else meansOfShares(image, shares(image.width, width), shares(image.height, height), copy);
+  else weightedMeans(image, contributions(image.width, width), contributions(image.height, height), copy);
   return copy;
 }
 
 function meansOfWholePixels(image: Rgba, across: number, down: number, { data, width, height }: Rgba): void {
-  const share = Math.fround(1 / (across * down));
+  const weight = Math.fround(1 / (across * down));
   const isHalf = across === 2 && down === 2;
   for (let y = 0, at = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1, at += 4) {
@@ -43,25 +43,30 @@ function meansOfWholePixels(image: Rgba, across: number, down: number, { data, w
           for (let column = 0; column < across; column += 1) sum += image.data[start + column * 4]!;
         }
         // OpenCV halves pictures in whole numbers, where a half is rounded up.
-        data[at + channel] = isHalf ? (sum + 2) >> 2 : rint(Math.fround(sum * share));
+        data[at + channel] = isHalf ? (sum + 2) >> 2 : rint(Math.fround(sum * weight));
       }
     }
   }
 }
 
 /** In float32, in OpenCV's order: along rows first, then down. */
-function meansOfShares(image: Rgba, across: readonly Share[], down: readonly Share[], { data, width }: Rgba): void {
-  const from = Int32Array.from(across, (share) => share.from * 4);
-  const to = Int32Array.from(across, (share) => share.to * 3);
-  const weights = Float32Array.from(across, (share) => share.weight);
+function weightedMeans(
+  image: Rgba,
+  across: readonly Contribution[],
+  down: readonly Contribution[],
+  { data, width }: Rgba,
+): void {
+  const from = Int32Array.from(across, (one) => one.from * 4);
+  const to = Int32Array.from(across, (one) => one.to * 3);
+  const weights = Float32Array.from(across, (one) => one.weight);
   const row = new Float32Array(width * 3);
   const sums = new Float32Array(width * 3);
-  let held = -1;
-  down.forEach((share, index) => {
-    if (share.from !== held) {
-      held = share.from;
+  let current = -1;
+  down.forEach((one, index) => {
+    if (one.from !== current) {
+      current = one.from;
       row.fill(0);
-      const start = held * image.width * 4;
+      const start = current * image.width * 4;
       for (let i = 0; i < weights.length; i += 1) {
         const pixel = start + from[i]!;
         const cell = to[i]!;
@@ -71,20 +76,20 @@ function meansOfShares(image: Rgba, across: readonly Share[], down: readonly Sha
         row[cell + 2]! += Math.fround(image.data[pixel + 2]! * weight);
       }
     }
-    const weight = Math.fround(share.weight);
+    const weight = Math.fround(one.weight);
     for (let i = 0; i < sums.length; i += 1) sums[i]! += Math.fround(row[i]! * weight);
-    if (down[index + 1]?.to === share.to) return;
-    for (let x = 0, at = share.to * width * 4; x < width; x += 1, at += 4) {
+    if (down[index + 1]?.to === one.to) return;
+    for (let x = 0, at = one.to * width * 4; x < width; x += 1, at += 4) {
       for (let channel = 0; channel < 3; channel += 1) data[at + channel] = rint(sums[x * 3 + channel]!);
     }
     sums.fill(0);
   });
 }
 
-/** The shares of each output pixel in turn; what is less than a thousandth of a pixel is left out, as OpenCV does. */
-function shares(length: number, wanted: number): Share[] {
+/** The contributions to each output pixel in turn. Those below a thousandth of a pixel are left out, as in OpenCV. */
+function contributions(length: number, wanted: number): Contribution[] {
   const scale = length / wanted;
-  const result: Share[] = [];
+  const result: Contribution[] = [];
   for (let to = 0; to < wanted; to += 1) {
     const low = to * scale;
     const high = low + scale;

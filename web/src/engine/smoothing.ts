@@ -1,10 +1,10 @@
-// Steady answers for a stream: the rule in words, and where its numbers come from, in src/mien/tracking/smoothing.py.
+// Smooths a stream's probabilities. src/mien/tracking/smoothing.py has the rule in words and the source of its numbers.
 
 const EVIDENCE_S = 0.2;
 const WINDOW_S = 0.3;
 const FORGET_S = 2;
-/** By how much the class shown is ahead of the ones that it shares with. */
-const AHEAD = 1e-3;
+/** The margin of the class shown over the classes that it is levelled with. */
+const MARGIN = 1e-3;
 
 interface Track {
   average: number[];
@@ -14,13 +14,13 @@ interface Track {
   timeS: number;
 }
 
-/** Steadies the probabilities of the faces of one stream, each track by itself. */
+/** Smooths the probabilities of the faces of one stream, each track by itself. */
 export class Smoother {
   readonly #tracks = new Map<number, Track>();
 
   /**
-   * The steadied probabilities of a track, whose likeliest class is the one to show; row is what the frame at timeS
-   * seconds says. Times may not fall from call to call.
+   * The smoothed probabilities of a track, whose likeliest class is the one to show. row has the probabilities of the
+   * frame at timeS seconds. Times may not fall from call to call.
    */
   smooth(track: number, row: Float32Array, timeS: number): Float32Array {
     for (const [id, known] of this.#tracks) {
@@ -42,7 +42,7 @@ export class Smoother {
       known.sums.fill(0);
     }
     known.timeS = timeS;
-    return headedBy(known.shown, known.average);
+    return withLikeliest(known.shown, known.average);
   }
 }
 
@@ -54,7 +54,7 @@ export function likeliest(values: ArrayLike<number>): number {
 }
 
 /** The distribution nearest to an average in which the class shown is the likeliest. */
-function headedBy(shown: number, average: readonly number[]): Float32Array {
+function withLikeliest(shown: number, average: readonly number[]): Float32Array {
   const same = Float32Array.from(average);
   if (likeliest(same) === shown) return same;
   let level = average[shown]!;
@@ -64,7 +64,7 @@ function headedBy(shown: number, average: readonly number[]): Float32Array {
     level = (level * count + value) / (count + 1);
     count += 1;
   }
-  const result = Float32Array.from(average, (value) => (1 - AHEAD) * Math.min(value, level));
-  result[shown] = (1 - AHEAD) * level + AHEAD;
+  const result = Float32Array.from(average, (value) => (1 - MARGIN) * Math.min(value, level));
+  result[shown] = (1 - MARGIN) * level + MARGIN;
   return result;
 }

@@ -1,4 +1,4 @@
-// All of the engine's work is done in this one worker, a task after the other, so that the page stays smooth.
+// The engine's worker: it does one task after the other, so that the page stays responsive.
 
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import type { PageConfig } from "../record.ts";
@@ -6,7 +6,7 @@ import { Analyzer } from "./analyzer.ts";
 import { Classifier } from "./classifier.ts";
 import { FACE_SIZE } from "./crop.ts";
 import { download, type Remote } from "./download.ts";
-import type { Answer, Kind, Request, Tasks } from "./messages.ts";
+import type { WorkerResponse, Kind, WorkerRequest, Tasks } from "./messages.ts";
 import { openNetwork, prepare } from "./network.ts";
 import { readPixels, type Rgba } from "./pixels.ts";
 import { YuNet } from "./yunet.ts";
@@ -14,11 +14,11 @@ import { YuNet } from "./yunet.ts";
 let analyzer: Analyzer | null = null;
 let last: Promise<void> = Promise.resolve();
 
-self.onmessage = ({ data }: MessageEvent<Request>): void => {
-  last = last.then(() => answer(data));
+self.onmessage = ({ data }: MessageEvent<WorkerRequest>): void => {
+  last = last.then(() => respond(data));
 };
 
-async function answer(request: Request): Promise<void> {
+async function respond(request: WorkerRequest): Promise<void> {
   try {
     const value = await perform(request);
     const transfer = value instanceof Float32Array ? [value.buffer] : [];
@@ -29,18 +29,18 @@ async function answer(request: Request): Promise<void> {
   }
 }
 
-function post(answer: Answer, transfer: Transferable[] = []): void {
-  self.postMessage(answer, { transfer });
+function post(response: WorkerResponse, transfer: Transferable[] = []): void {
+  self.postMessage(response, { transfer });
 }
 
-async function perform(request: Request): Promise<Tasks[Kind]["answers"]> {
+async function perform(request: WorkerRequest): Promise<Tasks[Kind]["response"]> {
   if (request.kind === "open") return open(request.config, request.key);
   if (analyzer === null) throw new Error("the engine is not open");
   switch (request.kind) {
     case "analyze":
-      return analyzer.analyze(taken(request.image), request.options);
+      return analyzer.analyze(pixelsOf(request.image), request.options);
     case "detect":
-      return analyzer.detect(taken(request.image));
+      return analyzer.detect(pixelsOf(request.image));
     case "classify":
       return analyzer.classify(request.faces);
     case "reset":
@@ -49,8 +49,8 @@ async function perform(request: Request): Promise<Tasks[Kind]["answers"]> {
   }
 }
 
-/** The pixels of a picture, which is given up. */
-function taken(image: ImageBitmap): Rgba {
+/** The pixels of a picture, which is closed. */
+function pixelsOf(image: ImageBitmap): Rgba {
   try {
     return readPixels(image);
   } finally {
@@ -58,14 +58,14 @@ function taken(image: ImageBitmap): Rgba {
   }
 }
 
-/** Fetch everything, and run each network once: nothing is fetched and nothing is set up after this. */
+/** Fetch all files and run each network once, so that nothing is fetched or set up later. */
 async function open(config: PageConfig, key: string | undefined): Promise<boolean> {
   const files: Remote[] = [
-    { name: "the WebAssembly engine", url: new URL(wasmUrl, import.meta.url).href, isGuarded: false, size: 14.2e6 },
-    { name: "the model", url: config.engine.model, isGuarded: true, size: 3.3e6 },
+    { name: "the WebAssembly engine", url: new URL(wasmUrl, import.meta.url).href, needsKey: false, size: 14.2e6 },
+    { name: "the model", url: config.engine.model, needsKey: true, size: 3.3e6 },
   ];
   if (config.engine.detector !== null) {
-    files.push({ name: "the face detector", url: config.engine.detector, isGuarded: true, size: 230e3 });
+    files.push({ name: "the face detector", url: config.engine.detector, needsKey: true, size: 230e3 });
   }
   const [wasm, model, detector] = await download(files, key, (progress) => post({ progress }));
   prepare(wasm!.buffer);

@@ -1,5 +1,5 @@
-// YuNet (Wu et al., Machine Intelligence Research, 2023): a picture in, boxes, landmarks and scores out, as
-// src/mien/runtime/yunet.py and detectors.py do it.
+// YuNet (Wu et al., Machine Intelligence Research, 2023): boxes, landmarks and scores of a picture's faces, as
+// src/mien/runtime/yunet.py and detectors.py compute them.
 
 import { clamp, type Detection, overlap, type Point, type Rgba, scaled } from "./pixels.ts";
 import { fitted } from "./resize.ts";
@@ -7,9 +7,9 @@ import type { Network } from "./tensors.ts";
 
 const STRIDES = [8, 16, 32] as const;
 const MIN_SCORE = 0.3;
-/** Of finds whose boxes share more than this, the surest stays. */
-const OVERLAP = 0.3;
-const MOST = 5000;
+/** Of detections that overlap by more (intersection over union), the one with the highest score stays. */
+const MAX_OVERLAP = 0.3;
+const MAX_DETECTIONS = 5000;
 /** The longer side in pixels of the copy that the network sees, of a photo and of a stream's frame. */
 const MIN_SIDE = 160;
 const MAX_SIDE = { photo: 1440, stream: 960 } as const;
@@ -32,21 +32,21 @@ export class YuNet {
     this.#network = network;
   }
 
-  /** The faces in a picture, in its pixels, the surest first. */
+  /** The faces of a picture, in its pixels, by falling score. */
   async detect(image: Rgba, kind: "photo" | "stream"): Promise<Detection[]> {
     const small = fitted(fitted(image, 1, MAX_SIDE[kind]), MIN_SIDE, MAX_SIDE.photo);
     const { data, shape } = planes(small);
-    const answers = await this.#network.run({ type: "float32", data, shape });
+    const outputs = await this.#network.run({ type: "float32", data, shape });
     const of = (name: keyof Maps, stride: number): Float32Array => {
-      const values = answers[`${name}_${stride}`];
+      const values = outputs[`${name}_${stride}`];
       if (values === undefined) throw new Error("the face detector is not YuNet");
       return values;
     };
-    const found = STRIDES.flatMap((stride) => {
+    const detections = STRIDES.flatMap((stride) => {
       const maps = { cls: of("cls", stride), obj: of("obj", stride), bbox: of("bbox", stride), kps: of("kps", stride) };
       return decode(maps, stride, shape[3] / stride, MIN_SCORE);
     });
-    return suppressed(found, OVERLAP).map((face) =>
+    return suppressed(detections, MAX_OVERLAP).map((face) =>
       scaled(face, image.width / small.width, image.height / small.height),
     );
   }
@@ -69,9 +69,9 @@ function planes(image: Rgba): { data: Float32Array; shape: [number, number, numb
   return { data, shape: [1, 3, height, width] };
 }
 
-/** The finds of one output map whose score is minScore or more. */
+/** The detections of one output map whose score is minScore or more. */
 export function decode(maps: Maps, stride: number, columns: number, minScore: number): Detection[] {
-  const found: Detection[] = [];
+  const detections: Detection[] = [];
   const least = Math.fround(minScore);
   maps.cls.forEach((value, cell) => {
     const score = Math.fround(Math.sqrt(Math.fround(clamp(value, 0, 1) * clamp(maps.obj[cell]!, 0, 1))));
@@ -87,17 +87,17 @@ export function decode(maps: Maps, stride: number, columns: number, minScore: nu
     for (let at = cell * 10; at < cell * 10 + 10; at += 2) {
       landmarks.push({ x: (maps.kps[at]! + column) * stride, y: (maps.kps[at + 1]! + row) * stride });
     }
-    found.push({ box: { x, y, width, height }, score, landmarks });
+    detections.push({ box: { x, y, width, height }, score, landmarks });
   });
-  return found;
+  return detections;
 }
 
-/** Of finds that share more than `most` of their boxes (intersection over union), the surest; the surest first. */
-export function suppressed(found: readonly Detection[], most: number): Detection[] {
+/** The detections without those that overlap a better one by more than maxOverlap, by falling score. */
+export function suppressed(detections: readonly Detection[], maxOverlap: number): Detection[] {
   const kept: Detection[] = [];
-  const surest = found.toSorted((one, other) => other.score! - one.score!).slice(0, MOST);
-  for (const face of surest) {
-    if (kept.every((other) => overlap(face.box, other.box) <= most)) kept.push(face);
+  const best = detections.toSorted((one, other) => other.score! - one.score!).slice(0, MAX_DETECTIONS);
+  for (const face of best) {
+    if (kept.every((other) => overlap(face.box, other.box) <= maxOverlap)) kept.push(face);
   }
   return kept;
 }

@@ -1,9 +1,9 @@
-// How far a head is tilted to its side (src/mien/runtime/head_roll.py), and turning it back as OpenCV's warpAffine does.
+// The roll of a head, as in src/mien/runtime/head_roll.py, and turning it upright as OpenCV's warpAffine does.
 
 import type { Box } from "../record.ts";
 import { clamp, type Grey, type Point, rint } from "./pixels.ts";
 
-// The mean of YuNet's landmarks on upright faces, centred, in units of their own spread.
+// The mean of YuNet's landmarks on upright faces, centred, in units of their spread.
 const UPRIGHT: readonly Point[] = [
   { x: -1.03, y: -1.14 },
   { x: 1.06, y: -1.12 },
@@ -12,13 +12,13 @@ const UPRIGHT: readonly Point[] = [
   { x: 0.86, y: 1.08 },
 ];
 
-/** YuNet's landmarks lean to the upright. */
-const STRAIGHTENED = 1.4;
+/** YuNet's landmarks show less roll than there is: the angle is multiplied by this. */
+const ROLL_GAIN = 1.4;
 
 /** Degrees below which a face counts as upright. */
 const LEAST_ROLL = 10;
 
-/** Degrees by which a face is rolled clockwise, within -180 and 180; 0 where that is little, and without landmarks. */
+/** A face's clockwise roll in degrees, -180..180; 0 where it is below LEAST_ROLL, and without landmarks. */
 export function faceRoll(landmarks: readonly Point[] | null): number {
   if (landmarks === null) return 0;
   const middleX = landmarks.reduce((sum, point) => sum + point.x, 0) / landmarks.length;
@@ -31,17 +31,17 @@ export function faceRoll(landmarks: readonly Point[] | null): number {
     across += upright.x * y - upright.y * x;
     along += upright.x * x + upright.y * y;
   });
-  const roll = STRAIGHTENED * Math.atan2(across, along) * (180 / Math.PI);
+  const roll = ROLL_GAIN * Math.atan2(across, along) * (180 / Math.PI);
   return Math.abs(roll) >= LEAST_ROLL ? clamp(roll, -180, 180) : 0;
 }
 
-/** What lies in the square once it is rolled clockwise about its centre, upright, and where the square is in that. */
+/** The pixels of a square that is rolled clockwise about its centre, turned upright, and the square's place in them. */
 export function turnedBack(grey: Grey, square: Box, roll: number): { grey: Grey; square: Box } {
-  // A border of two pixels is kept around it, for the windows of the crop.
+  // The crop's windows need two more pixels on each side.
   const side = Math.ceil(square.width) + 4;
   const cos = Math.cos((roll * Math.PI) / 180);
   const sin = Math.sin((roll * Math.PI) / 180);
-  // Python cuts away what the square cannot reach before it turns, and so must this: fixed point counts from there.
+  // As in Python, pixels beyond the square's reach are cut away first: the fixed-point positions count from there.
   const left = firstReached(square.x + square.width / 2, side, grey.width);
   const top = firstReached(square.y + square.height / 2, side, grey.height);
   const x = square.x - left + square.width / 2 - 0.5;
