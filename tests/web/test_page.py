@@ -98,8 +98,8 @@ YELLOW = """() => {
 
 @pytest.fixture
 def visit(chromium: Browser) -> Iterator[Visit]:
-    """Opens the page of a service. At the end nothing was complained of but what was expected, and no host but the
-    service's was asked for anything.
+    """Opens the page of a service. At the end the console has only expected messages, and all requests went to the
+    service.
     """
     contexts = []
 
@@ -108,15 +108,15 @@ def visit(chromium: Browser) -> Iterator[Visit]:
     ) -> Page:
         context = chromium.new_context(**kw)
         context.set_default_timeout(60_000)
-        complaints: list[str] = []
-        asked: list[str] = []
-        contexts.append((context, address, re.compile(expected), complaints, asked))
+        messages: list[str] = []
+        requests: list[str] = []
+        contexts.append((context, address, re.compile(expected), messages, requests))
         page = context.new_page()
         page.add_init_script(KEEP_CAMERAS)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("websocket", lambda channel: asked.append(channel.url))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("websocket", lambda channel: requests.append(channel.url))
         if prepare is not None:
             prepare(page)
         page.goto(address)
@@ -124,10 +124,10 @@ def visit(chromium: Browser) -> Iterator[Visit]:
         return page
 
     yield opened
-    for context, address, expected, complaints, asked in contexts:
+    for context, address, expected, messages, requests in contexts:
         context.close()
-        assert [text for text in complaints if not expected.search(text)] == []
-        foreign = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme not in {"data", "blob"}}
+        assert [text for text in messages if not expected.search(text)] == []
+        foreign = {urlsplit(url).netloc for url in requests if urlsplit(url).scheme not in {"data", "blob"}}
         assert foreign == {urlsplit(address).netloc}
 
 
@@ -156,7 +156,7 @@ def fits(page: Page) -> bool:
     return bool(page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"))
 
 
-def test_a_chosen_photo_is_read_and_told(visit: Visit, service: str, astronaut_file: Path) -> None:
+def test_a_chosen_photo_is_read_and_shown(visit: Visit, service: str, astronaut_file: Path) -> None:
     page = visit(service)
     assert "never stored" in page.locator(".privacy").inner_text()
     assert "(this computer)" in page.locator(".privacy").inner_text()
@@ -186,19 +186,19 @@ def test_several_photos_can_be_gone_through(visit: Visit, service: str, astronau
     assert read(page) == "happiness"
 
 
-def test_what_is_no_picture_is_said_so(visit: Visit, service: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_picture_is_reported(visit: Visit, service: str, tmp_path: Path) -> None:
     (tmp_path / "notes.png").write_text("no picture")
     page = visit(service)
     choose(page, tmp_path / "notes.png")
     page.get_by_role("alert").get_by_text("notes.png").wait_for()
     page.get_by_role("alert").get_by_text("cannot read it as a picture").wait_for()
-    assert page.get_by_role("button", name="Try again").count() == 0  # it would be in vain
+    assert page.get_by_role("button", name="Try again").count() == 0  # another try would fail too
 
 
 def test_among_several_the_first_readable_photo_is_shown(
     visit: Visit, service: str, astronaut_file: Path, tmp_path: Path
 ) -> None:
-    """Those that cannot be read are marked, and each tells its own reason in its own place."""
+    """Those that cannot be read are marked, and each shows its own reason."""
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "empty.jpg").touch()
     page = visit(service)
@@ -226,8 +226,8 @@ def test_each_of_many_faces_has_a_label_that_hides_none(visit: Visit, service: s
         for column in range(columns)
     ]
     values = {"anger": 0.0, "disgust": 0.0, "fear": 0.0, "happiness": 1.0, "neutral": 0.0, "sadness": 0.0}
-    told = {"score": 0.9, "emotion": "happiness", "confidence": 1.0, "uncertain": False, "track": None}
-    faces = [{"box": box, **told, "probabilities": {**values, "surprise": 0.0}} for box in boxes]
+    shared = {"score": 0.9, "emotion": "happiness", "confidence": 1.0, "uncertain": False, "track": None}
+    faces = [{"box": box, **shared, "probabilities": {**values, "surprise": 0.0}} for box in boxes]
     record = {"schema": 1, "model": "m", "source": None, "frame": None, "time_s": None, "width": 500, "height": 400}
     page = visit(service, expected="willReadFrequently", viewport=PHONE)
     page.evaluate(KEEP_WORDS)
@@ -241,7 +241,7 @@ def test_each_of_many_faces_has_a_label_that_hides_none(visit: Visit, service: s
         assert page.evaluate(PATCH, [500, box["x"] + 8, box["y"] + 8, box["width"] - 16, box["height"] - 16]) == 0
 
 
-def test_an_uncertain_answer_asks(visit: Visit, service: str, astronaut_file: Path) -> None:
+def test_an_uncertain_prediction_has_a_question_mark(visit: Visit, service: str, astronaut_file: Path) -> None:
     values = {"anger": 0.1, "disgust": 0.0, "fear": 0.41, "happiness": 0.1, "neutral": 0.1, "sadness": 0.1}
     face = {
         "box": {"x": 170, "y": 60, "width": 90, "height": 110},
@@ -342,8 +342,8 @@ def test_no_live_frame_shows_a_face_without_its_emoji(visit: Visit, service: str
         page.wait_for_timeout(70)
 
 
-def test_a_live_frame_is_anonymous_only_with_its_own_answer(visit: Visit, service: str) -> None:
-    """With emoji only, no newer frame is shown under the emoji of an older one: without answers the picture stands."""
+def test_a_live_frame_is_anonymous_only_with_its_own_record(visit: Visit, service: str) -> None:
+    """With emoji only, no newer frame is shown under the emoji of an older one: without records the picture stands."""
     held = False
 
     def relay(channel: WebSocketRoute) -> None:
@@ -371,7 +371,7 @@ def test_a_live_frame_is_anonymous_only_with_its_own_answer(visit: Visit, servic
             wait_until(page, lambda: page.evaluate(YELLOW) > 0.03)
         held = True
         if hides:
-            wait_until(page, lambda: not has_moved())  # what was answered before may still come
+            wait_until(page, lambda: not has_moved())  # records of earlier frames may still come
         else:
             assert any(has_moved() for _ in range(10))
 
@@ -382,7 +382,7 @@ def test_a_restarted_service_is_found_again(visit: Visit, built_page: None) -> N
         port = free.getsockname()[1]
 
     def slow_clock(page: Page) -> None:
-        """A face that comes back within 15 s is taken for the same, and a service may take long to start."""
+        """A face that comes back within 15 s is taken for the same one, and a service may take long to start."""
         page.add_init_script("const now = performance.now.bind(performance); performance.now = () => now() / 20;")
 
     with serving(port) as address:
@@ -398,7 +398,7 @@ def test_a_restarted_service_is_found_again(visit: Visit, built_page: None) -> N
         page.get_by_role("button", name="Stop camera").click()
 
 
-def test_it_says_when_the_service_takes_no_more_streams(visit: Visit, built_page: None, analyzer: Analyzer) -> None:
+def test_it_shows_when_the_service_takes_no_more_streams(visit: Visit, built_page: None, analyzer: Analyzer) -> None:
     settings = Settings(max_streams=1)
     with running(create_app(analyzer, settings), settings) as address:
         first = visit(address)
@@ -481,15 +481,15 @@ def tab_to(page: Page, name: str) -> None:
     """Press Tab until the control of this name has the focus; each on the way shows that it has it."""
     for _ in range(20):
         page.keyboard.press("Tab")
-        told = page.evaluate(
+        focus = page.evaluate(
             """() => {
               const one = document.activeElement;
               const shown = [one, one.nextElementSibling].some((e) => e && getComputedStyle(e).outlineStyle !== "none");
               return [one.labels?.[0]?.innerText ?? one.innerText ?? "", shown || one === document.body];
             }"""
         )
-        assert told[1], f"the focus on {told[0]!r} is not to be seen"
-        if told[0].strip() == name:
+        assert focus[1], f"the focus on {focus[0]!r} is not visible"
+        if focus[0].strip() == name:
             return
     pytest.fail(f"Tab does not lead to {name!r}")
 
@@ -530,23 +530,23 @@ def test_a_camera_with_a_wrong_key_asks_again(visit: Visit, built_page: None, an
 def test_a_busy_service_is_asked_once_more(visit: Visit, service: str, astronaut_file: Path) -> None:
     page = visit(service, expected="503")
     busy = {"title": "Service Unavailable", "status": 503, "detail": "too many pictures wait: try again later"}
-    answers = [503, None, 503, 503]
+    statuses = [503, None, 503, 503]
 
-    def answer(route: Any) -> None:
-        if answers.pop(0) is None:
+    def respond(route: Any) -> None:
+        if statuses.pop(0) is None:
             route.fallback()
             return
         headers = {"Content-Type": "application/problem+json", "Retry-After": "1"}
         route.fulfill(status=503, headers=headers, body=json.dumps(busy))
 
-    page.route("**/v1/predict", answer)
+    page.route("**/v1/predict", respond)
     choose(page, astronaut_file)
     page.get_by_text("The service is busy. It is asked again in 1 second.").wait_for()
     assert read(page) == "happiness"
     assert page.locator(".message").count() == 0
     choose(page, astronaut_file)
     page.get_by_role("alert").get_by_text("Too many pictures wait").wait_for()
-    assert answers == []
+    assert statuses == []
     page.unroute("**/v1/predict")
     page.get_by_role("button", name="Try again").click()
     assert read(page) == "happiness"
@@ -560,17 +560,17 @@ def test_in_the_browser_no_network_is_needed(
         page = visit(address)
         page.get_by_role("radio", name="In this browser").click()
         page.get_by_text("Pictures never leave this browser.").wait_for(timeout=60_000)
-        if not page.evaluate("fetch('page.json').then((answer) => answer.json())")["engine"]["detector"]:
+        if not page.evaluate("fetch('page.json').then((response) => response.json())")["engine"]["detector"]:
             pytest.skip("YuNet's file is not in ../shared/data")
     page.context.set_offline(True)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     choose(page, astronaut_file)
     assert read(page) == "happiness"
     page.get_by_role("button", name="Camera").click()
     page.locator(".pace").wait_for()
     assert read(page) == "happiness"
-    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == []
+    assert [url for url in requests if not url.startswith(("data:", "blob:"))] == []
 
 
 def test_without_a_detector_the_user_marks_the_face(
