@@ -7,7 +7,7 @@ import { defineConfig, type Plugin } from "vite";
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const PAGE = at("../src/mien/service/page");
 
-/** Files that are served under fixed names: Swagger UI for /docs, and the icon of the manifest. */
+/** Files with fixed names: Swagger UI for /docs, and the manifest's icon. */
 const COPIED = {
   "assets/swagger-ui-bundle.js": at("node_modules/swagger-ui-dist/swagger-ui-bundle.js"),
   "assets/swagger-ui.css": at("node_modules/swagger-ui-dist/swagger-ui.css"),
@@ -26,7 +26,7 @@ function copied(): Plugin {
   };
 }
 
-/** Every file is kept gzipped and only so: the service sends it as it is. */
+/** Replaces every file by its gzipped form, which the service sends as it is. */
 function gzipped(): Plugin {
   return {
     name: "gzipped",
@@ -43,7 +43,7 @@ function gzipped(): Plugin {
 }
 
 const SERVICE = "http://127.0.0.1:8000";
-/** As if the service's own page asked: it answers no page of another origin. */
+/** The service refuses pages of other origins, so the proxy sends the service's own. */
 const proxied = { target: SERVICE, ws: true, changeOrigin: true, headers: { origin: SERVICE } };
 
 export default defineConfig({
