@@ -295,7 +295,8 @@ def test_tracks_keep_their_ids(tab: Tab) -> None:
 
 def test_the_shipped_model_predicts_as_in_python(tab: Tab) -> None:
     """The class must be the same. WebAssembly sums products of 8 bits in 32 bits, as VNNI does:
-    500 faces differed by 2.4e-7 at most."""
+    500 faces differed by 2.4e-7 at most.
+    """
     sent = faces()
     expected = Classifier(find_model()).probabilities(sent)
     got = classified(tab, "engine", sent)
