@@ -74,6 +74,15 @@ def test_a_list_on_standard_input(annotate: Any, photos: Path) -> None:
     ]
 
 
+def test_which_faces_are_reported_can_be_chosen(annotate: Any, photos: Path) -> None:
+    chosen = ["--min-face", "60", "--min-face-score", "0.5", "--uncertain-below", "0.9", "--max-pixels", "3600"]
+    assert annotate("photos", "-o", "out", *chosen).exit_code == 0
+    assert len(sources()) == 3
+    assert annotate("photos", "-o", "small", "--min-face", "61").exit_code == 0
+    assert sources("small") == []
+    assert annotate("photos", "-o", "none", "--max-pixels", "3599").exit_code == 1
+
+
 def test_a_dry_run_writes_nothing(annotate: Any, photos: Path) -> None:
     result = annotate("photos/*.png", "-o", "out", "--dry-run")
     assert result.exit_code == 0
