@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.options import MIN_FACE_SCORE
 from mien.runtime.crops import FACE_SIZE
-from mien.runtime.detectors import MIN_FACE_SCORE, Detector, HaarDetector, YuNetDetector
+from mien.runtime.detectors import Detector, HaarDetector, YuNetDetector
 from mien.types import Box
 
 ENLARGED = 4

@@ -31,7 +31,8 @@ import skimage.data
 from numpy.typing import NDArray
 
 import mien
-from mien.runtime.detectors import MIN_FACE_SCORE, HaarDetector, YuNetDetector
+from mien.options import MIN_FACE_SCORE
+from mien.runtime.detectors import HaarDetector, YuNetDetector
 from mien.types import Box, Detection
 
 # Only what lies in scikit-image's wheel; no coins, which bear heads.

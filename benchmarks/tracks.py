@@ -26,7 +26,8 @@ from moving_faces import KINDS, Film, Image, TrueDetector, Truth, any_portraits,
 from rich.table import Table
 
 from mien.cli import console
-from mien.runtime.detectors import MIN_FACE_SCORE, load_detector
+from mien.options import MIN_FACE_SCORE
+from mien.runtime.detectors import load_detector
 from mien.tracking.tracker import Tracked, Tracker
 from mien.types import Detection
 

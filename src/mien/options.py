@@ -1,4 +1,7 @@
-"""The options of an analyzer: declared, checked and documented here once."""
+"""The options of an analyzer: declared, checked and documented here once.
+
+Cheap to import: the command line reads the defaults for its help.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from dataclasses import dataclass
 from typing import Final, TypedDict
 
 from mien.errors import ConfigError
-from mien.images.decode import FORMATS, MAX_PIXELS
-from mien.runtime.detectors import MIN_FACE_SCORE
+from mien.images.limits import FORMATS, MAX_PIXELS
 from mien.types import UNCERTAIN_BELOW
 
 MIN_FACE: Final = 20.0
 """Faces below this many pixels show too little of an emotion; the network itself reads 48."""
+
+MIN_FACE_SCORE: Final = 0.7
+"""From this score on a detection of YuNet counts as a face: the lowest with at most 0.1 false boxes a picture in
+benchmarks/detection.py, in steps of 0.05 (seeds 0 and 1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +34,7 @@ class AnalyzerOptions:
     reduce          decode large JPEGs at a half, a quarter or an eighth of their size, as far as detector and faces
                     allow, which takes a fraction of the time; `Analysis.image` and `draw()` are then smaller as well
     max_pixels      pictures with more, width times height, are refused before they are decoded
-    formats         the formats that are decoded, of `mien.images.decode.FORMATS`
+    formats         the formats that are decoded, of `mien.images.limits.FORMATS`
     """
 
     min_face: float = MIN_FACE

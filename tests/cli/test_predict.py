@@ -233,8 +233,7 @@ def test_names_that_hold_anything_stay_on_their_line(predict, photos: Path) -> N
 
 
 def test_the_help_tells_the_true_defaults(predict) -> None:
-    from mien.options import MIN_FACE
-    from mien.runtime.detectors import MIN_FACE_SCORE
+    from mien.options import MIN_FACE, MIN_FACE_SCORE
     from mien.types import UNCERTAIN_BELOW
 
     text = " ".join(predict("--help").stdout.replace("│", " ").split())

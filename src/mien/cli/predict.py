@@ -115,8 +115,7 @@ def predict(
     """
     from mien.analyzer import load
     from mien.errors import ConfigError
-    from mien.options import MIN_FACE
-    from mien.runtime.detectors import MIN_FACE_SCORE
+    from mien.options import MIN_FACE, MIN_FACE_SCORE
     from mien.types import UNCERTAIN_BELOW
     from mien.video.reader import is_video
 

@@ -18,13 +18,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError, reason
-from mien.images.limits import check_parts
-
-MAX_PIXELS: Final = 100_000_000
-"""The largest picture that is decoded, by its width times its height. Reading it takes about 1 GB of memory."""
-
-FORMATS: Final = ("Jpeg", "Png", "WebP", "Bmp", "Gif", "Tiff", "Ppm", "Avif")
-"""What is decoded, as Pillow's plugins spell it; of an animation, its first frame. Avif where this Pillow has it."""
+from mien.images.limits import FORMATS, MAX_PIXELS, check_parts
 
 _TURNED: Final = (5, 6, 7, 8)
 """The EXIF orientations whose width is the upright picture's height."""

@@ -1,4 +1,4 @@
-"""Files that would keep a decoder busy for minutes, noticed by their parts before it sees them.
+"""What is decoded at all, and which files are refused by their parts before a decoder sees them. Cheap to import.
 
 A JPEG may be sent in scans of a few bytes, each of which goes over the whole picture, and a file may consist of
 millions of empty parts: small files, no more pixels than are allowed, and work that nothing can interrupt.
@@ -10,6 +10,12 @@ import re
 from typing import Final
 
 from mien.errors import ImageError
+
+MAX_PIXELS: Final = 100_000_000
+"""The largest picture that is decoded, by its width times its height. Reading it takes about 1 GB of memory."""
+
+FORMATS: Final = ("Jpeg", "Png", "WebP", "Bmp", "Gif", "Tiff", "Ppm", "Avif")
+"""What is decoded, as Pillow's plugins spell it; of an animation, its first frame. Avif where this Pillow has it."""
 
 MAX_SCANS: Final = 100
 """Scans of a JPEG. Encoders write about ten."""

@@ -17,10 +17,6 @@ from mien.runtime.weights import find_yunet
 from mien.runtime.yunet import YuNet
 from mien.types import Box, CropRule, Detection, Detector
 
-MIN_FACE_SCORE: Final = 0.7
-"""From this score on a detection of YuNet counts as a face: the lowest with at most 0.1 false boxes a picture in
-benchmarks/detection.py, in steps of 0.05 (seeds 0 and 1)."""
-
 _FETCH_HINT: Final = "run `mien detector yunet` once, or name its file: `detector_model=FILE`"
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from mien.errors import ConfigError
 
 FORMATS: Final = {"Jpeg": "image/jpeg", "Png": "image/png", "WebP": "image/webp"}
-"""What is decoded, by the name in `images.decode.FORMATS`: what cameras and browsers write. Fewer decoders, fewer holes
+"""What is decoded, by the name in `images.limits.FORMATS`: what cameras and browsers write. Fewer decoders, fewer holes
 in them."""
 
 

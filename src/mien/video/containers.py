@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ImageError, MissingExtraError, reason
-from mien.images.decode import MAX_PIXELS
+from mien.images.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from av.container import InputContainer
