@@ -58,8 +58,8 @@ def mien(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         process = forking.Process(target=exec, args=(COMMAND, given | where))
         process.start()
         process.join()
-        said = (Path(file.name).read_text(encoding="utf-8") for file in (out, err))
-        return subprocess.CompletedProcess(given["arguments"], process.exitcode or 0, *said)
+        printed = (Path(file.name).read_text(encoding="utf-8") for file in (out, err))
+        return subprocess.CompletedProcess(given["arguments"], process.exitcode or 0, *printed)
 
 
 def assert_one_line_error(result: subprocess.CompletedProcess[str], *parts: str) -> None:

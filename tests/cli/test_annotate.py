@@ -1,4 +1,4 @@
-"""`mien annotate` as its user meets it: what it says, and with which code it ends."""
+"""`mien annotate` as its user meets it: what it prints, and its exit codes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sources(out: str = "out") -> list[str]:
     return list(pq.read_table(f"{out}/faces")["source"].to_pylist())
 
 
-def test_it_tells_what_it_did(annotate: Any, photos: Path) -> None:
+def test_it_prints_what_it_did(annotate: Any, photos: Path) -> None:
     result = annotate("photos", "-o", "out")
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -94,7 +94,7 @@ def test_a_dry_run_writes_nothing(annotate: Any, photos: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["nowhere", "-o", "out"], "nowhere: no such file or folder"),
         (["empty", "-o", "out"], "empty: holds no pictures and no .parquet files"),
@@ -116,13 +116,13 @@ def test_a_dry_run_writes_nothing(annotate: Any, photos: Path) -> None:
         (["photos", "-o", "out", "--model", "gone.onnx"], "gone.onnx"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(annotate: Any, photos: Path, arguments: list[str], told: str) -> None:
+def test_invalid_input_is_one_line(annotate: Any, photos: Path, arguments: list[str], expected: str) -> None:
     (photos.parent / "empty").mkdir()
     (photos.parent / "notes.md").write_text("# notes")
     (photos.parent / "wide.txt").write_text("photos/fear.png", encoding="utf-16")
     (photos.parent / "taken").mkdir()
     (photos.parent / "taken" / "thesis.tex").write_text("mine")
-    with pytest.raises(MienError, match=told) as error:
+    with pytest.raises(MienError, match=expected) as error:
         raise annotate(*arguments).exception or AssertionError
     assert "\n" not in str(error.value)
     assert not Path("out", "faces").exists()
@@ -131,10 +131,10 @@ def test_what_makes_no_sense_is_one_line(annotate: Any, photos: Path, arguments:
 def test_an_estimate_can_be_read_by_a_program(annotate: Any, photos: Path) -> None:
     result = annotate("photos", "-o", "out", "--dry-run", "--json")
     assert result.exit_code == 0
-    told = json.loads(result.stdout)
-    assert told.pop("seconds_a_picture") > 0
-    assert told.pop("seconds") > 0
-    assert told == {
+    estimate = json.loads(result.stdout)
+    assert estimate.pop("seconds_a_picture") > 0
+    assert estimate.pop("seconds") > 0
+    assert estimate == {
         "pictures": 3,
         "parts": 1,
         "done": 0,
@@ -147,7 +147,7 @@ def test_an_estimate_can_be_read_by_a_program(annotate: Any, photos: Path) -> No
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX closes it")
-def test_a_closed_standard_input_is_told(photos: Path, brightness_model: Path) -> None:
+def test_a_closed_standard_input_is_reported(photos: Path, brightness_model: Path) -> None:
     command = [sys.executable, "-m", "mien", "annotate", "-", "-o", "out", "--detector", "none", "--model"]
     closed = ["sh", "-c", 'exec "$@" <&-', "sh", *command, str(brightness_model)]
     done = subprocess.run(closed, capture_output=True, text=True, check=False)
@@ -158,5 +158,5 @@ def test_a_closed_standard_input_is_told(photos: Path, brightness_model: Path) -
 def test_help_reads_well() -> None:
     result = CliRunner().invoke(app, ["annotate", "--help"], env={"COLUMNS": "120", "TERM": "dumb"})
     assert result.exit_code == 0
-    for word in ("--out", "--engine", "--dry-run", "--sample", "--planned", "Which pictures", "How it is worked off"):
+    for word in ("--out", "--engine", "--dry-run", "--sample", "--planned", "Which pictures", "How they are processed"):
         assert word in result.stdout

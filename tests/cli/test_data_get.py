@@ -122,7 +122,7 @@ def test_three_lines_where_kaggle_does_not_give_it(
     assert not (tmp_path / "fer2013.csv").exists()
 
 
-def test_what_is_not_the_votes_is_not_kept(served: Path, tmp_path: Path) -> None:
+def test_what_is_not_the_votes_is_not_stored(served: Path, tmp_path: Path) -> None:
     served.write_bytes(VOTES[::-1])
     result = CliRunner().invoke(app, ["data", "get", "ferplus", "-o", str(tmp_path / "o")])
     assert isinstance(result.exception, DataError)

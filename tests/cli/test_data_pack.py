@@ -24,7 +24,7 @@ def test_what_is_there_is_replaced_by_force_alone(pack: Path, folders: Path) -> 
     assert_one_line_error(mien("data", "pack", folders, "-o", pack.parent, "--force"), "is no pack")
 
 
-def test_check_finds_the_same_and_names_damage(pack: Path, folders: Path, tmp_path: Path) -> None:
+def test_check_gives_the_same_and_names_damage(pack: Path, folders: Path, tmp_path: Path) -> None:
     found = [json.loads(mien("data", "check", path, "--json").stdout) for path in (pack, folders)]
     assert [one.pop("source") for one in found] == [str(pack), str(folders)]
     assert found[0] == found[1]
@@ -39,7 +39,7 @@ def test_check_finds_the_same_and_names_damage(pack: Path, folders: Path, tmp_pa
     assert_one_line_error(result, f"{damaged}: the pack is damaged: faces.npy is not as it was written")
 
 
-def test_skipped_rows_are_told_and_exit_1(folders: Path, tmp_path: Path) -> None:
+def test_skipped_rows_are_reported_and_exit_1(folders: Path, tmp_path: Path) -> None:
     (tmp_path / "faces" / "happy").mkdir(parents=True)
     picture = next((folders / "train" / "happy").iterdir())
     (tmp_path / "faces" / "happy" / "1.png").write_bytes(picture.read_bytes())
@@ -59,13 +59,13 @@ def test_the_commands_take_a_pack(pack: Path, folders: Path, tmp_path: Path) -> 
         trained = mien("train", "--data", data, "--out", tmp_path / data.name, "--drop-leaks", *TINY)
         assert trained.returncode == 0, trained.stderr
         assert "left out 1 training faces" in trained.stderr
-    judged = []
+    evaluated = []
     for flip in ([], ["--flip"]):
         for data in (pack, folders):
             result = mien("evaluate", tmp_path / data.name, "--data", data, "--json", *flip)
             assert result.returncode == 0, result.stderr
-            judged.append({**json.loads(result.stdout), "model": ""})
-    assert judged[0] == judged[1]
-    assert judged[2] == judged[3]
+            evaluated.append({**json.loads(result.stdout), "model": ""})
+    assert evaluated[0] == evaluated[1]
+    assert evaluated[2] == evaluated[3]
     exported = mien("export", tmp_path / pack.name, "--int8", "--data", pack, "-o", tmp_path / "model.onnx")
     assert exported.returncode == 0, exported.stderr

@@ -64,7 +64,7 @@ def test_yunet_is_fetched_once_and_its_path_printed(zoo: Path, cached: Path) -> 
     zoo.unlink()
     second = CliRunner().invoke(app, ["detector", "yunet"])
     assert (second.exit_code, second.stdout.strip()) == (0, str(cached))
-    assert "there already" in second.stderr
+    assert "installed already" in second.stderr
 
 
 def test_a_damaged_cache_is_fetched_anew(zoo: Path, cached: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_damaged_cache_is_fetched_anew(zoo: Path, cached: Path) -> None:
     assert cached.read_bytes() == CONTENT
 
 
-def test_what_is_not_yunet_is_not_kept(zoo: Path, cached: Path) -> None:
+def test_what_is_not_yunet_is_not_stored(zoo: Path, cached: Path) -> None:
     zoo.write_bytes(CONTENT[::-1])
     result = CliRunner().invoke(app, ["detector", "yunet"])
     assert isinstance(result.exception, DetectorError)
@@ -90,11 +90,11 @@ def test_yunet_from_a_file(zoo: Path, cached: Path, tmp_path: Path) -> None:
     assert cached.read_bytes() == CONTENT
 
 
-def test_list_says_what_is_at_hand(zoo: Path) -> None:
+def test_list_shows_what_is_installed(zoo: Path) -> None:
     result = CliRunner().invoke(app, ["detector", "list"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     lines = {line.split("│")[1].strip(): line for line in result.stdout.splitlines() if line.count("│") > 2}
-    assert "takes haar" in lines["auto"]
+    assert "uses haar" in lines["auto"]
     assert " no " in lines["yunet"]
     assert "mien detector yunet" in lines["yunet"]
     assert " yes " in lines["haar"]
@@ -107,7 +107,7 @@ def test_auto_takes_the_real_yunet_once_it_is_there(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
     assert CliRunner().invoke(app, ["detector", "yunet", "--from", str(YUNET_FILE)]).exit_code == 0
     result = CliRunner().invoke(app, ["detector", "list"], env={"COLUMNS": "300"})
-    assert "takes yunet" in result.stdout
+    assert "uses yunet" in result.stdout
 
 
 def test_vendoring_a_wrong_file_fails_in_one_line_and_writes_nothing(tmp_path: Path) -> None:

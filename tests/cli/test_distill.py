@@ -9,7 +9,7 @@ from .conftest import TINY, assert_one_line_error, mien
 pytest.importorskip("torch")
 
 
-def test_a_student_is_taught_judged_and_resumed(run: Path, folders: Path, tmp_path: Path) -> None:
+def test_a_student_is_trained_evaluated_and_resumed(run: Path, folders: Path, tmp_path: Path) -> None:
     out = tmp_path / "student"
     taught = ("distill", run, "--init", run, "--data", folders, "--drop-leaks", "--out", out, *TINY)
     result = mien(*taught)
@@ -19,8 +19,8 @@ def test_a_student_is_taught_judged_and_resumed(run: Path, folders: Path, tmp_pa
     assert again.returncode == 0, again.stderr
     alone = mien("train", "--data", folders, "--drop-leaks", "--out", out, "--resume")
     assert_one_line_error(alone, "taught by other teachers", "mien distill")
-    judged = mien("evaluate", out, "--data", folders, "--json")
-    assert judged.returncode == 0, judged.stderr
+    evaluated = mien("evaluate", out, "--data", folders, "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
 
 
 def test_bad_teachers_are_one_line(run: Path, folders: Path, tmp_path: Path) -> None:

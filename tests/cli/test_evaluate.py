@@ -1,4 +1,4 @@
-"""`mien evaluate` on a made dataset and a tiny real ONNX model whose answers are known."""
+"""`mien evaluate` on a made dataset and a tiny real ONNX model whose predictions are known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mien.errors import ConfigError, DataError, MissingExtraError, ModelError
 from mien.model_card import CARD_KEY, ModelCard
 
 ANGER, DISGUST, FEAR, HAPPINESS, NEUTRAL, SADNESS, SURPRISE = range(7)
-SURE = np.exp(3) / (np.exp(3) + 6)
+CONFIDENT = np.exp(3) / (np.exp(3) + 6)
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -44,7 +44,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_model(path: Path, classes: Sequence[str]) -> Path:
-    """A model that answers class c, with probability SURE of seven, to a face whose only white pixel is (0, c)."""
+    """A model that predicts class c, with probability CONFIDENT, for a face whose only white pixel is (0, c)."""
     onnx = pytest.importorskip("onnx")
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     weights = np.zeros((48 * 48, len(classes)), np.float32)
@@ -68,17 +68,17 @@ def write_model(path: Path, classes: Sequence[str]) -> Path:
     return path
 
 
-def face(answer: int) -> NDArray[np.uint8]:
+def face(predicted: int) -> NDArray[np.uint8]:
     pixels = np.zeros((48, 48), np.uint8)
-    pixels[0, answer] = 255
+    pixels[0, predicted] = 255
     return pixels
 
 
 def write_csv(folder: Path, rows: Sequence[tuple[int, int, str]], votes: Sequence[Sequence[int]] | None = None) -> Path:
-    """fer2013.csv with rows of (label, what the model will answer, usage), and the votes beside it."""
+    """fer2013.csv with rows of (label, what the model will predict, usage), and the votes beside it."""
     lines = ["emotion,pixels,Usage"]
-    for label, answer, usage in rows:
-        lines.append(f"{FER2013_CODES.index(EMOTIONS[label])},{' '.join(map(str, face(answer).ravel()))},{usage}")
+    for label, predicted, usage in rows:
+        lines.append(f"{FER2013_CODES.index(EMOTIONS[label])},{' '.join(map(str, face(predicted).ravel()))},{usage}")
     (folder / "fer2013.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     if votes is not None:
         header = ["Usage", "Image name", *FERPLUS_COLUMNS[:-1], "NF"]
@@ -94,7 +94,7 @@ def for_(**votes: int) -> list[int]:
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """Six validation rows, four of them answered rightly, one training row; no votes."""
+    """Six validation rows, four of them predicted rightly, one training row; no votes."""
     pairs = [(FEAR, FEAR), (FEAR, SURPRISE), (FEAR, SURPRISE), (ANGER, ANGER), (SADNESS, SADNESS), (NEUTRAL, NEUTRAL)]
     return write_csv(tmp_path, [*((t, a, "PublicTest") for t, a in pairs), (ANGER, FEAR, "Training")])
 
@@ -102,9 +102,9 @@ def plain(tmp_path: Path) -> Path:
 @pytest.fixture
 def voted(tmp_path: Path) -> Path:
     """Four validation rows: clear, clear without a majority of all votes, tied, contempt."""
-    answers = [HAPPINESS, FEAR, FEAR, ANGER]
+    predictions = [HAPPINESS, FEAR, FEAR, ANGER]
     votes = [for_(happiness=9, neutral=1), for_(fear=4, anger=3, neutral=3), for_(fear=5, anger=5), for_(contempt=10)]
-    return write_csv(tmp_path, [(ANGER, answer, "PublicTest") for answer in answers], votes)
+    return write_csv(tmp_path, [(ANGER, predicted, "PublicTest") for predicted in predictions], votes)
 
 
 def test_json_is_one_object_with_the_promised_keys_and_nothing_else(run: Run, model: Path, plain: Path) -> None:
@@ -120,8 +120,8 @@ def test_json_is_one_object_with_the_promised_keys_and_nothing_else(run: Run, mo
     assert values["recall"]["disgust"] is None
     assert values["confusion"][FEAR][SURPRISE] == 2
     assert np.sum(values["confusion"]) == 6
-    assert values["ece"] == pytest.approx(abs(SURE - 4 / 6), abs=1e-5)
-    assert values["aurc"] == pytest.approx(2 / 6)  # all answers are equally sure
+    assert values["ece"] == pytest.approx(abs(CONFIDENT - 4 / 6), abs=1e-5)
+    assert values["aurc"] == pytest.approx(2 / 6)  # all predictions are equally confident
     assert values["certain"]["threshold"] == 0.6
     assert (values["certain"]["share"], values["certain"]["accuracy"]) == (1, pytest.approx(4 / 6))
     assert values["recall_ci95"]["disgust"] is None
@@ -152,7 +152,7 @@ def test_the_protocol_goes_by_what_the_data_has(run: Run, model: Path, plain: Pa
     assert json.loads(run(model, "--data", data, "--json")[1])["protocol"] == "ferplus"
 
 
-def test_the_table_says_it_all(run: Run, model: Path, plain: Path) -> None:
+def test_the_table_shows_it_all(run: Run, model: Path, plain: Path) -> None:
     code, out, _ = run(model, "--data", plain)
     assert code == 0
     assert "tiny-1-float32 on fer2013.csv, validation split, protocol fer2013: 6 faces" in out
@@ -173,14 +173,14 @@ def test_the_split_is_the_one_asked_for(run: Run, model: Path, plain: Path) -> N
         run(model, "--data", plain, "--split", "test")
 
 
-def test_rows_that_no_protocol_judges_are_named(run: Run, model: Path, tmp_path: Path) -> None:
+def test_rows_without_a_truth_are_counted(run: Run, model: Path, tmp_path: Path) -> None:
     data = write_csv(tmp_path, [(ANGER, FEAR, "PublicTest")], [for_(contempt=10)])
-    with pytest.raises(DataError, match="ferplus judges none of the 1 rows"):
+    with pytest.raises(DataError, match="ferplus has no truth for any of the 1 rows"):
         run(model, "--data", data)
 
 
 def test_flip_averages_with_the_mirrored_face(run: Run, model: Path, plain: Path, tmp_path: Path) -> None:
-    for options, expected in (((), SURE), (("--flip",), (SURE + 1 / 7) / 2)):
+    for options, expected in (((), CONFIDENT), (("--flip",), (CONFIDENT + 1 / 7) / 2)):
         run(model, "--data", plain, "--probabilities", tmp_path / "p.npz", *options)
         with np.load(tmp_path / "p.npz") as saved:
             assert saved["probabilities"].max(1) == pytest.approx(np.full(6, expected), abs=1e-5)
@@ -234,7 +234,7 @@ def test_output_that_cannot_be_made_is_refused_before_the_work(
         run(model, "--data", absent, "--confusion", tmp_path / "c.png")
 
 
-def test_bad_rows_stop_it_or_are_skipped_and_told(run: Run, model: Path, plain: Path) -> None:
+def test_bad_rows_stop_it_or_are_skipped_and_reported(run: Run, model: Path, plain: Path) -> None:
     text = plain.read_text(encoding="utf-8")
     plain.write_text(text + "3,1 2 3,PublicTest\n", encoding="utf-8")
     with pytest.raises(DataError, match="row 7"):
@@ -247,10 +247,10 @@ def test_bad_rows_stop_it_or_are_skipped_and_told(run: Run, model: Path, plain: 
 
 def test_own_classes_come_from_the_model(run: Run, tmp_path: Path) -> None:
     own = write_model(tmp_path / "own.onnx", ("bored", "keen"))
-    for name, answer in (("bored", 0), ("keen", 0)):
+    for name, predicted in (("bored", 0), ("keen", 0)):
         folder = tmp_path / "faces" / "val" / name
         folder.mkdir(parents=True)
-        Image.fromarray(face(answer)).save(folder / "1.png")
+        Image.fromarray(face(predicted)).save(folder / "1.png")
     values = json.loads(run(own, "--data", tmp_path / "faces", "--json")[1])
     assert values["recall"] == {"bored": 1, "keen": 0}
     (tmp_path / "faces" / "val" / "keen").rename(tmp_path / "faces" / "val" / "eager")
@@ -267,12 +267,13 @@ def test_a_checkpoint_without_torch_names_the_extra(
     run: Run, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "mien.training.checkpoint", None)
+    (tmp_path / "best.safetensors").touch()
     for checkpoint in (tmp_path, tmp_path / "best.safetensors"):
         with pytest.raises(MissingExtraError, match=r"checkpoint needs .*mien\[train\]"):
             run(checkpoint, "--data", plain)
 
 
-def test_a_checkpoint_answers_as_its_network_does(run: Run, plain: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_predicts_as_its_network_does(run: Run, plain: Path, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from mien.training.checkpoint import Description, predict_faces, save
     from mien.training.network import AlexNet, AlexNetConfig

@@ -28,7 +28,7 @@ def test_json_holds_versions_model_detector_and_threads(brightness_model: Path) 
     assert 1 <= facts["threads"]["usable"] <= facts["threads"]["machine"]
 
 
-def test_the_table_says_the_same_for_people(brightness_model: Path) -> None:
+def test_the_table_shows_the_same_for_people(brightness_model: Path) -> None:
     result = CliRunner().invoke(app, ["info", "--model", str(brightness_model)], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     for words in (
@@ -41,7 +41,7 @@ def test_the_table_says_the_same_for_people(brightness_model: Path) -> None:
         assert words in result.stdout
 
 
-def test_auto_takes_haar_and_says_why_where_there_is_no_yunet(
+def test_auto_uses_haar_and_shows_why_if_there_is_no_yunet(
     brightness_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.runtime import weights
@@ -54,7 +54,7 @@ def test_auto_takes_haar_and_says_why_where_there_is_no_yunet(
     assert "mien detector yunet" in facts["detector"]["why"]
 
 
-def test_what_cannot_be_had_is_said_and_the_rest_shown(tmp_path: Path) -> None:
+def test_what_cannot_be_loaded_is_reported_and_the_rest_shown(tmp_path: Path) -> None:
     arguments = ["info", "--model", str(tmp_path / "gone.onnx"), "--detector-model", str(tmp_path / "gone.onnx")]
     for options in ([], ["--json"]):
         result = CliRunner().invoke(app, [*arguments, *options], env={"COLUMNS": "300"})
@@ -68,7 +68,7 @@ def test_what_cannot_be_had_is_said_and_the_rest_shown(tmp_path: Path) -> None:
     ("flags", "path", "why"),
     [({"sse2", "avx2"}, "exact", "without VNNI"), ({"sse2", "avx2", "avx_vnni"}, "fast", "avx_vnni")],
 )
-def test_the_cpus_flags_and_the_way_of_int8_are_named(
+def test_the_cpus_flags_and_the_mode_of_int8_are_named(
     flags: set[str], path: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.runtime import int8_backend

@@ -10,7 +10,7 @@ from mien.cli import main
 from mien.cli.interrupt import interruptible
 
 
-def test_the_first_ctrl_c_is_told_and_the_second_interrupts() -> None:
+def test_the_first_ctrl_c_is_noted_and_the_second_interrupts() -> None:
     before = signal.getsignal(signal.SIGINT)
     with interruptible() as pressed:
         assert not pressed()
@@ -22,16 +22,16 @@ def test_the_first_ctrl_c_is_told_and_the_second_interrupts() -> None:
 
 
 def test_another_thread_is_left_in_peace() -> None:
-    told: list[bool] = []
+    seen: list[bool] = []
 
     def work() -> None:
         with interruptible() as pressed:
-            told.append(pressed())
+            seen.append(pressed())
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert told == [False]
+    assert seen == [False]
 
 
 def test_ctrl_c_while_the_commands_are_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:

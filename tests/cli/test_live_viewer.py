@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mien.analysis import Analysis
-from mien.cli.live_viewer import Viewer
+from mien.cli.live_viewer import LiveOutputs, Viewer
 from mien.cli.stage_times import StageTimes
 from mien.drawing.style import Style
 from mien.emotions import EMOTIONS
@@ -70,7 +70,7 @@ class FakeLive(Live):
 
 
 class FakeScreen:
-    """Keeps what is shown. keys gives the actions before the n-th frame that is shown; after the last it quits."""
+    """Collects what is shown. keys gives the actions before the n-th frame that is shown; after the last it quits."""
 
     def __init__(self, keys: Mapping[int, list[Action]], seen: Callable[[], None] = lambda: None) -> None:
         self.keys, self.seen = dict(keys), seen
@@ -104,16 +104,13 @@ def in_step(live: FakeLive) -> Callable[[Iterable[Frame]], Iterator[Analysis]]:
     return stream
 
 
-def viewer_of(live: FakeLive, screen: FakeScreen | None, **options: Any) -> Viewer:
-    given = {
-        "style": Style.of("minimal", emoji=False),
-        "recorder": Recorder(),
-        "write": None,
-        "say": lambda line: None,
-        "report": lambda line: None,
-        "times": StageTimes(),
-    }
-    return Viewer(live, screen=screen, **given | options)
+def ignore(line: str) -> None:
+    """For lines that a test does not check."""
+
+
+def viewer_of(live: FakeLive, screen: FakeScreen | None, style: Style | None = None, **outputs: Any) -> Viewer:
+    given = {"recorder": Recorder(), "log": ignore, "report": ignore} | outputs
+    return Viewer(live, style or Style.of("minimal", emoji=False), LiveOutputs(screen, **given), StageTimes())
 
 
 @pytest.fixture
@@ -229,14 +226,14 @@ def test_e_covers_faces_and_l_switches_labels() -> None:
 
 
 def test_s_saves_what_is_shown_under_a_new_name_each_time(here: Path) -> None:
-    live, told = FakeLive(), []
+    live, lines = FakeLive(), []
     screen = FakeScreen({2: [Action.SAVE, Action.SAVE], 5: [Action.QUIT]})
-    viewer_of(live, screen, say=told.append).watch(in_step(live), lambda: False)
+    viewer_of(live, screen, log=lines.append).watch(in_step(live), lambda: False)
     saved = sorted(here.glob("mien-????????-??????*.png"))
     assert len(saved) == 2
-    assert sorted(told) == sorted(f"saved {path.name}" for path in saved)
+    assert sorted(lines) == sorted(f"saved {path.name}" for path in saved)
     np.testing.assert_array_equal(np.asarray(Image.open(saved[0]))[:, :, ::-1], screen.shown[1][0])
-    assert screen.shown[3][1] == told[-1]
+    assert screen.shown[3][1] == lines[-1]
 
 
 def test_s_in_a_folder_that_cannot_be_written_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,24 +241,24 @@ def test_s_in_a_folder_that_cannot_be_written_goes_on(here: Path, monkeypatch: p
         raise ConfigError(f"{path}: cannot be written: disk full")
 
     monkeypatch.setattr("mien.images.save.save_picture", fail)
-    live, told = FakeLive(), []
-    viewer = viewer_of(live, FakeScreen({2: [Action.SAVE], 5: [Action.QUIT]}), report=told.append)
+    live, lines = FakeLive(), []
+    viewer = viewer_of(live, FakeScreen({2: [Action.SAVE], 5: [Action.QUIT]}), report=lines.append)
     viewer.watch(in_step(live), lambda: False)
     assert viewer.frames >= 3
     assert viewer.has_failed
-    assert len(told) == 1
-    assert "disk full" in told[0]
+    assert len(lines) == 1
+    assert "disk full" in lines[0]
 
 
 def test_r_records_from_its_frame_on_until_it_is_pressed_again(here: Path) -> None:
     pytest.importorskip("av")
     from mien.video.reader import VideoFile
 
-    live, told = FakeLive(), []
+    live, lines = FakeLive(), []
     screen = FakeScreen({2: [Action.RECORD], 12: [Action.RECORD], 16: [Action.QUIT]})
-    viewer_of(live, screen, say=told.append).watch(in_step(live), lambda: False)
+    viewer_of(live, screen, log=lines.append).watch(in_step(live), lambda: False)
     (path,) = here.glob("mien-*.mp4")
-    assert told == [f"recorded {path.name}"]
+    assert lines == [f"recorded {path.name}"]
     alerts = [alert for _, _, alert in screen.shown]
     assert alerts[0] == alerts[-1] == ""
     assert alerts[5].startswith("● 00:0")
@@ -271,27 +268,27 @@ def test_r_records_from_its_frame_on_until_it_is_pressed_again(here: Path) -> No
     assert 8 <= len(frames) <= 10
 
 
-def test_a_recording_without_a_frame_is_not_said_to_be_there(here: Path) -> None:
+def test_a_recording_without_a_frame_is_not_reported_as_saved(here: Path) -> None:
     pytest.importorskip("av")
-    live, told = FakeLive(), []
+    live, lines = FakeLive(), []
     screen = FakeScreen({2: [Action.PAUSE, Action.RECORD, Action.RECORD], 5: [Action.QUIT]})
-    viewer_of(live, screen, say=told.append).watch(in_step(live), lambda: False)
-    assert told == ["nothing was recorded"]
+    viewer_of(live, screen, log=lines.append).watch(in_step(live), lambda: False)
+    assert lines == ["nothing was recorded"]
     assert not list(here.iterdir())
 
 
-def test_a_recording_without_its_extra_is_told_of_and_the_rest_goes_on(
+def test_a_recording_without_its_extra_is_reported_and_the_rest_goes_on(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(self: Recorder, path: Path) -> None:
         raise MissingExtraError("video files", "video")
 
     monkeypatch.setattr(Recorder, "start", missing)
-    live, told = FakeLive(), []
+    live, lines = FakeLive(), []
     screen = FakeScreen({2: [Action.RECORD], 6: [Action.QUIT]})
-    viewer = viewer_of(live, screen, report=told.append)
+    viewer = viewer_of(live, screen, report=lines.append)
     viewer.watch(in_step(live), lambda: False)
-    assert told == ["video files needs an optional part of Mien: pip install 'mien[video]'"]
+    assert lines == ["video files needs an optional part of Mien: pip install 'mien[video]'"]
     assert viewer.frames >= 4
     assert viewer.has_failed
 
@@ -304,23 +301,23 @@ def test_a_recording_that_fails_ends_what_has_nothing_else_to_do(here: Path, mon
 
     monkeypatch.setattr(Recorder, "write", full)
     for write, ends in ((None, True), (lambda record: None, False)):
-        live, told = FakeLive(), []
+        live, lines = FakeLive(), []
         with Recorder() as recorder:
             recorder.start(Path("a.mp4"))
-            viewer = viewer_of(live, None, recorder=recorder, write=write, report=told.append)
+            viewer = viewer_of(live, None, recorder=recorder, write=write, report=lines.append)
             viewer.watch(in_step(live), lambda: live.now_s() > 1)  # noqa: B023 - called before the next round
-        assert len(told) == 1
+        assert len(lines) == 1
         assert (viewer.frames == 1) is ends
         assert not list(here.iterdir())
 
 
-def test_the_window_says_that_it_waits_for_the_camera() -> None:
+def test_the_window_shows_that_it_waits_for_the_camera() -> None:
     live = FakeLive()
 
     class Screen(FakeScreen):
         def actions(self) -> list[Action]:
             if len(self.shown) == 1:
-                live.time_s += 0.4  # nothing comes meanwhile: nobody tells the camera
+                live.time_s += 0.4  # nothing comes meanwhile, since the camera's clock is not moved
             return super().actions()
 
     def one(frames: Iterable[Frame]) -> Iterator[Analysis]:

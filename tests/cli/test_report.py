@@ -54,10 +54,10 @@ def test_the_page_lies_beside_the_records(records: Path, capsys: pytest.CaptureF
     page = records.with_suffix(".html").read_text(encoding="utf-8")
     assert "clip.mp4" in page
     assert "<img" not in page
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "the video is not at hand" in said.err
-    assert f"wrote {records.with_suffix('.html')}" in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "the video is not available" in printed.err
+    assert f"wrote {records.with_suffix('.html')}" in printed.err
 
 
 def test_faces_come_from_the_video(records: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ def test_a_resumed_run_takes_its_own_recipe(run: Path, folders: Path) -> None:
     assert_one_line_error(changed, "another recipe: batch")
 
 
-def test_own_classes_travel_to_the_card(folders: Path, tmp_path: Path) -> None:
+def test_custom_classes_travel_to_the_card(folders: Path, tmp_path: Path) -> None:
     out = tmp_path / "own"
     result = mien("train", "--data", folders, "--out", out, "--own-classes", "--drop-leaks", *TINY)
     assert result.returncode == 0, result.stderr
@@ -95,9 +95,9 @@ def test_the_recipe_is_shown_and_can_be_typed_back() -> None:
     [
         ([], ["--data is missing"]),
         (["--data", "nowhere"], ["nowhere"]),
-        (["--recipe", "slow", "--data", "x"], ["slow", "scratch, quick"]),
-        (["--network", "vgg", "--data", "x"], ["vgg", "alexnet-compact"]),
-        (["--set", "epoch=1", "--data", "x"], ["epoch: no such field"]),
+        (["--recipe", "slow"], ["slow", "scratch, quick"]),
+        (["--network", "vgg"], ["vgg", "alexnet-compact"]),
+        (["--set", "epoch=1"], ["epoch: no such field"]),
         (["--resume", "--out", "nowhere/run"], ["no checkpoint"]),
         (["--preview-augment", "sheet.txt"], [".png"]),
         (["--out", "/dev/null/run"], ["cannot be made a folder"]),
@@ -121,7 +121,7 @@ def test_int8_without_data_is_one_line(run: Path, tmp_path: Path) -> None:
     assert_one_line_error(mien("export", run, "--int8", "--out", tmp_path / "m.onnx"), "calibrated on training faces")
 
 
-def test_fine_tuning_begins_with_what_fits_and_says_so(run: Path, folders: Path, tmp_path: Path) -> None:
+def test_fine_tuning_begins_with_what_fits_and_reports_it(run: Path, folders: Path, tmp_path: Path) -> None:
     out = tmp_path / "own"
     tuned = ("train", "--init", run, "--data", folders, "--own-classes", "--drop-leaks", "--out", out)
     few = ("--set", "epochs=1", "--set", "batch=16", "--set", "freeze=2")
@@ -137,7 +137,7 @@ def test_fine_tuning_begins_with_what_fits_and_says_so(run: Path, folders: Path,
     assert_one_line_error(mien(*tuned[:2], "nowhere.onnx", *tuned[3:]), "nowhere.onnx")
 
 
-def test_what_was_trained_without_labels_answers_nothing_but_begins_a_training(folders: Path, tmp_path: Path) -> None:
+def test_a_run_without_labels_predicts_nothing_but_begins_a_training(folders: Path, tmp_path: Path) -> None:
     out = tmp_path / "pretrained"
     result = mien("train", "--recipe", "pretrain", "--data", folders, "--out", out, "--set", "network.classes=9", *TINY)
     assert result.returncode == 0, result.stderr

@@ -48,7 +48,7 @@ def predict(brightness_model: Path):
     return run
 
 
-def test_records_tell_when_and_whose_face_it_is(predict, clip: Path) -> None:
+def test_records_hold_the_time_and_the_track(predict, clip: Path) -> None:
     result = predict("clip.mp4", "--json", "t.jsonl")
     assert result.exit_code == 0, result.stderr
     lines = [json.loads(line) for line in Path("t.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -155,7 +155,7 @@ def test_what_goes_with_videos_only_is_refused_for_photos(predict, tmp_path: Pat
     assert str(result.exception) == f"{option[0]} goes with a video, and there is none"
 
 
-def test_what_is_no_video_is_told_in_one_line(predict, tmp_path: Path) -> None:
+def test_what_is_no_video_is_reported_in_one_line(predict, tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("dear diary", encoding="utf-8")
     for path in (text, tmp_path / "lost.mp4"):
@@ -178,7 +178,7 @@ def test_a_damaged_video_is_analysed_as_far_as_it_goes_and_reported(predict, cli
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent otherwise on Windows")
-def test_ctrl_c_keeps_what_was_done(brightness_model: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_what_was_done(brightness_model: Path, tmp_path: Path) -> None:
     film(tmp_path / "long.mp4", seconds=120)
     command = [
         sys.executable,

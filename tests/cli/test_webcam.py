@@ -69,7 +69,7 @@ def test_seconds_end_a_loop_and_the_recording_is_whole(run, folder: Path) -> Non
         assert len(list(video)) == len(records)
 
 
-def test_a_window_that_sdl_keeps_in_memory(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_that_sdl_holds_in_memory(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     result = run("--camera", "frames", "--loop", "--seconds", "0.3")
@@ -77,7 +77,7 @@ def test_a_window_that_sdl_keeps_in_memory(run, folder: Path, monkeypatch: pytes
     assert "frames/s" in result.stderr
 
 
-def test_a_camera_that_is_gone_exits_1_and_keeps_what_was_done(
+def test_a_camera_that_is_gone_exits_1_and_what_was_done_is_saved(
     run, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("av")
@@ -124,7 +124,7 @@ def test_a_camera_that_is_gone_exits_1_and_keeps_what_was_done(
         (("--camera", "frames", "--no-window", "--json", "t", "--csv", "t"), "is written already"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(run, folder: Path, arguments, message: str) -> None:
+def test_invalid_options_are_refused_in_one_line(run, folder: Path, arguments, message: str) -> None:
     if "--record" in arguments:
         pytest.importorskip("av")
     with pytest.raises(ConfigError, match=message) as caught:
@@ -133,7 +133,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(run, folder: Path, arguments
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a single process")
-def test_ctrl_c_keeps_what_was_done(folder: Path, brightness_model: Path) -> None:
+def test_ctrl_c_saves_what_was_done(folder: Path, brightness_model: Path) -> None:
     pytest.importorskip("av")
     from mien.video.reader import VideoFile
 

@@ -1,4 +1,4 @@
-"""The command line: a file a command; each parses, calls, prints."""
+"""The command line: one file per command; each parses, calls, prints."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from mien.errors import MienError, reason
 
 def main() -> None:
     """Run `mien`. Exits 0 when all went well, 1 when some item failed, 2 on a usage error, 130 on Ctrl-C."""
-    gc.set_threshold(50_000)  # imports make many objects and hardly any garbage: looking for it takes a tenth of them
+    gc.set_threshold(50_000)  # imports make many objects and hardly any garbage; collecting takes a tenth of the time
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console may not know every character of a file's name
     try:
-        from mien.cli.app import app  # takes a while, in which Ctrl-C may come
+        from mien.cli.app import app  # takes time, in which Ctrl-C may come
 
         app(standalone_mode=True)
     except MienError as error:
         console.err().print(f"[bold red]error:[/] {console.escape(console.as_options(str(error)))}", soft_wrap=True)
         sys.exit(2)
-    except OSError as error:  # files tell of it themselves, so it is where standard output leads to
+    except OSError as error:  # files report it themselves, so standard output is full
         if error.errno not in (ENOSPC, EDQUOT, EFBIG):
             raise
         console.err().print(f"[bold red]error:[/] standard output: cannot be written: {reason(error)}", soft_wrap=True)

@@ -1,6 +1,6 @@
 """What the commands print with: data goes to standard output, everything else to standard error.
 
-rich is imported when something is printed with it, so that a command that has nothing to draw starts sooner.
+rich is imported when something is printed with it, so that a command that prints nothing with it starts sooner.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def is_terminal() -> bool:
-    """Whether standard output is one, so that it wants a table rather than lines for other programs."""
+    """Whether standard output is a terminal: then tables are printed, else lines for other programs."""
     return sys.stdout is not None and sys.stdout.isatty()  # None where the shell closed it
 
 
@@ -60,13 +60,18 @@ def as_options(text: str) -> str:
 
 
 def report(problem: str) -> None:
-    """Tell of something that went wrong with one item among others, in one line on standard error."""
+    """Print what went wrong with one item among others, in one line on standard error."""
     err().print(f"[bold red]error:[/] {escape(printable(as_options(problem)))}", soft_wrap=True, highlight=False)
 
 
 def note(text: str) -> None:
-    """Tell of something that is no failure, in one line on standard error."""
-    err().print(f"[yellow]note:[/] {escape(printable(text))}", soft_wrap=True, highlight=False)
+    """Print what is worth knowing and no failure, in one line on standard error."""
+    err().print(f"[yellow]note:[/] {escape(printable(as_options(text)))}", soft_wrap=True, highlight=False)
+
+
+def log(text: str) -> None:
+    """Print a line of plain text on standard error."""
+    err().print(escape(printable(text)), soft_wrap=True, highlight=False)
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`mien data pack`: a dataset as a pack, from which training reads faces as it needs them."""
+"""`mien data pack`: a dataset as a pack, from which training reads faces when it needs them."""
 
 from __future__ import annotations
 
@@ -7,31 +7,30 @@ from typing import Annotated
 
 import typer
 
-from mien.cli import console
-from mien.cli.reading import reading, tell_skipped
+from mien.cli import console, options
+from mien.cli.reading import print_skipped, reading
+
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="PACK", help="The folder of the pack, which must be new.")]
 
 
 def pack(
-    source: Annotated[
-        Path, typer.Argument(help="fer2013.csv (plain, .gz, .zip), a manifest, Parquet, or a folder.", metavar="DATA")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="PACK", help="The pack's folder, not there yet.")],
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on after malformed rows; exit 1 if any.")] = False,
-    own_classes: Annotated[
-        bool, typer.Option("--own-classes", help="Take folder or label names as classes, not as Mien's seven.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a pack that is there.")] = False,
+    source: options.Dataset,
+    *,
+    out: Out,
+    skip_bad: options.SkipBad = False,
+    own_classes: options.OwnClasses = False,
+    force: options.Force = False,
 ) -> None:
-    """Write a dataset as a folder of arrays, of which faces are read as they are needed: so it may outgrow memory.
+    """Write a dataset as a folder of arrays. Faces are read from it when they are needed, so it may exceed memory.
 
-    Every command that takes --data takes a pack, and answers as on the dataset itself. Neither needs to fit into memory
-    for packing.
+    Every command that takes --data takes a pack, and gives the same results as on the dataset itself. Neither needs to
+    fit into memory for packing. Exits with 1 if malformed rows were left out.
     """
     from mien.data.packing import write_pack
 
     with reading() as progress:
         packed = write_pack(source, out, skip_bad=skip_bad, own_classes=own_classes, force=force, progress=progress)
-    tell_skipped(packed.bad)
+    print_skipped(packed.bad)
     size = sum(path.stat().st_size for path in out.iterdir())
     console.out().print(
         f"wrote {console.escape(str(out))}: {len(packed):,} faces, {size / 1e6:,.1f} MB",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json as json_module
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mien.cli import console
+from mien.cli import console, options
 from mien.cli.reading import read_dataset
 from mien.errors import ConfigError, DataError, MissingExtraError
 
@@ -29,100 +30,138 @@ ProtocolChoice = Literal["fer2013", "ferplus", "ferplus-strict", "all"]
 
 _BATCH = 256
 
+Model = Annotated[
+    str | None,
+    typer.Argument(
+        help="An ONNX file, the version of a shipped model, or a checkpoint: a run's folder or a .safetensors "
+        "file, which needs mien[train].",
+        show_default="the shipped model",
+    ),
+]
+Split = Annotated[SplitChoice, typer.Option(help="The split to evaluate on.")]
+ProtocolName = Annotated[
+    ProtocolChoice | None,
+    typer.Option(
+        help="Where the truth comes from: the original label (fer2013), the majority of the FER+ votes (ferplus), the "
+        "majority if it has more than half of all votes (ferplus-strict), or each of them.",
+        show_default="ferplus if the data has votes, else fer2013",
+    ),
+]
+Confusion = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Draw the confusion matrix to this file (.png, .svg, .pdf). With --protocol all: one file per protocol, "
+        "its name before the suffix. Needs matplotlib, as mien[train] brings.",
+    ),
+]
+Reliability = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Draw accuracy against confidence, as --confusion does.")
+]
+RiskCoverage = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Draw the fraction of wrong predictions against the fraction of faces classified, as --confusion does.",
+    ),
+]
+Probabilities = Annotated[
+    Path | None,
+    typer.Option(
+        "--probabilities",
+        "--out",
+        "-o",
+        metavar="FILE.npz",
+        help="Save the predictions: row (N,), classes (C,), probabilities (N, C), and truth_PROTOCOL (N,), which is "
+        "-1 for a row that the protocol leaves out.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Plots:
+    """The files to draw plots to; None: not drawn."""
+
+    confusion: Path | None
+    reliability: Path | None
+    risk_coverage: Path | None
+
+    def __iter__(self) -> Iterator[tuple[str, Path]]:
+        """Each plot that is drawn: its kind and its file."""
+        kinds = ("confusion matrix", "reliability", "risk-coverage curve")
+        for kind, path in zip(kinds, (self.confusion, self.reliability, self.risk_coverage), strict=True):
+            if path is not None:
+                yield kind, path
+
 
 def evaluate(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            help="An ONNX file, the version of a shipped model, or a checkpoint: a run's folder or a .safetensors "
-            "file, which needs mien[train].",
-            show_default="the shipped model",
-        ),
-    ] = None,
+    model: Model = None,
     *,
-    data: Annotated[
-        Path, typer.Option(help="Labelled faces: fer2013.csv, FER+ folder, class folders, manifest or Parquet.")
-    ],
-    split: Annotated[SplitChoice, typer.Option(help="Which part of the data to judge on.")] = "validation",
-    protocol: Annotated[
-        ProtocolChoice | None,
-        typer.Option(
-            help="What counts as the truth: the original label; the majority of the FER+ votes; that, where more than "
-            "half of all votes agree; or each of them.",
-            show_default="ferplus where the data has votes, else fer2013",
-        ),
-    ] = None,
-    flip: Annotated[
-        bool, typer.Option("--flip", help="Average the answers for each face and its mirror image.")
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a protocol, and nothing else, on standard output.")
-    ] = False,
-    confusion: Annotated[
-        Path | None,
-        typer.Option(
-            help="Draw the confusion matrix to this file (.png, .svg, .pdf); with --protocol all, one file each, the "
-            "protocol's name before the suffix. Needs matplotlib, as mien[train] brings."
-        ),
-    ] = None,
-    reliability: Annotated[
-        Path | None, typer.Option(help="Draw accuracy against confidence to this file, as --confusion does.")
-    ] = None,
-    risk_coverage: Annotated[
-        Path | None,
-        typer.Option(help="Draw the share of wrong answers against the share of faces answered, as --confusion does."),
-    ] = None,
-    probabilities: Annotated[
-        Path | None,
-        typer.Option(
-            help="Save to this .npz file: row (N,), classes (C,), probabilities (N, C), and truth_PROTOCOL (N,), "
-            "which is -1 for a row that the protocol leaves out."
-        ),
-    ] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on after malformed rows; exit 1 if any.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads for an ONNX model.", show_default="one a core")
-    ] = None,
+    data: options.Data,
+    split: Split = "validation",
+    protocol: ProtocolName = None,
+    flip: options.Flip = False,
+    as_json: options.AsJson = False,
+    confusion: Confusion = None,
+    reliability: Reliability = None,
+    risk_coverage: RiskCoverage = None,
+    probabilities: Probabilities = None,
+    skip_bad: options.SkipBad = False,
+    threads: options.Threads = None,
 ) -> None:
-    """Judge a model on labelled faces: accuracy and macro-F1 with intervals, calibration, the certain part, confusions.
+    """Evaluate a model on labelled faces: accuracy and macro-F1 with intervals, calibration, confusions.
 
-    All shares in the JSON are 0 to 1. A class without faces has null for recall and F1, and one that was never answered
-    has null for precision; macro-F1 is the mean over the classes that have faces.
+    With --json, one object per protocol; its fractions are 0 to 1. A class without faces has null for recall and F1,
+    and one that was never predicted has null for precision; macro-F1 is the mean over the classes that have faces.
+    Exits with 1 if malformed rows were left out.
     """
-    from mien.evaluation.metrics import evaluate as judge
-    from mien.evaluation.metrics import report
-    from mien.evaluation.plots import require_plots
-
-    pictures = {"confusion matrix": confusion, "reliability": reliability, "risk-coverage curve": risk_coverage}
-    for picture in pictures.values():
-        if picture is not None:
-            require_plots(picture)
-    if probabilities is not None and probabilities.suffix != ".npz":
-        raise ConfigError(f"--probabilities takes a file that ends in .npz, got {probabilities.name}")
-    name, classes, predict = _open_model(model, threads)
+    plots = Plots(confusion, reliability, risk_coverage)
+    _check_outputs(plots, probabilities)
+    checkpoint = _checkpoint(model)
+    name, classes, predict = _open_checkpoint(checkpoint, threads) if checkpoint else _open_model(model, threads)
     dataset = _read(data, split, classes, skip_bad=skip_bad)
     truths = _truths(dataset, split, protocol)
-    answers = _predict(predict, dataset.faces, flip=flip)
+    predicted = _predict(predict, dataset.faces, flip=flip)
     if probabilities is not None:
-        _save(probabilities, dataset, truths, answers)
+        _save(probabilities, dataset, truths, predicted)
     for each, (truth, mask) in truths.items():
-        metrics = judge(answers[mask], truth[mask], classes=classes)
-        if json:
-            line = {"model": name, **report(metrics, protocol=each, split=split)}
-            typer.echo(json_module.dumps(line, ensure_ascii=False, allow_nan=False))
+        metrics = _evaluate(predicted[mask], truth[mask], classes)
+        if as_json:
+            _print_json(metrics, model=name, protocol=each, split=split)
         else:
             _print(metrics, f"{name} on {data.name}, {split} split, protocol {each}")
         suffix = f"-{each}" if protocol == "all" else ""
-        suffixed = {kind: path.with_stem(path.stem + suffix) for kind, path in pictures.items() if path is not None}
-        _draw(suffixed, f"{name}, {each}, {split}", metrics, answers[mask], truth[mask])
+        for kind, path in plots:
+            file = path.with_stem(path.stem + suffix)
+            _draw(kind, file, f"{name}, {each}, {split}", metrics, (predicted[mask], truth[mask]))
     if dataset.bad:
         raise typer.Exit(1)
 
 
+def _check_outputs(plots: Plots, probabilities: Path | None) -> None:
+    """Raise before long work what would be raised after it: ConfigError, MissingExtraError."""
+    from mien.evaluation.plots import require_plots
+
+    for _, path in plots:
+        require_plots(path)
+    if probabilities is not None and probabilities.suffix != ".npz":
+        raise ConfigError(f"the file of the probabilities must end in .npz, got {probabilities.name}")
+
+
+def _checkpoint(model: str | None) -> Path | None:
+    """The path of a checkpoint; None for an ONNX model."""
+    path = None if model is None else Path(model)
+    return path if path is not None and (path.is_dir() or path.suffix == ".safetensors") else None
+
+
+def _evaluate(probabilities: NDArray[np.float32], truth: NDArray[np.int64], classes: tuple[str, ...]) -> Metrics:
+    from mien.evaluation.metrics import evaluate as measure
+
+    return measure(probabilities, truth, classes=classes)
+
+
 def _open_model(model: str | None, threads: int | None) -> tuple[str, tuple[str, ...], Predict]:
-    """A model's name, its classes, and what turns faces into probabilities, reporting each batch's size."""
-    if model is not None and (Path(model).is_dir() or Path(model).suffix == ".safetensors"):
-        return _open_checkpoint(Path(model), threads)
+    """An ONNX model's name, its classes, and what turns faces into probabilities, reporting each batch's size."""
     import numpy as np
 
     from mien.runtime.classifier import Classifier
@@ -141,6 +180,7 @@ def _open_model(model: str | None, threads: int | None) -> tuple[str, tuple[str,
 
 
 def _open_checkpoint(path: Path, threads: int | None) -> tuple[str, tuple[str, ...], Predict]:
+    """As `_open_model`, of a checkpoint. Raises MissingExtraError without PyTorch."""
     try:
         from mien.training.checkpoint import describe_model, predict_faces
     except ModuleNotFoundError as error:
@@ -151,7 +191,7 @@ def _open_checkpoint(path: Path, threads: int | None) -> tuple[str, tuple[str, .
 
 
 def _read(path: Path, split: SplitChoice, classes: tuple[str, ...], *, skip_bad: bool) -> FaceDataset:
-    """The rows of the split, with the model's classes. Raises ConfigError or DataError where there are none such."""
+    """The rows of the split, with the model's classes. Raises ConfigError on other classes, DataError on no rows."""
     from mien.data.dataset import SPLITS
     from mien.emotions import EMOTIONS
 
@@ -168,7 +208,7 @@ def _read(path: Path, split: SplitChoice, classes: tuple[str, ...], *, skip_bad:
 
 
 def _truths(dataset: FaceDataset, split: SplitChoice, protocol: ProtocolChoice | None) -> Truths:
-    """The truth and the rows judged by each protocol asked for; of all, those that the data has labels for."""
+    """The truth and the evaluated rows under each protocol asked for; of all, those that the data has labels for."""
     from mien.data.dataset import PROTOCOLS, evaluated_rows
 
     has_votes = dataset.votes is not None
@@ -180,7 +220,7 @@ def _truths(dataset: FaceDataset, split: SplitChoice, protocol: ProtocolChoice |
     truths: Truths = {name: evaluated_rows(dataset, name) for name in names}
     for name, (_, mask) in truths.items():
         if not mask.any():
-            raise DataError(f"protocol {name} judges none of the {len(mask)} rows in the {split} split")
+            raise DataError(f"protocol {name} has no truth for any of the {len(mask)} rows in the {split} split")
     return truths
 
 
@@ -195,14 +235,14 @@ def _predict(predict: Predict, faces: Faces, *, flip: bool) -> NDArray[np.float3
         def done(count: int) -> None:
             bar.advance(task, count)
 
-        answers = predict(faces, done)
+        predicted = predict(faces, done)
         if flip:
             mirrored = np.concatenate([predict(np.ascontiguousarray(part[:, :, ::-1]), done) for part in chunks(faces)])
-            answers = np.mean([answers, mirrored], axis=0, dtype=np.float32)
-        return answers
+            predicted = np.mean([predicted, mirrored], axis=0, dtype=np.float32)
+        return predicted
 
 
-def _save(path: Path, dataset: FaceDataset, truths: Truths, answers: NDArray[np.float32]) -> None:
+def _save(path: Path, dataset: FaceDataset, truths: Truths, predicted: NDArray[np.float32]) -> None:
     import numpy as np
 
     from mien.files import make_folder, written_aside
@@ -210,30 +250,36 @@ def _save(path: Path, dataset: FaceDataset, truths: Truths, answers: NDArray[np.
     arrays: dict[str, Any] = {f"truth_{name}": np.where(mask, truth, -1) for name, (truth, mask) in truths.items()}
     make_folder(path.parent)
     with written_aside(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, row=dataset.row, classes=np.array(dataset.classes), probabilities=answers, **arrays)
-    console.err().print(f"probabilities: {console.escape(str(path))}", soft_wrap=True)
+        np.savez_compressed(file, row=dataset.row, classes=np.array(dataset.classes), probabilities=predicted, **arrays)
+    console.log(f"probabilities: {path}")
 
 
 def _draw(
-    pictures: Mapping[str, Path], title: str, metrics: Metrics, answers: NDArray[np.float32], truth: NDArray[np.int64]
+    kind: str, path: Path, title: str, metrics: Metrics, predictions: tuple[NDArray[np.float32], NDArray[np.int64]]
 ) -> None:
-    """The pictures that were asked for, by their kind."""
+    """Draw a plot; predictions are the probabilities and the truth."""
     from mien.evaluation.calibration import reliability
     from mien.evaluation.plots import plot_confusion, plot_reliability, plot_risk_coverage
     from mien.evaluation.selective import risk_coverage
 
-    for kind, path in pictures.items():
-        if kind == "confusion matrix":
-            plot_confusion(metrics, path, title=title)
-        elif kind == "reliability":
-            plot_reliability(reliability(answers, truth), path, title=title)
-        else:
-            plot_risk_coverage(risk_coverage(answers, truth), metrics.certain, path, title=title)
-        console.err().print(f"{kind}: {console.escape(str(path))}", soft_wrap=True)
+    if kind == "confusion matrix":
+        plot_confusion(metrics, path, title=title)
+    elif kind == "reliability":
+        plot_reliability(reliability(*predictions), path, title=title)
+    else:
+        plot_risk_coverage(risk_coverage(*predictions), metrics.certain, path, title=title)
+    console.log(f"{kind}: {path}")
+
+
+def _print_json(metrics: Metrics, *, model: str, protocol: Protocol, split: SplitChoice) -> None:
+    from mien.evaluation.metrics import report
+
+    line = {"model": model, **report(metrics, protocol=protocol, split=split)}
+    typer.echo(json.dumps(line, ensure_ascii=False, allow_nan=False))
 
 
 def _print(metrics: Metrics, title: str) -> None:
-    """The figures as people read them, in per cent."""
+    """The figures for people, in per cent."""
     console.out().print(f"[bold]{console.escape(title)}[/]: {metrics.n} faces", highlight=False, soft_wrap=True)
     for label, value, (low, high) in (
         ("accuracy", metrics.accuracy, metrics.accuracy_ci95),
@@ -254,8 +300,8 @@ def _print(metrics: Metrics, title: str) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for name in metrics.classes:
-        shares = (metrics.precision[name], metrics.recall[name], metrics.f1[name])
-        cells = ("–" if share is None else f"{100 * share:.1f}" for share in shares)
+        fractions = (metrics.precision[name], metrics.recall[name], metrics.f1[name])
+        cells = ("–" if value is None else f"{100 * value:.1f}" for value in fractions)
         table.add_row(console.escape(name), *cells, str(metrics.support[name]))
     console.out().print(table)
     worst = metrics.worst_confusions(5)

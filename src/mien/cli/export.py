@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli import console
+from mien.cli import console, options
 from mien.cli.reading import read_dataset
 
 if TYPE_CHECKING:
@@ -15,21 +15,26 @@ if TYPE_CHECKING:
 
     from mien.training.export import Exported
 
+Checkpoint = Annotated[Path, typer.Argument(help="A checkpoint file, or a run's folder: its best epoch.")]
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="FILE.onnx", help="The ONNX file to write.")]
+Int8 = Annotated[bool, typer.Option("--int8", help="Quantise to int8; needs --data to calibrate on.")]
+Name = Annotated[str, typer.Option(metavar="NAME", help="The model's name, for its card.")]
+ModelVersion = Annotated[str, typer.Option(metavar="VERSION", help="The model's version, for its card.")]
+
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint file, or a run's folder: its best epoch.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The ONNX file to write.")],
-    int8: Annotated[bool, typer.Option("--int8", help="Quantise to int8; needs --data to calibrate on.")] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Labelled faces: training faces calibrate int8, validation faces judge the graph."),
-    ] = None,
-    name: Annotated[str, typer.Option(help="The model's name, for its card.")] = "mien",
-    model_version: Annotated[str, typer.Option(help="The model's version, for its card.")] = "0",
+    checkpoint: Checkpoint,
+    *,
+    out: Out,
+    int8: Int8 = False,
+    data: options.OptionalData = None,
+    name: Name = "mien",
+    model_version: ModelVersion = "0",
 ) -> None:
     """Write one graph: faces (N, 1, 48, 48) uint8 in, probabilities (N, C) out, the model card in its metadata.
 
-    The export fails where the float32 graph differs from torch by more than 0.0001 in any probability.
+    Training faces of --data calibrate int8; the graph is evaluated on its validation faces, for the card. The export
+    fails if the float32 graph differs from torch by more than 0.0001 in any probability.
     """
     from mien.emotions import EMOTIONS
     from mien.training.checkpoint import describe
@@ -47,7 +52,7 @@ def export(
     if any(exported.figures.values()):
         console.out().print(_table(exported))
     elif dataset is not None:
-        console.err().print("no figures: the data has no validation split; `mien evaluate --split` judges on another")
+        console.log("no figures: the data has no validation split; `mien evaluate --split` takes another one")
 
 
 def _table(exported: Exported) -> Table:

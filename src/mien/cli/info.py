@@ -1,35 +1,28 @@
-"""`mien info`: what is installed here, which model and which detector answer, and how int8 runs on this CPU."""
+"""`mien info`: what is installed here, which model and detector are used, and how int8 runs on this CPU."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import typer
 
-from mien.cli import console
+from mien.cli import console, options
 from mien.errors import MienError
 
 
 def info(
     *,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|VERSION", help="An ONNX file, or the version of a shipped model; default: newest."),
-    ] = None,
-    detector: Annotated[
-        Literal["auto", "haar", "yunet", "none"], typer.Option(help="The face detector to look for.")
-    ] = "auto",
-    detector_model: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YuNet's ONNX file, instead of the one at hand.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+    model: options.Model = None,
+    detector: options.Detector = "auto",
+    detector_model: options.DetectorFile = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show versions, the model's card, the detector in use and why, the CPU and how int8 runs on it, and threads.
 
-    Where the model or the detector cannot be had, says so, shows the rest, and exits with 1.
+    If the model or the detector cannot be loaded, prints why, shows the rest, and exits with 1.
     """
     import onnxruntime
 
@@ -79,15 +72,15 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _or_error(look: Any, *arguments: Any) -> dict[str, Any]:
+def _or_error(facts_of: Callable[..., Mapping[str, Any]], *arguments: Any) -> dict[str, Any]:
     try:
-        return dict(look(*arguments))
+        return dict(facts_of(*arguments))
     except MienError as error:
-        return {"error": str(error)}
+        return {"error": console.as_options(str(error))}
 
 
 def _model(model: str | None) -> dict[str, Any]:
-    """The card of the model that would answer, and its file."""
+    """The card of the model that would be used, and its file."""
     from dataclasses import asdict
     from hashlib import sha256
 
@@ -140,7 +133,7 @@ def _int8() -> dict[str, Any]:
 
 
 def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The facts for people to read."""
+    """The facts as rows of the table."""
     lines = [(name, text) for name, text in facts["versions"].items()]
     model, detector = facts["model"], facts["detector"]
     if "error" in model:
@@ -154,7 +147,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("temperature", f"{model['temperature']:g}"),
             ("trained on", _pairs(model["data"])),
             *((f"metrics {name}", _pairs(figures)) for name, figures in model["metrics"].items()),
-            ("licence", model["licence"]),
+            ("license", model["licence"]),
             ("source", model["source"] or "-"),
         ]
     if "error" in detector:
@@ -172,7 +165,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _pairs(values: Any) -> str:
-    """A mapping on one line, its numbers short; what is nested stays for --json."""
+    """A mapping on one line, its numbers short, without nested mappings."""
     if not isinstance(values, Mapping):
         return str(values)
     return (

@@ -1,4 +1,4 @@
-"""Ctrl-C that lets long work end well: what was done is closed and kept."""
+"""Ctrl-C that lets long work end well: what was done is closed and saved."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from types import FrameType
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """A function that tells whether Ctrl-C was pressed; a loop asks it and ends. Pressed again, it interrupts at once.
+    """A function that returns whether Ctrl-C was pressed; a loop asks it and ends. Pressed again, Ctrl-C interrupts.
 
-    Outside the main thread, where no signals arrive, it never says so.
+    Outside the main thread, where no signals arrive, it always returns False.
     """
     pressed = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -1,11 +1,11 @@
-"""What becomes of a live stream's results: drawn, shown, recorded, written; and what the window's keys change."""
+"""A live stream's results: drawn, shown, recorded and written; and what the window's keys change."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.analysis import Analysis
+from mien.cli import console
 from mien.cli.stage_times import StageTimes
 from mien.concurrency import Latest, ReadAhead
 from mien.drawing.draw import draw_frame
@@ -29,12 +30,16 @@ _POLL_S: Final = 0.05
 """The longest that keys wait while no frame comes."""
 
 _HANG_S: Final = 2.0
-"""How long the end waits for a camera that hangs."""
+"""The longest that the end waits for a camera that hangs."""
 
 _SILENCE_S: Final = 1.0
+"""Seconds without a frame after which the window shows that it waits."""
+
 _NOTICE_S: Final = 3.0
+"""Seconds for which a notice stays in the window."""
+
 _RATE_S: Final = 1.0
-"""How long a notice stands in the window, and over how long the frames/s are counted, in seconds."""
+"""Seconds over which the frames/s are counted."""
 
 
 class Screen(Protocol):
@@ -44,36 +49,41 @@ class Screen(Protocol):
         """Show a picture (H, W, 3) uint8 BGR with a line of text."""
 
     def actions(self) -> list[Action]:
-        """What was asked for since the last call."""
+        """The actions asked for since the last call, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOutputs:
+    """Where a live source's results go.
+
+    screen    where frames are shown, and where keys come from; None: nowhere
+    recorder  records what is drawn while it is on
+    write     is called with each record; None: no record is made
+    log       prints in one line what was saved
+    report    prints in one line what went wrong
+    """
+
+    screen: Screen | None
+    recorder: Recorder
+    write: Callable[[PictureRecord], None] | None = None
+    log: Callable[[str], object] = console.log
+    report: Callable[[str], object] = console.report
 
 
 class Viewer:
     """Watches one live source, once.
 
-    style     how faces are drawn at first
-    screen    where they are shown, and where keys come from; None: nowhere
-    recorder  records what is drawn while it is on
-    write     is given each record; None: none is made
-    say       tells in one line of what was saved, report of what went wrong
-    times     gathers what the stages take
+    style    how faces are drawn at first
+    outputs  where the results go
+    times    collects how long the stages take
 
     While the window is paused, nothing is shown, recorded or written. Files that keys ask for go to the current folder.
     """
 
-    def __init__(
-        self,
-        live: Live,
-        *,
-        style: Style,
-        screen: Screen | None,
-        recorder: Recorder,
-        write: Callable[[PictureRecord], None] | None,
-        say: Callable[[str], object],
-        report: Callable[[str], object],
-        times: StageTimes,
-    ) -> None:
-        self._live, self._screen, self._recorder, self._write = live, screen, recorder, write
-        self._say, self._report, self._times = say, report, times
+    def __init__(self, live: Live, style: Style, outputs: LiveOutputs, times: StageTimes) -> None:
+        self._live, self._times = live, times
+        self._screen, self._recorder, self._write = outputs.screen, outputs.recorder, outputs.write
+        self._log, self._report = outputs.log, outputs.report
         self._style = self._plain = style
         self._covered = Style.of("emoji", labels=style.labels if style.theme == "emoji" else None)
         if style.theme == "emoji":
@@ -89,11 +99,11 @@ class Viewer:
         self.has_failed = False
 
     def watch(self, stream: Callable[[Iterable[Frame]], Iterator[Analysis]], is_over: Callable[[], bool]) -> None:
-        """Take the results of the live source until it ends, the window quits, or it is over.
+        """Take the results of the live source until it ends, the window quits, or `is_over` returns true.
 
-        Capture, analysis and viewer run side by side. The analysis begins with the newest frame when the result before
-        it is taken, so that at most two frames are under way: one in analysis, one being shown. What the camera gives
-        meanwhile is dropped. Raises what the source raises.
+        Capture, analysis and viewer run in parallel. The analysis begins with the newest frame when the result before
+        it is taken, so at most two frames are in progress: one in analysis, one being shown. Frames that come
+        meanwhile are dropped. Raises what the source raises.
         """
         newest = Latest(self._live)
         results = ReadAhead(stream(newest), 1)
@@ -121,21 +131,21 @@ class Viewer:
             try:
                 result = results.take(_POLL_S)
             except TimeoutError:
-                self._mind_silence()
+                self._show_silence()
                 continue
             except StopIteration:
                 return
             if not self._paused:
                 self._result = result
-                self._hand_on(result)
+                self._output(result)
 
-    def _mind_silence(self) -> None:
-        """Say so in the window when the camera has given nothing for a while."""
+    def _show_silence(self) -> None:
+        """Show in the window that no frame has come for a while."""
         if not self._waits and self._shown_s and self._live.now_s() - self._shown_s[-1] > _SILENCE_S:
             self._waits = True
             self._draw()
 
-    def _hand_on(self, result: Analysis) -> None:
+    def _output(self, result: Analysis) -> None:
         self._waits = False
         self._times.add(result.stages)
         self._draw()
@@ -153,7 +163,7 @@ class Viewer:
             self._write(result.to_dict())
 
     def _draw(self) -> None:
-        """Draw the last result and show it, if anybody looks."""
+        """Draw the last result and show it, if it is shown or recorded."""
         result = self._result
         if result is None or (self._screen is None and not self._recorder.is_on):
             return
@@ -209,19 +219,19 @@ class Viewer:
         except ConfigError as error:
             self._fail(error)
         else:
-            self._tell(f"saved {path}")
+            self._notify(f"saved {path}")
 
     def _switch_recording(self) -> None:
         with self._recording():
             if self._recorder.is_on:
                 is_there = self._recorder.stop()
-                self._tell(f"recorded {self._recorder.path}" if is_there else "nothing was recorded")
+                self._notify(f"recorded {self._recorder.path}" if is_there else "nothing was recorded")
             else:
                 self._recorder.start(_dated(".mp4"))
 
     @contextmanager
     def _recording(self) -> Iterator[None]:
-        """A recording that fails is told of, and the rest goes on."""
+        """Report a recording that fails, and go on with the rest."""
         try:
             yield
         except ConfigError as error:
@@ -229,8 +239,8 @@ class Viewer:
             self._fail(error)
             self._quits = self._quits or (self._screen is None and self._write is None)
 
-    def _tell(self, line: str) -> None:
-        self._say(line)
+    def _notify(self, line: str) -> None:
+        self._log(line)
         self._notice, self._notice_until_s = line, self._live.now_s() + _NOTICE_S
 
     def _fail(self, error: ConfigError) -> None:
@@ -240,7 +250,7 @@ class Viewer:
 
 
 def _dated(suffix: str) -> Path:
-    """A name for a new file in the current folder, by the time of the day."""
+    """A name for a new file in the current folder, with the time of day."""
     stem = f"mien-{datetime.now():%Y%m%d-%H%M%S}"
     path, count = Path(stem + suffix), 1
     while path.exists():

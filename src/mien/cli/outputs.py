@@ -1,16 +1,91 @@
-"""Where results go: that no file is written over another, and records as JSON Lines, as a table, or both."""
+"""Where results go: no file is written over another; records go to JSON Lines, to a table, or to both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mien.drawing.style import Style
     from mien.records import PictureRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How faces are drawn: a theme, and what it adds or leaves out, as `Style.of` and `Analysis.draw` take it."""
+
+    theme: str = "labels"
+    emoji: bool | None = None
+    labels: bool | None = None
+
+    def style(self, *, tracks: bool = False) -> Style:
+        """The style to draw frames in. Raises ConfigError on values that do not go together."""
+        from mien.drawing.style import Style
+
+        return Style.of(self.theme, emoji=self.emoji, labels=self.labels, tracks=tracks)
+
+    def arguments(self) -> dict[str, Any]:
+        """What `Analysis.draw` takes."""
+        return {"theme": self.theme, "emoji": self.emoji, "labels": self.labels}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFiles:
+    """Where records go: a file of JSON Lines, a CSV table. "-" is standard output, None nowhere."""
+
+    json_lines: str | None = None
+    csv: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether records go anywhere."""
+        return self.json_lines is not None or self.csv is not None
+
+    @property
+    def on_stdout(self) -> bool:
+        """Whether one of them goes to standard output, where nothing else may go then."""
+        return "-" in (self.json_lines, self.csv)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files."""
+        return [Path(name) for name in (self.json_lines, self.csv) if name is not None and name != "-"]
+
+    @contextmanager
+    def opened(self, classes: Sequence[str]) -> Iterator[Callable[[PictureRecord], None]]:
+        """A function that writes a record to JSON Lines and its faces to the table.
+
+        The files appear when the context ends without an error. Raises ConfigError where both go to standard output.
+        """
+        from mien.records import csv_rows, json_lines
+
+        if self.json_lines == self.csv == "-":
+            raise ConfigError("--json and --csv cannot both go to standard output")
+        with ExitStack() as stack:
+            writers: list[Callable[[PictureRecord], None]] = []
+            if self.json_lines is not None:
+                writers.append(stack.enter_context(json_lines(self.json_lines)))
+            if self.csv is not None:
+                writers.append(stack.enter_context(csv_rows(self.csv, classes)))
+
+            def write(record: PictureRecord) -> None:
+                for writer in writers:
+                    writer(record)
+
+            yield write
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What `mien predict` writes: drawn copies of photos or an annotated video (None: neither), and records."""
+
+    out: Path | None
+    drawing: Drawing
+    records: RecordFiles
 
 
 def check_apart(written: Sequence[Path], read: Sequence[Path]) -> None:
@@ -23,34 +98,3 @@ def check_apart(written: Sequence[Path], read: Sequence[Path]) -> None:
         if place in before:
             raise ConfigError(f"{path} {before[place]}: name another file to write")
         before[place] = "is written already"
-
-
-def record_files(json_to: str | None, csv_to: str | None) -> list[Path]:
-    """The files among where records go: not "-", standard output."""
-    return [Path(name) for name in (json_to, csv_to) if name is not None and name != "-"]
-
-
-@contextmanager
-def records_to(
-    json_to: str | None, csv_to: str | None, classes: Sequence[str]
-) -> Iterator[Callable[[PictureRecord], None]]:
-    """A function that writes a record to JSON Lines and its faces to a CSV table, each where it is asked for.
-
-    "-" is standard output. The files appear when the context ends well. Raises ConfigError where both are "-".
-    """
-    from mien.records import csv_rows, json_lines
-
-    if json_to == csv_to == "-":
-        raise ConfigError("--json and --csv cannot both go to standard output")
-    with ExitStack() as stack:
-        writers: list[Callable[[PictureRecord], None]] = []
-        if json_to is not None:
-            writers.append(stack.enter_context(json_lines(json_to)))
-        if csv_to is not None:
-            writers.append(stack.enter_context(csv_rows(csv_to, classes)))
-
-        def write(record: PictureRecord) -> None:
-            for writer in writers:
-                writer(record)
-
-        yield write

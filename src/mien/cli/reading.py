@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 def read_dataset(path: Path, *, skip_bad: bool = False, own_classes: bool = False) -> FaceDataset:
-    """`read_faces`, told to the user on standard error."""
+    """`read_faces`, with a progress bar and its skipped rows on standard error."""
     from mien.data.readers import read_faces
 
     with reading() as progress:
         dataset = read_faces(path, skip_bad=skip_bad, own_classes=own_classes, progress=progress)
-    tell_skipped(dataset.bad)
+    print_skipped(dataset.bad)
     return dataset
 
 
 @contextmanager
 def reading(what: str = "reading") -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, moved by calling with how much is done and how much there is."""
+    """A progress bar, moved by a call with how much is done and how much there is."""
     with console.progress() as bar:
         task = bar.add_task(what, total=100)
         yield lambda done, total: bar.update(task, completed=100 * done // max(total, 1))
 
 
-def tell_skipped(bad: Sequence[BadRow]) -> None:
-    """A line for each row that was skipped."""
+def print_skipped(bad: Sequence[BadRow]) -> None:
+    """Print a line on standard error for each row that was skipped."""
     for row in bad:
         console.err().print(f"[yellow]skipped:[/] {console.escape(str(row))}", soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""`mien report`: what a video said, as a page to read and as tables."""
+"""`mien report`: the emotions in a video, as a page and as tables."""
 
 from __future__ import annotations
 
@@ -13,38 +13,46 @@ from mien.cli.outputs import check_apart
 if TYPE_CHECKING:
     from mien.reports.timeline import Moment, Timeline
 
+Records = Annotated[
+    Path, typer.Argument(metavar="RECORDS", help="The JSON Lines that `mien predict VIDEO --json RECORDS` wrote.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="The page to write.",
+        show_default="RECORDS with the suffix .html, unless only tables are asked for",
+    ),
+]
+Video = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="The video, for thumbnails.", show_default="the file that the records name, or beside them"
+    ),
+]
+Thumbnails = Annotated[
+    bool, typer.Option("--thumbnails/--no-thumbnails", help="Whether the page shows faces cut out of the video.")
+]
+Csv = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a table with one row per person and emotion (CSV).")
+]
+Parquet = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the same table as Parquet.")]
+
 
 def report(
-    records: Annotated[
-        Path, typer.Argument(metavar="RECORDS", help="The JSON Lines that `mien predict VIDEO --json RECORDS` wrote.")
-    ],
+    records: Records,
     *,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="The page to write; default: RECORDS with the suffix .html, unless only tables are asked for.",
-        ),
-    ] = None,
-    video: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="The video, for thumbnails; default: where the records say, or beside RECORDS."
-        ),
-    ] = None,
-    thumbnails: Annotated[
-        bool, typer.Option("--thumbnails/--no-thumbnails", help="Whether the page shows faces cut out of the video.")
-    ] = True,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a table with a row for each person and emotion.")
-    ] = None,
-    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the same table as Parquet.")] = None,
+    out: Out = None,
+    video: Video = None,
+    thumbnails: Thumbnails = True,
+    csv: Csv = None,
+    parquet: Parquet = None,
 ) -> None:
-    """Tell what the faces in a video showed: per person the share of time in each emotion, a timeline, peaks.
+    """Report the emotions in a video: per person the fraction of time in each emotion, a timeline, peaks.
 
-    The page is one HTML file that opens offline. It shows faces where the video is at hand.
+    The page is one HTML file that opens offline. It shows faces if the video is available.
     """
     from mien.reports.page import save_page, wanted_moments
     from mien.reports.tables import check_parquet, save_csv, save_parquet
@@ -66,7 +74,7 @@ def report(
         faces = _faces(timeline, wanted_moments(timeline), records, video) if thumbnails else {}
         save_page(timeline, page, thumbnails=faces)
     for path in written:
-        console.err().print(f"wrote {console.escape(str(path))}", soft_wrap=True, highlight=False)
+        console.log(f"wrote {path}")
 
 
 def _read(records: Path) -> Timeline:
@@ -80,13 +88,13 @@ def _read(records: Path) -> Timeline:
 
 
 def _faces(timeline: Timeline, moments: list[Moment], records: Path, video: Path | None) -> dict[Moment, bytes]:
-    """Thumbnails; none where no video is named and the one at hand cannot be used, which is said."""
+    """Thumbnails. None if no video is named and the one found cannot be used, which is noted."""
     from mien.errors import MienError
     from mien.reports.thumbnails import find_video, frames_of, thumbnails
 
     path = video or find_video(timeline.source, records)
     if path is None:
-        console.note("the page shows no faces: the video is not at hand (--video FILE names it)")
+        console.note("the page shows no faces: the video is not available (--video FILE names it)")
         return {}
     try:
         with console.progress() as bar:

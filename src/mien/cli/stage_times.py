@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class StageTimes:
-    """Milliseconds by stage, gathered over frames. Stages may run in several threads, each in one of them."""
+    """Milliseconds by stage, collected over frames. Stages may run in several threads, but each in one only."""
 
     def __init__(self) -> None:
         self._spent: dict[str, array[float]] = defaultdict(lambda: array("d"))
@@ -27,13 +27,13 @@ class StageTimes:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Add what the block takes."""
+        """Add the time that the block takes."""
         began = perf_counter()
         yield
         self._spent[name].append(1000 * (perf_counter() - began))
 
     def each(self, name: str, items: Iterable[T]) -> Iterator[T]:
-        """The items, adding what it takes to make each."""
+        """The items, adding the time that each takes to make."""
         iterator = iter(items)
         while True:
             began = perf_counter()
@@ -45,7 +45,7 @@ class StageTimes:
             yield item
 
     def show(self) -> None:
-        """Print a table on standard error. Stages that run side by side do not add up to the time that passed."""
+        """Print a table on standard error. Stages that run in parallel add up to more than the time that passed."""
         from rich.box import SIMPLE
         from rich.table import Table
 

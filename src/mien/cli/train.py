@@ -3,72 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli import console, training
+from mien.cli import console, options, training
 from mien.cli.reading import read_dataset
 from mien.errors import ConfigError
 
+if TYPE_CHECKING:
+    from mien.data.dataset import FaceDataset
+    from mien.training.recipes import Recipe
 
-@training.one_voice()
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="scratch (full), quick (minutes), teacher (a deeper network, for `mien distill`), finetune (with "
+        "--init), fer2013 (the original labels) or pretrain (without labels).",
+        show_default="scratch; with --init, finetune; with --resume, the run's own",
+    ),
+]
+PreviewAugment = Annotated[
+    Path | None, typer.Option(metavar="FILE.png", help="Write a contact sheet of augmented faces, and train nothing.")
+]
+
+
 def train(
-    data: training.Data = None,
-    out: training.Out = Path("runs/scratch"),
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="scratch (full), quick (minutes), teacher (a deeper network, for `mien distill`), finetune (with "
-            "--init), fer2013 (the original labels) or pretrain (without labels).",
-            show_default="scratch; with --init, finetune; with --resume, the run's own",
-        ),
-    ] = None,
-    network: training.Network = None,
-    epochs: training.Epochs = None,
-    seed: training.Seed = None,
-    settings: training.Settings = None,
-    init: training.Init = None,
-    resume: training.Resume = False,
-    drop_leaks: training.DropLeaks = False,
-    own_classes: training.OwnClasses = False,
-    skip_bad: training.SkipBad = False,
-    accelerator: training.TrainOn = "auto",
-    devices: training.Devices = None,
-    show_recipe: training.ShowRecipe = False,
-    preview_augment: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.png", help="Write a contact sheet of augmented faces, and train nothing."),
-    ] = None,
+    *,
+    data: options.OptionalData = None,
+    out: options.RunFolder = Path("runs/scratch"),
+    recipe: RecipeName = None,
+    network: options.Network = None,
+    epochs: options.Epochs = None,
+    seed: options.Seed = None,
+    settings: options.RecipeSettings = None,
+    init: options.Init = None,
+    resume: options.Resume = False,
+    drop_leaks: options.DropLeaks = False,
+    own_classes: options.OwnClasses = False,
+    skip_bad: options.SkipBad = False,
+    accelerator: options.Accelerator = "auto",
+    devices: options.Devices = None,
+    show_recipe: options.ShowRecipe = False,
+    preview_augment: PreviewAugment = None,
 ) -> None:
-    """Train AlexNet on labelled faces, from scratch or from weights that are there; or a teacher for it.
+    """Train AlexNet on labelled faces, from scratch or from given weights; or a teacher for it.
 
-    A run that was killed goes on with `--resume` and ends exactly where it would have ended.
+    After an interruption, the same command with `--resume` continues the run, and ends exactly as it would have ended.
     """
-    resume = training.resumes(out, asked=resume)
-    chosen = training.choose(
-        recipe,
-        default="scratch" if init is None else "finetune",
-        resumed=out if resume else None,
-        init=init,
-        network=network,
-        epochs=epochs,
-        seed=seed,
-        settings=settings,
-    )
-    if show_recipe:
-        training.show(chosen)
-        return
-    if (chosen.name == "finetune" or chosen.freeze) and init is None and not resume:
-        raise ConfigError("fine-tuning and frozen convolutions need weights that are there: name them with --init")
-    if data is None:
-        raise ConfigError("--data is missing: name the labelled faces to train on")
-    dataset = read_dataset(data, own_classes=own_classes, skip_bad=skip_bad)
-    if preview_augment is not None:
-        from mien.training.preview import write_preview
+    choice = training.RecipeChoice(recipe, init, network, epochs, seed, settings)
+    with training.only_rank_zero_logs():
+        resume = training.resumes(out, asked=resume)
+        default = "scratch" if init is None else "finetune"
+        chosen = training.choose(choice, default=default, resumed=out if resume else None)
+        if show_recipe:
+            training.show(chosen)
+            return
+        if (chosen.name == "finetune" or chosen.freeze) and init is None and not resume:
+            raise ConfigError("fine-tuning and frozen convolutions need initial weights: name them with --init")
+        if data is None:
+            raise ConfigError("--data is missing: name the labelled faces to train on")
+        dataset = read_dataset(data, own_classes=own_classes, skip_bad=skip_bad)
+        if preview_augment is not None:
+            _preview(dataset, chosen, preview_augment)
+            return
+        dataset = training.without_leaks(dataset, drop=drop_leaks)
+        training.run(dataset, chosen, out, init=init, resume=resume, accelerator=accelerator, devices=devices)
 
-        write_preview(dataset, chosen, preview_augment)
-        console.err().print(f"wrote {console.escape(str(preview_augment))}", soft_wrap=True)
-        return
-    dataset = training.without_leaks(dataset, drop=drop_leaks)
-    training.run(dataset, chosen, out, init=init, resume=resume, accelerator=accelerator, devices=devices)
+
+def _preview(dataset: FaceDataset, recipe: Recipe, path: Path) -> None:
+    from mien.training.preview import write_preview
+
+    write_preview(dataset, recipe, path)
+    console.log(f"wrote {path}")

@@ -1,18 +1,19 @@
-"""What `mien train` and `mien distill` share: their options, the run itself with its progress bar, Ctrl-C."""
+"""What `mien train` and `mien distill` share: the choice of a recipe, the run with its progress bar, Ctrl-C."""
 
 from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mien.cli import console
-from mien.errors import MienError
+from mien.errors import ConfigError, MienError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -22,64 +23,30 @@ if TYPE_CHECKING:
     from mien.training.loop import Step
     from mien.training.recipes import Recipe
 
-Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 
-Data = Annotated[
-    Path | None,
-    typer.Option(help="Labelled faces: fer2013.csv, FER+ folder, class folders, manifest, Parquet or a pack."),
-]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: checkpoints, metrics, curves.")]
-Network = Annotated[
-    str | None,
-    typer.Option(
-        help="alexnet (the paper's), alexnet-compact, alexnet-torchvision, or resnet, a teacher.",
-        show_default="the recipe's",
-    ),
-]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the faces.", show_default="the recipe's")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Of all randomness.", show_default="the recipe's")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="FIELD=VALUE",
-        help="Any field of the recipe, as often as you like: `--set batch=64 --set network.dropout=0.3 "
-        "--set augmentation.rotation=20`. `--show-recipe` lists them.",
-    ),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, bit for bit.")]
-DropLeaks = Annotated[
-    bool, typer.Option("--drop-leaks", help="Leave out training faces that stand in validation or test too.")
-]
-OwnClasses = Annotated[
-    bool, typer.Option("--own-classes", help="Take folder or label names as classes, not as Mien's seven.")
-]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Go on after malformed rows.")]
-TrainOn = Annotated[Accelerator, typer.Option("--accelerator", help="What to train on; auto takes a GPU if any.")]
-Devices = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Devices of this machine, or processes on its CPU.", show_default="1; under torchrun, its processes"
-    ),
-]
-ShowRecipe = Annotated[bool, typer.Option("--show-recipe", help="Print the whole recipe and exit.")]
-Init = Annotated[
-    str | None,
-    typer.Option(
-        metavar="mien|imagenet|FILE",
-        help="Weights to begin with: `mien` (the shipped model), a run or checkpoint, an ONNX file of Mien, `imagenet` "
-        "(torchvision's AlexNet, downloaded), or a .pth file of that format.",
-        show_default="random",
-    ),
-]
+@dataclass(frozen=True, slots=True)
+class RecipeChoice:
+    """A recipe and what is changed of it, as options say it; None: as the recipe, the run or the weights have it."""
+
+    name: str | None
+    init: str | None
+    network: str | None
+    epochs: int | None
+    seed: int | None
+    settings: list[str] | None
+
+    def changes(self) -> list[str]:
+        """The changed fields as FIELD=VALUE."""
+        short = {"epochs": self.epochs, "seed": self.seed}
+        return [*(f"{name}={value}" for name, value in short.items() if value is not None), *(self.settings or [])]
 
 
 @contextmanager
-def one_voice() -> Iterator[None]:
-    """Of the processes of a training on one machine let the first one speak, and the others only where they fail.
+def only_rank_zero_logs() -> Iterator[None]:
+    """Of the processes that train on this machine let the first one print, and the others only where they fail.
 
-    The first one tells why they fail: the others leave it the time to, as torchrun ends them all when one has ended.
-    One that is still there then speaks for itself, unless they had joined, as then they fail together.
+    The first one reports why they fail. The others leave it the time to, as torchrun ends them all when one has ended.
+    One that still runs then reports for itself, unless they had joined, as then they fail together.
     """
     from mien.training.distributed import joined, local_rank
 
@@ -98,57 +65,43 @@ def one_voice() -> Iterator[None]:
 
 
 def resumes(out: Path, *, asked: bool) -> bool:
-    """Whether to resume the run in `out`: where it is asked for, and where torchrun started its processes anew."""
+    """Whether to resume the run in `out`: if asked for, or if torchrun has restarted its processes."""
     from mien.training.distributed import continues
 
     if asked or not continues(out):
         return asked
-    console.err().print(f"started anew: goes on in {console.escape(str(out))}", soft_wrap=True)
+    console.log(f"started anew: goes on in {out}")
     return True
 
 
-def choose(
-    name: str | None,
-    *,
-    default: str,
-    resumed: Path | None,
-    init: str | None,
-    network: str | None,
-    epochs: int | None,
-    seed: int | None,
-    settings: Sequence[str] | None,
-) -> Recipe:
-    """The recipe of this name, by default that of the run to resume or the command's own, with what was set.
+def choose(choice: RecipeChoice, *, default: str, resumed: Path | None) -> Recipe:
+    """The chosen recipe with its changes; without a name that of the run to resume, or the command's default.
 
     Its network is the named one, or the one that fits the weights to begin with.
     """
-    from dataclasses import replace
-
-    from mien.errors import ConfigError
     from mien.training.checkpoint import LAST, describe
     from mien.training.initialization import network_of
     from mien.training.network import AlexNetConfig, named_network
     from mien.training.recipes import Recipe, named_recipe, with_settings
 
     before = None if resumed is None else Recipe.from_dict(describe(resumed / LAST).recipe)
-    recipe = before if before is not None and name is None else named_recipe(name or default)
+    recipe = before if before is not None and choice.name is None else named_recipe(choice.name or default)
     features = recipe.network.classes
-    if network is not None:
-        recipe = replace(recipe, network=named_network(network))
+    if choice.network is not None:
+        recipe = replace(recipe, network=named_network(choice.network))
     elif before is not None:
         recipe = replace(recipe, network=before.network)
-    elif init is not None:
+    elif choice.init is not None:
         if not isinstance(recipe.network, AlexNetConfig):
             raise ConfigError(f"--init fills AlexNet: the recipe {recipe.name} begins at random")
-        recipe = replace(recipe, network=replace(network_of(init), dropout=recipe.network.dropout))
-    if recipe.labels == "none":  # the last layer holds features then, as many as the recipe says
+        recipe = replace(recipe, network=replace(network_of(choice.init), dropout=recipe.network.dropout))
+    if recipe.labels == "none":  # the last layer holds features then; the recipe sets their number
         recipe = replace(recipe, network=replace(recipe.network, classes=features, dropout=0.0))
-    shorthand = [f"{field}={value}" for field, value in (("epochs", epochs), ("seed", seed)) if value is not None]
-    return with_settings(recipe, [*shorthand, *(settings or [])])
+    return with_settings(recipe, choice.changes())
 
 
 def show(recipe: Recipe) -> None:
-    """Print a recipe, a field a line, as --set takes them."""
+    """Print a recipe, one field per line, as --set takes them."""
     for key, value in recipe.to_dict().items():
         for name, inner in value.items() if isinstance(value, Mapping) else ((None, value),):
             path = key if name is None else f"{key}.{name}"
@@ -163,9 +116,7 @@ def without_leaks(dataset: FaceDataset, *, drop: bool) -> FaceDataset:
     if not leaked.any():
         return dataset
     if drop:
-        console.err().print(
-            f"left out {leaked.sum():,} training faces whose pixels stand in validation or test as well"
-        )
+        console.log(f"left out {leaked.sum():,} training faces whose pixels are in validation or test as well")
         return drop_leaks(dataset)
     console.err().print(
         f"[yellow]warning:[/] {leaked.sum():,} training faces stand in validation or test as well, "
@@ -175,12 +126,12 @@ def without_leaks(dataset: FaceDataset, *, drop: bool) -> FaceDataset:
     return dataset
 
 
-def run(dataset: FaceDataset, recipe: Recipe, out: Path, **how: Any) -> None:
-    """Train with a progress bar; `how` has the fields of Start, accelerator and devices."""
+def run(dataset: FaceDataset, recipe: Recipe, out: Path, **arguments: Any) -> None:
+    """Train with a progress bar; arguments are the fields of Start, accelerator and devices."""
     from mien.training.checkpoint import LAST
     from mien.training.loop import Devices, Start, train
 
-    where = Devices(how.pop("accelerator"), how.pop("devices"))
+    where = Devices(arguments.pop("accelerator"), arguments.pop("devices"))
 
     with console.progress("{task.fields[figures]}") as bar:
         watch = _Watch(bar, bar.add_task("training", total=None, figures=""))
@@ -189,24 +140,22 @@ def run(dataset: FaceDataset, recipe: Recipe, out: Path, **how: Any) -> None:
                 dataset,
                 recipe,
                 out,
-                start=Start(**how, commit=_commit()),
+                start=Start(**arguments, commit=_commit()),
                 devices=where,
                 watcher=watch,
             )
         except KeyboardInterrupt:
             if (out / LAST).exists():
-                console.err().print(
-                    f"stopped; the same command with --resume goes on in {console.escape(str(out))}", soft_wrap=True
-                )
+                console.log(f"stopped; the same command with --resume goes on in {out}")
             raise
-    console.err().print(f"best epoch: {console.escape(str(best))}", soft_wrap=True)
+    console.log(f"best epoch: {best}")
 
 
 class _Watch:
-    """Keeps the progress bar, and prints a line an epoch."""
+    """Moves the progress bar, and prints one line per epoch."""
 
     def __init__(self, bar: Progress, task: TaskID) -> None:
-        self.bar, self.task, self.judged = bar, task, ""
+        self.bar, self.task, self.evaluated = bar, task, ""
 
     def on_begin(self, described: Description) -> None:
         ranks = described.data.get("ranks", [1])
@@ -216,9 +165,7 @@ class _Watch:
         if begun is None:
             return
         fresh = f", at random: {', '.join(begun['fresh'])}" if begun["fresh"] else ""
-        console.err().print(
-            f"begins with {begun['taken']} tensors of {begun['source']}{fresh}", markup=False, soft_wrap=True
-        )
+        console.log(f"begins with {begun['taken']} tensors of {begun['source']}{fresh}")
 
     def on_step(self, step: Step) -> None:
         self.bar.update(
@@ -226,7 +173,7 @@ class _Watch:
             description=f"epoch {step.epoch}/{step.epochs}",
             total=step.epochs * step.steps,
             completed=(step.epoch - 1) * step.steps + step.step,
-            figures=f"loss {step.loss:.3f}  {self.judged}  {step.faces_per_s:,.0f} faces/s",
+            figures=f"loss {step.loss:.3f}  {self.evaluated}  {step.faces_per_s:,.0f} faces/s",
         )
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
@@ -234,11 +181,9 @@ class _Watch:
         parts = [f"epoch {record['epoch']}", f"loss {record['train_loss']:.4f}"]
         if f"{split}_accuracy" in record:
             name = "held-back" if split == "held" else split
-            self.judged = f"{name} {100 * record[f'{split}_accuracy']:.2f} %"
-            parts += [f"{self.judged} ({record['protocol']})", f"macro-F1 {100 * record[f'{split}_macro_f1']:.2f} %"]
-        console.err().print(
-            "  ".join([*parts, f"{record['faces_per_s']:,.0f} faces/s"]), highlight=False, soft_wrap=True
-        )
+            self.evaluated = f"{name} {100 * record[f'{split}_accuracy']:.2f} %"
+            parts += [f"{self.evaluated} ({record['protocol']})", f"macro-F1 {100 * record[f'{split}_macro_f1']:.2f} %"]
+        console.log("  ".join([*parts, f"{record['faces_per_s']:,.0f} faces/s"]))
 
 
 def _commit() -> str | None:

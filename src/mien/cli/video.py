@@ -1,9 +1,10 @@
-"""`mien predict` on a video: read, find and follow faces, judge, draw and write, with a thread for each slow stage."""
+"""`mien predict` on a video: decode, read faces, draw and write, with a thread for each slow stage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -12,84 +13,76 @@ import typer
 
 from mien.cli import console
 from mien.cli.interrupt import interruptible
-from mien.cli.outputs import check_apart, record_files, records_to
+from mien.cli.outputs import Outputs, check_apart
 from mien.cli.stage_times import StageTimes
+from mien.concurrency import Behind, ReadAhead
+from mien.drawing.draw import draw_frame
 from mien.drawing.style import Style
+from mien.reports.aggregate import Gatherer
+from mien.video.reader import VideoFile
+from mien.video.writer import VideoWriter
 
 if TYPE_CHECKING:
     from mien.analysis import Analysis
     from mien.analyzer import Analyzer
     from mien.reports.timeline import Timeline
-    from mien.video.reader import VideoFile
 
 _AHEAD = 4
 _HEADS = ("person", "first_s", "last_s", "seconds", "emotion", "share")
 
 
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The part of a video that is read, in seconds, and the seconds from one frame to the next. None: all of it."""
+
+    start: float | None = None
+    end: float | None = None
+    every: float | None = None
+
+    def of(self, path: Path) -> VideoFile:
+        """The video's frames within the excerpt."""
+        return VideoFile(path, start=self.start, end=self.end, every=self.every)
+
+
 def predict_video(
-    path: Path,
-    analyzer: Analyzer,
-    *,
-    out: Path | None,
-    json_to: str | None,
-    csv_to: str | None,
-    chart: Path | None,
-    style: Style,
-    start: float | None,
-    end: float | None,
-    every: float | None,
-    stats: bool,
+    path: Path, analyzer: Analyzer, outputs: Outputs, excerpt: Excerpt, *, chart: Path | None, stats: bool
 ) -> None:
-    """Analyse a video; the options are those of `mien predict`. Exits 130 when Ctrl-C ended it early.
+    """Read a video and list its persons. Exits with 130 if Ctrl-C ended it early.
 
-    What was damaged in the video is reported, and the exit code is 1 then.
+    Damage in the video is reported, and the exit code is 1 then.
     """
-    from mien.concurrency import Behind, ReadAhead
-    from mien.drawing.draw import draw_frame
-    from mien.reports.aggregate import Gatherer
-    from mien.video.reader import VideoFile
-    from mien.video.writer import VideoWriter
-
-    check_apart([*filter(None, (out, chart)), *record_files(json_to, csv_to)], [path])
+    out, records = outputs.out, outputs.records
+    style = outputs.drawing.style(tracks=True)
+    check_apart([*filter(None, (out, chart)), *records.paths], [path])
     gatherer, times = Gatherer(), StageTimes()
     if chart is not None:
         from mien.reports.chart import check_chart, save_chart
 
         check_chart(chart)
     with (
-        VideoFile(path, start=start, end=end, every=every) as video,
+        excerpt.of(path) as video,
         interruptible() as interrupted,
-        records_to(json_to, csv_to, analyzer.card.classes) as write,
+        records.opened(analyzer.card.classes) as write,
         VideoWriter(out, source=video) if out else nullcontext() as writer,
         _counted(video) as count,
+        ReadAhead(times.each("decode", video), _AHEAD) as frames,
+        Behind(_drawing(writer, style, times), _AHEAD) if writer else nullcontext(lambda result: None) as show,
     ):
-
-        def draw(result: Analysis) -> None:
-            assert writer is not None
-            with times.timed("draw"):
-                drawn = draw_frame(result.image, result.faces, style)
-            with times.timed("encode"):
-                writer.write(drawn, result.time_s or 0.0)
-
-        with (
-            ReadAhead(times.each("decode", video), _AHEAD) as frames,
-            Behind(draw, _AHEAD) if writer else nullcontext(lambda result: None) as show,
-        ):
-            for result in analyzer.stream(frames, source=str(path)):
-                times.add(result.stages)
-                record = result.to_dict()
-                gatherer.add(record)
-                write(record)
-                show(result)
-                count(result.time_s or 0.0)
-                if interrupted():
-                    break
+        for result in analyzer.stream(frames, source=str(path)):
+            times.add(result.stages)
+            record = result.to_dict()
+            gatherer.add(record)
+            write(record)
+            show(result)
+            count(result.time_s or 0.0)
+            if interrupted():
+                break
     if chart is not None:
         save_chart(gatherer.timeline(), chart)
-    if "-" not in (json_to, csv_to):
+    if not records.on_stdout:
         _list(gatherer.timeline())
     if out:
-        console.err().print(f"the annotated video is {console.escape(str(out))}", soft_wrap=True, highlight=False)
+        console.log(f"the annotated video is {out}")
     if stats:
         times.show()
     for problem in writer.problems if writer else []:
@@ -97,10 +90,22 @@ def predict_video(
     for problem in video.problems:
         console.report(problem)
     if interrupted():
-        console.err().print(f"interrupted at {gatherer.timeline().end_s:.1f} s: what was done until then is kept")
+        console.log(f"interrupted at {gatherer.timeline().end_s:.1f} s; what was done until then is saved")
         raise typer.Exit(130)
     if video.problems:
         raise typer.Exit(1)
+
+
+def _drawing(writer: VideoWriter, style: Style, times: StageTimes) -> Callable[[Analysis], None]:
+    """What draws a result and writes it, and measures both."""
+
+    def draw(result: Analysis) -> None:
+        with times.timed("draw"):
+            drawn = draw_frame(result.image, result.faces, style)
+        with times.timed("encode"):
+            writer.write(drawn, result.time_s or 0.0)
+
+    return draw
 
 
 def _list(timeline: Timeline) -> None:
@@ -125,7 +130,7 @@ def _list(timeline: Timeline) -> None:
     table = Table(*_HEADS, box=SIMPLE)
     for row in rows:
         table.add_row(*row)
-    console.out().print(table if rows else "no face was seen for long enough to tell of it")
+    console.out().print(table if rows else "no face was seen for long enough to report it")
 
 
 @contextmanager
