@@ -121,6 +121,33 @@ print(*sys.modules, file=sys.stderr)
     assert not HEAVY & set(run.stderr.split())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--data", "gone"],
+        ["train", "--data", ".", "--init", "gone.onnx"],
+        ["train", "--data", ".", "--out", "gone", "--resume"],
+        ["distill", "gone", "--data", "."],
+        ["distill", ".", "--data", "gone"],
+        ["export", "gone", "-o", "gone.onnx"],
+        ["export", ".", "-o", "gone.onnx", "--data", "gone"],
+        ["evaluate", "gone.safetensors", "--data", "."],
+        ["evaluate", ".", "--data", "gone"],
+    ],
+)
+def test_a_missing_file_is_reported_before_pytorch_is_imported(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.argv = ['mien', *{arguments!r}]\nfrom mien.cli import main\ntry:\n    main()\n"
+        "finally:\n    print(*sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: ")
+    assert run.stderr.count("\n") == 1
+    assert "gone" in run.stderr
+    assert "torch" not in run.stdout.split()
+
+
 def test_functions_are_no_longer_than_a_screen() -> None:
     """Commands have a parameter per option; whatever else they call has six at most."""
     long: list[str] = []

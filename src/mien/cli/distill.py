@@ -50,6 +50,8 @@ def distill(
     `--set teach=0.7` weighs the teachers against the labels. A student may be smaller than its teachers, or as large.
     """
     choice = training.RecipeChoice(recipe, init, network, epochs, seed, settings)
+    if not show_recipe:
+        training.check_inputs(data, init, *(teachers or []), *([out] if resume else []))
     with training.only_rank_zero_logs():
         resume = training.resumes(out, asked=resume)
         chosen = training.choose(choice, default="distill", resumed=out if resume else None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mien.cli import console, options
-from mien.cli.reading import read_dataset
+from mien.cli.reading import check_exist, read_dataset
 from mien.errors import ConfigError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def evaluate(
     plots = Plots(confusion, reliability, risk_coverage)
     _check_outputs(plots, probabilities)
     checkpoint = _checkpoint(model)
+    check_exist(data, [checkpoint] if checkpoint else [])
     name, classes, predict = _open_checkpoint(checkpoint, threads) if checkpoint else _open_model(model, threads)
     dataset = _read(data, split, classes, skip_bad=skip_bad)
     truths = _truths(dataset, split, protocol)

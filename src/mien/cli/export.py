@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli import console, options
-from mien.cli.reading import read_dataset
+from mien.cli.reading import check_exist, read_dataset
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,6 +36,7 @@ def export(
     Training faces of --data calibrate int8; the graph is evaluated on its validation faces, for the card. The export
     fails if the float32 graph differs from torch by more than 0.0001 in any probability.
     """
+    check_exist(data, [checkpoint])
     from mien.emotions import EMOTIONS
     from mien.training.checkpoint import describe
     from mien.training.export import export as write

@@ -8,9 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.cli import console
+from mien.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from mien.data.dataset import BadRow, FaceDataset
+
+
+def check_exist(data: Path | None, checkpoints: Sequence[Path] = ()) -> None:
+    """Raise DataError or ModelError where a file is missing: at once, since importing PyTorch takes seconds."""
+    for path in checkpoints:
+        if not path.exists():
+            raise ModelError(f"no checkpoint at {path}")
+    if data is not None and not data.exists():
+        raise DataError(f"{data}: no such file or folder")
 
 
 def read_dataset(path: Path, *, skip_bad: bool = False, own_classes: bool = False) -> FaceDataset:

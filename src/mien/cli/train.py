@@ -53,6 +53,8 @@ def train(
     After an interruption, the same command with `--resume` continues the run, and ends exactly as it would have ended.
     """
     choice = training.RecipeChoice(recipe, init, network, epochs, seed, settings)
+    if not show_recipe:
+        training.check_inputs(data, init, *([out] if resume else []))
     with training.only_rank_zero_logs():
         resume = training.resumes(out, asked=resume)
         default = "scratch" if init is None else "finetune"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from mien.cli import console
-from mien.errors import ConfigError, MienError
+from mien.cli.reading import check_exist
+from mien.errors import ConfigError, MienError, ModelError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from mien.training.checkpoint import Description
     from mien.training.loop import Step
     from mien.training.recipes import Recipe
+
+_WEIGHTS: Final = (".safetensors", ".onnx", ".pth", ".pt")
+"""The suffixes of files that hold weights to begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,18 @@ class RecipeChoice:
         """The changed fields as FIELD=VALUE."""
         short = {"epochs": self.epochs, "seed": self.seed}
         return [*(f"{name}={value}" for name, value in short.items() if value is not None), *(self.settings or [])]
+
+
+def check_inputs(data: Path | None, init: str | None, *checkpoints: Path) -> None:
+    """Raise DataError or ModelError where a named file is missing, before PyTorch is imported.
+
+    Processes of torchrun leave it to what reads the files: there the first of them reports for all.
+    """
+    if "LOCAL_RANK" in os.environ:
+        return
+    check_exist(data, checkpoints)
+    if init is not None and Path(init).suffix in _WEIGHTS and not Path(init).exists():
+        raise ModelError(f"{init}: no such file")
 
 
 @contextmanager
