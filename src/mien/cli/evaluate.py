@@ -115,6 +115,8 @@ def evaluate(
     and one that was never predicted has null for precision; macro-F1 is the mean over the classes that have faces.
     Exits with 1 if malformed rows were left out.
     """
+    from mien.evaluation.metrics import evaluate as measure
+
     plots = Plots(confusion, reliability, risk_coverage)
     _check_outputs(plots, probabilities)
     checkpoint = _checkpoint(model)
@@ -126,7 +128,7 @@ def evaluate(
     if probabilities is not None:
         _save(probabilities, dataset, truths, predicted)
     for each, (truth, mask) in truths.items():
-        metrics = _evaluate(predicted[mask], truth[mask], classes)
+        metrics = measure(predicted[mask], truth[mask], classes=classes)
         if as_json:
             _print_json(metrics, model=name, protocol=each, split=split)
         else:
@@ -153,12 +155,6 @@ def _checkpoint(model: str | None) -> Path | None:
     """The path of a checkpoint; None for an ONNX model."""
     path = None if model is None else Path(model)
     return path if path is not None and (path.is_dir() or path.suffix == ".safetensors") else None
-
-
-def _evaluate(probabilities: NDArray[np.float32], truth: NDArray[np.int64], classes: tuple[str, ...]) -> Metrics:
-    from mien.evaluation.metrics import evaluate as measure
-
-    return measure(probabilities, truth, classes=classes)
 
 
 def _open_model(model: str | None, threads: int | None) -> tuple[str, tuple[str, ...], Predict]:
