@@ -1,4 +1,4 @@
-"""The path of one picture: read it, detect its faces, crop and classify them, and return one Analysis."""
+"""The pipeline of one picture: read it, detect its faces, crop and classify them, return one Analysis."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from mien.runtime.weights import find_model
 from mien.types import Box, Detection, Detector, Face, Frame
 
 DETECT_EVERY: Final = 0.2
-"""Seconds from one detection to the next: a new face is found within 0.3 s, and at 30 frames/s one frame in six pays
-for it."""
+"""Seconds from one detection to the next: a new face is found within 0.3 s, and at 30 frames/s one frame in six has
+the cost."""
 
 _BATCH_FACES: Final = 64
 _BATCH_PICTURES: Final = 16
@@ -114,11 +114,12 @@ class Analyzer:
     def sharing_batches(
         self, observe: Callable[[int], object] | None = None, *, max_concurrent_batches: int = 1
     ) -> Analyzer:
-        """The same analyzer, but faces that several threads classify at the same time go through it in one batch.
+        """The same analyzer, but faces that several threads classify at the same time go through the model in one
+        batch.
 
         At most max_concurrent_batches run at once; observe is called with the number of faces in each.
         """
-        from mien.runtime.batching import SharedClassifier  # one thread needs none of it
+        from mien.runtime.batching import SharedClassifier  # one thread does without
 
         shared = SharedClassifier(self._classifier, observe, max_concurrent_batches=max_concurrent_batches)
         return Analyzer(shared, self._detector, self._options)
@@ -137,8 +138,8 @@ class Analyzer:
     ) -> Iterator[Analysis]:
         """One Analysis for each picture, in their order; faces are classified in batches across pictures.
 
-        Pictures are read as the results are drawn, a batch ahead (at most 16 pictures). Raises ImageError at the first
-        picture that cannot be read, once the ones before it are handed out; `try_many` goes on instead.
+        Pictures are read as the results are consumed, a batch ahead (at most 16 pictures). Raises ImageError at the
+        first picture that cannot be read, after the results before it; `try_many` goes on instead.
         """
         for result in self.try_many(images, color=color):
             if isinstance(result, ImageError):
@@ -159,7 +160,7 @@ class Analyzer:
                 yield from self._classify(batch)
                 del batch  # its pictures are large, and the next ones are being read
             return
-        from mien.concurrency import ReadAhead  # a photo needs none of it
+        from mien.concurrency import ReadAhead  # a photo does without
 
         with ReadAhead(batches, 1) as made:
             for batch in made:
@@ -183,14 +184,14 @@ class Analyzer:
         followed. With smooth, probabilities are smoothed over time. With live, for frames of which some are dropped, a
         slow detector takes half of the time at most; else results depend on the frames alone. Each call has its own
         tracks, so several streams may run at once. `Analysis.stages` has the time of each stage. Raises ImageError on a
-        frame that is no picture, ConfigError on a time that falls and on an option that is invalid.
+        frame that is no picture, ConfigError on a time that goes back and on an option that is invalid.
         """
-        from mien.stream import FaceStream, StreamOptions  # photos need none of it
+        from mien.stream import FaceStream, StreamOptions  # photos do without
 
         stream = FaceStream(
             self._detector,
-            self._is_wanted,
-            lambda image, found: self._probabilities(self._cut(Picture.of(image), found)),
+            self._passes_filters,
+            lambda image, found: self._probabilities(self._crop_faces(Picture.of(image), found)),
             self.card.classes,
             StreamOptions(
                 uncertain_below=self._options.uncertain_below, detect_every=detect_every, smooth=smooth, live=live
@@ -230,19 +231,19 @@ class Analyzer:
         reduce_to = self._detector.max_side if self._options.reduce and _can_be_read_again(source) else None
         picture = self._read(source, color, reduce_to)
         if isinstance(source, np.ndarray) and np.may_share_memory(picture.image, source):
-            # the caller may fill its array anew before the result is detected at
+            # the caller may reuse its array before it reads the result
             picture = replace(picture, image=picture.image.copy())
         read = perf_counter()
         across, down = picture.scale
         found = [detection.scaled(across, down) for detection in self._detector.detect(picture.image)]
-        found = [detection for detection in found if self._is_wanted(detection)]
+        found = [detection for detection in found if self._passes_filters(detection)]
         found.sort(key=lambda detection: (detection.box.x, detection.box.y))
         detected = perf_counter()
         if max(across, down) > 1 and any(face.box.height < FACE_SIZE * down for face in found):
             picture = self._read(source, color, None)  # the smallest faces need every pixel
-        again = perf_counter() - detected
-        crops = self._cut(picture, found)
-        stages = {"read": 1000 * (read - began + again), "detect": 1000 * (perf_counter() - read - again)}
+        reread_s = perf_counter() - detected
+        crops = self._crop_faces(picture, found)
+        stages = {"read": 1000 * (read - began + reread_s), "detect": 1000 * (perf_counter() - read - reread_s)}
         return _Detected(picture, source_name(source), found, crops, stages)
 
     def _read(self, source: ImageSource, color: Literal["bgr", "rgb"], reduce_to: int | None) -> Picture:
@@ -251,7 +252,7 @@ class Analyzer:
             source, color=color, max_pixels=options.max_pixels, formats=options.formats, reduce_to=reduce_to
         )
 
-    def _cut(self, picture: Picture, found: Sequence[Detection]) -> list[NDArray[np.uint8]]:
+    def _crop_faces(self, picture: Picture, found: Sequence[Detection]) -> list[NDArray[np.uint8]]:
         """The faces (48, 48) that were found, boxes in pixels of the whole picture."""
         if not found:
             return []
@@ -261,17 +262,17 @@ class Analyzer:
             crop_face(grey, face.box.scaled(1 / across, 1 / down), rule, face_roll(face.landmarks)) for face in found
         ]
 
-    def _is_wanted(self, detection: Detection) -> bool:
+    def _passes_filters(self, detection: Detection) -> bool:
         shorter = min(detection.box.width, detection.box.height)
-        certain = detection.score is None or detection.score >= self._options.min_face_score
-        return shorter > 0 and shorter >= self._options.min_face and certain
+        confident = detection.score is None or detection.score >= self._options.min_face_score
+        return shorter > 0 and shorter >= self._options.min_face and confident
 
     def _classify(self, batch: Sequence[_Detected | ImageError]) -> Iterator[Analysis | ImageError]:
         """Classify the faces of several pictures together, and give each picture its own."""
         crops = [crop for detected in batch if isinstance(detected, _Detected) for crop in detected.crops]
         began = perf_counter()
         rows = iter(self._probabilities(crops).tolist())
-        a_face = 1000 * (perf_counter() - began) / max(1, len(crops))
+        ms_per_face = 1000 * (perf_counter() - began) / max(1, len(crops))
         for detected in batch:
             if isinstance(detected, ImageError):
                 yield detected
@@ -288,7 +289,7 @@ class Analyzer:
             )
             picture = detected.picture
             size = None if picture.scale == (1, 1) else (picture.width, picture.height)
-            stages = {**detected.stages, "classify": a_face * len(faces)}
+            stages = {**detected.stages, "classify": ms_per_face * len(faces)}
             yield Analysis(faces, self.card.id, detected.source, picture.image, size, stages=stages)
 
     def _probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The path of a stream's frames: faces are detected now and then, followed between, classified and smoothed."""
+"""The path of a stream's frames: faces are detected at intervals, followed between, classified and smoothed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class FaceStream:
         self._tracker = Tracker()
         self._smoother = Smoother(len(classes)) if options.smooth else None
         self._time_s = self._detected_s = -math.inf
-        self._due_s = self._rest_s = 0.0
+        # seconds from a detection to the next one: usually, and at least where detection is slow
+        self._interval_s = self._pause_s = 0.0
         self._count = 0
 
     def faces(self, frame: Frame) -> tuple[tuple[Face, ...], dict[str, float]]:
@@ -72,7 +73,7 @@ class FaceStream:
 
         A frame on which faces were detected has the stages detect and track, another one only track; classify follows
         where there are faces. Raises ImageError on a frame that is no picture, ConfigError on what is no frame and on a
-        time that falls.
+        time that goes back.
         """
         if not isinstance(frame, Frame):
             raise ConfigError(f"expected mien.Frame(image, index, time_s), got {type(frame).__name__}")
@@ -107,21 +108,21 @@ class FaceStream:
         return faces, stages
 
     def _track(self, frame: Frame, stages: dict[str, float]) -> Sequence[Tracked]:
-        """The faces that are there, each with its id. A face that was lost is searched at once."""
+        """The faces that are there, each with its id. Where a face was lost, a detection runs at once."""
         since = frame.time_s - self._detected_s + 1e-6
-        if since < max(self._due_s, self._rest_s):
+        if since < max(self._interval_s, self._pause_s):
             with _timed(stages, "track"):
                 tracked = self._tracker.followed(frame.image, frame.time_s)
-            if len(tracked) >= self._count or since < self._rest_s:
+            if len(tracked) >= self._count or since < self._pause_s:
                 return tracked
         with _timed(stages, "detect"):
             found = self._detect(frame.image)
         with _timed(stages, "track"):
             tracked = self._tracker.detected(found, frame.image, frame.time_s)
         self._detected_s, self._count = frame.time_s, len(tracked)
-        self._due_s = self._detect_every / 2 if self._tracker.is_waiting else self._detect_every
+        self._interval_s = self._detect_every / 2 if self._tracker.is_waiting else self._detect_every
         if self._options.live:
-            self._rest_s = 2 * stages["detect"] / 1000
+            self._pause_s = 2 * stages["detect"] / 1000
         return tracked
 
     def _detect(self, image: NDArray[np.uint8]) -> list[Detection]:

@@ -9,16 +9,18 @@ import pytest
 
 from mien.annotate.manifest import Run, Totals, manifest, write_manifest
 from mien.annotate.plan import Options, Plan
-from mien.annotate.shard_output import Done
+from mien.annotate.shard_output import ShardSummary
 from mien.annotate.storage import Folder
 from mien.emotions import EMOTIONS
 
-FIRST = Done(0, 10, 4, 8, {"missing": 2, "storage": 1}, {"happiness": 5, "sadness": 3}, {"fetch": 1.25, "all": 2.0})
-SECOND = Done(1, 5, 5, 0, {"missing": 1}, {}, {"fetch": 0.5, "write": 0.25})
+FIRST = ShardSummary(
+    0, 10, 4, 8, {"missing": 2, "storage": 1}, {"happiness": 5, "sadness": 3}, {"fetch": 1.25, "all": 2.0}
+)
+SECOND = ShardSummary(1, 5, 5, 0, {"missing": 1}, {}, {"fetch": 0.5, "write": 0.25})
 RUN = Run("2026-01-01T00:00:00+00:00", "local", 2, 2, 19, 3.5)
 
 
-def totals(*dones: Done) -> Totals:
+def totals(*dones: ShardSummary) -> Totals:
     summed = Totals()
     for done in dones:
         summed.add(done)

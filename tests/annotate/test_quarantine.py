@@ -43,11 +43,11 @@ def test_the_picture_at_which_two_attempts_ended_is_skipped(out: Folder) -> None
         assert attempts.one_by_one
         assert attempts.skipped == frozenset()
         for number in range(8 - deaths):  # another one after 7, the second time
-            attempts.at(number)
-        attempts.at(7)
+            attempts.note_picture(number)
+        attempts.note_picture(7)
     attempts = begin(out)
     assert attempts.skipped == {7}
-    attempts.at(9)
+    attempts.note_picture(9)
     assert begin(out).skipped == {7}
     assert "2 times" in KILLED.reason
     assert KILLED.kind == "killed"
@@ -58,7 +58,7 @@ def test_several_pictures_can_be_at_fault(out: Folder) -> None:
     begin(out)
     for number in range(20):
         for _ in range(2):
-            begin(out).at(number)
+            begin(out).note_picture(number)
     assert begin(out).skipped == set(range(20))
 
 
@@ -79,7 +79,7 @@ def test_another_run_starts_anew(out: Folder) -> None:
     begin(out)
     begin(out)
     for _ in range(2):
-        begin(out).at(3)
+        begin(out).note_picture(3)
     assert begin(out).skipped == {3}
     other = begin(out, "another")
     assert not other.one_by_one
@@ -97,7 +97,7 @@ def test_once_done_the_attempts_are_forgotten(out: Folder) -> None:
     begin(out)
     begin(out)
     attempts = begin(out)
-    attempts.at(1)
+    attempts.note_picture(1)
     attempts.clear()
     assert out.names("plan/attempts") == []
     assert not begin(out).one_by_one
@@ -132,7 +132,7 @@ def test_a_note_that_was_cut_counts_as_none(at: int) -> None:
     with TemporaryDirectory() as folder:
         out = Folder(folder)
         for _ in range(3):
-            begin(out).at(1)
+            begin(out).note_picture(1)
         text = out.read(NOTE) or b""
         out.write(NOTE, text[: at % len(text)])
         assert not begin(out).one_by_one

@@ -14,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.annotate.prefetch import Failure
-from mien.annotate.shard_output import Done, Part, errors_schema, faces_schema, note_name, part_name, saved_part
+from mien.annotate.shard_output import (
+    ShardOutput,
+    ShardSummary,
+    errors_schema,
+    faces_schema,
+    note_name,
+    part_name,
+    saved_summary,
+)
 from mien.annotate.storage import Folder
 from mien.emotions import EMOTIONS
 from mien.records import to_rows
@@ -42,8 +50,8 @@ def rows(*faces: dict[str, Any]) -> Sequence[dict[str, Any]]:
     return to_rows({"source": None, "frame": None, "time_s": None, "faces": faces})
 
 
-def filled(shard: int = 0) -> Part:
-    part = Part(shard, EMOTIONS)
+def filled(shard: int = 0) -> ShardOutput:
+    part = ShardOutput(shard, EMOTIONS)
     part.add("in/a.jpg", rows(face("happiness"), face("sadness", None)), MODEL)
     part.add("in/b.jpg", rows(), MODEL)
     part.add("in/ä.jpg", rows(face("happiness")), MODEL)
@@ -61,13 +69,13 @@ def table(out: Folder, name: str, shard: int) -> Any:
 @pytest.mark.parametrize("place", ["local", "memory"])
 def test_what_is_kept_is_found(place: str, tmp_path: Path, memory: Any) -> None:
     out = Folder(str(tmp_path) if place == "local" else "memory://out")
-    assert saved_part(out, 7) is None
+    assert saved_summary(out, 7) is None
     part = filled(7)
     assert part.items == 6
-    assert part.to_be_redone == 0
+    assert part.needs_retry == 0
     assert part.last_reason == "no such file"
     done = part.save(out)
-    assert saved_part(out, 7) == done
+    assert saved_summary(out, 7) == done
     assert (done.shard, done.pictures, done.without_faces, done.faces, done.items) == (7, 3, 1, 3, 6)
     assert done.errors == {"missing": 2, "damaged": 1}
     assert done.emotions == {"happiness": 2, "sadness": 1}
@@ -75,7 +83,7 @@ def test_what_is_kept_is_found(place: str, tmp_path: Path, memory: Any) -> None:
     assert done.seconds["write"] >= 0
     assert out.names("faces") == out.names("errors") == ["part-000007.parquet"]
     assert out.names("plan/done") == ["000007.json"]
-    assert saved_part(out, 8) is None
+    assert saved_summary(out, 8) is None
 
 
 def test_the_table_of_faces(tmp_path: Path) -> None:
@@ -106,17 +114,17 @@ def test_the_table_of_faces(tmp_path: Path) -> None:
         *[("large", False), ("damaged", False), ("killed", False)],
     ],
 )
-def test_what_may_lie_with_the_machine_is_to_be_redone(kind: str, redone: bool, tmp_path: Path) -> None:
+def test_what_may_lie_with_the_machine_is_needs_retry(kind: str, redone: bool, tmp_path: Path) -> None:
     part = filled()
     part.fail(6, "in/g.jpg", Failure(kind, "why"))
-    assert part.to_be_redone == redone
+    assert part.needs_retry == redone
     assert part.last_reason == "why"
-    assert part.save(Folder(str(tmp_path))).to_be_redone == redone
+    assert part.save(Folder(str(tmp_path))).needs_retry == redone
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_errors_are_in_the_order_of_their_numbers_however_they_come(order: Sequence[int], tmp_path: Path) -> None:
-    out, part = Folder(str(tmp_path)), Part(1, EMOTIONS)
+    out, part = Folder(str(tmp_path)), ShardOutput(1, EMOTIONS)
     for number in order:
         part.fail(number, f"in/{number}.jpg", Failure("missing", f"reason {number}"))
     part.save(out)
@@ -130,10 +138,10 @@ def test_errors_are_in_the_order_of_their_numbers_however_they_come(order: Seque
 def test_shard_0_alone_keeps_empty_tables_of_errors(tmp_path: Path) -> None:
     out = Folder(str(tmp_path))
     for shard in (0, 1):
-        part = Part(shard, EMOTIONS)
+        part = ShardOutput(shard, EMOTIONS)
         part.add("in/a.jpg", rows(), MODEL)
         done = part.save(out)
-        assert saved_part(out, shard) == done
+        assert saved_summary(out, shard) == done
         assert done.errors == {}
         assert part.last_reason == ""
     assert out.names("errors") == ["part-000000.parquet"]
@@ -151,10 +159,10 @@ def test_the_same_rows_give_the_same_files(tmp_path: Path) -> None:
 def test_a_part_that_is_kept_again_takes_its_place(tmp_path: Path) -> None:
     out = Folder(str(tmp_path))
     filled().save(out)
-    part = Part(0, EMOTIONS)
+    part = ShardOutput(0, EMOTIONS)
     part.add("in/a.jpg", rows(), MODEL)
     done = part.save(out)
-    assert saved_part(out, 0) == done
+    assert saved_summary(out, 0) == done
     assert len(table(out, "faces", 0)) == 0
 
 
@@ -162,7 +170,7 @@ def test_errors_of_an_earlier_attempt_do_not_stay(tmp_path: Path) -> None:
     """A shard in which storage failed is worked off again; its table of errors is read by whoever reads errors/."""
     out = Folder(str(tmp_path))
     filled(3).save(out)
-    part = Part(3, EMOTIONS)
+    part = ShardOutput(3, EMOTIONS)
     part.add("in/a.jpg", rows(), MODEL)
     part.save(out)
     assert out.names("errors") == []
@@ -191,7 +199,7 @@ def test_whatever_is_damaged_is_found_out(data: st.DataObject) -> None:
             out.remove(name)
         else:
             out.write(name, bytes(content))
-        found = saved_part(out, 2)
+        found = saved_summary(out, 2)
         if name == NAMES[2] and how == "flipped":  # white space may become other white space
             assert found in (None, done)
         else:
@@ -205,17 +213,17 @@ def test_every_digit_of_a_note_counts(tmp_path: Path) -> None:
     for at, byte in enumerate(text):
         if chr(byte).isdigit():
             out.write(note_name(2), text[:at] + (b"1" if chr(byte) != "1" else b"2") + text[at + 1 :])
-            assert saved_part(out, 2) is None
+            assert saved_summary(out, 2) is None
 
 
 def test_the_note_of_another_shard_is_none(tmp_path: Path) -> None:
     out = Folder(str(tmp_path))
     filled(2).save(out)
     out.write(note_name(3), out.read(note_name(2)) or b"")
-    assert saved_part(out, 3) is None
-    done = Done(4, 0, 0, 0, {}, {}, {}, {})
+    assert saved_summary(out, 3) is None
+    done = ShardSummary(4, 0, 0, 0, {}, {}, {}, {})
     out.write(note_name(4), done.to_json().encode())
-    assert saved_part(out, 4) is None
+    assert saved_summary(out, 4) is None
 
 
 COUNTS = st.dictionaries(st.text(max_size=3), st.integers(0, 9), max_size=3)
@@ -223,7 +231,7 @@ COUNTS = st.dictionaries(st.text(max_size=3), st.integers(0, 9), max_size=3)
 
 @given(
     st.builds(
-        Done,
+        ShardSummary,
         *[st.integers(0, 10**12)] * 4,
         errors=COUNTS,
         emotions=COUNTS,
@@ -231,18 +239,18 @@ COUNTS = st.dictionaries(st.text(max_size=3), st.integers(0, 9), max_size=3)
         files=st.dictionaries(st.text(max_size=3), st.tuples(st.integers(0, 9), st.text(max_size=3)), max_size=3),
     )
 )
-def test_a_note_is_read_back_as_it_was_written(done: Done) -> None:
-    assert Done.from_json(done.to_json()) == done
-    assert Done.from_json(done.to_json().encode()) == done
-    assert Done.from_json(replace(done, shard=done.shard + 1).to_json()) != done
+def test_a_note_is_read_back_as_it_was_written(done: ShardSummary) -> None:
+    assert ShardSummary.from_json(done.to_json()) == done
+    assert ShardSummary.from_json(done.to_json().encode()) == done
+    assert ShardSummary.from_json(replace(done, shard=done.shard + 1).to_json()) != done
 
 
 @pytest.mark.parametrize("text", ["", "null", "1", "[]", "{}", "{", '{"schema": 1}', '{"schema": 2}', b"\xff"])
 def test_what_is_no_note_is_none(text: str | bytes) -> None:
-    assert Done.from_json(text) is None
+    assert ShardSummary.from_json(text) is None
 
 
 def test_a_note_of_another_schema_is_none() -> None:
-    values = json.loads(Done(0, 0, 0, 0, {}, {}, {}).to_json())
-    assert Done.from_json(json.dumps(values)) is not None
-    assert Done.from_json(json.dumps(values | {"schema": 2})) is None
+    values = json.loads(ShardSummary(0, 0, 0, 0, {}, {}, {}).to_json())
+    assert ShardSummary.from_json(json.dumps(values)) is not None
+    assert ShardSummary.from_json(json.dumps(values | {"schema": 2})) is None

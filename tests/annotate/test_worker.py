@@ -22,7 +22,7 @@ from mien.annotate.listing import list_input
 from mien.annotate.model_bundle import ModelBundle
 from mien.annotate.plan import Options, complete
 from mien.annotate.run import draft_plan
-from mien.annotate.shard_output import Part, saved_part
+from mien.annotate.shard_output import ShardOutput, saved_summary
 from mien.annotate.storage import Folder
 from mien.annotate.worker import Report, Worker
 
@@ -65,7 +65,7 @@ def work(brightness_model: Path, tmp_path: Path) -> Any:
                 report = Worker(out.everywhere, None, "run").work(0, look)
             except Died:
                 continue
-            assert report.done == saved_part(out, 0)
+            assert report.done == saved_summary(out, 0)
             assert report.problem is None or "\n" not in report.problem
             if report.done is None:
                 return report, []
@@ -144,10 +144,10 @@ def test_who_dies_of_fetching_the_first_picture_had_begun(
 
 
 def test_who_dies_of_writing_blames_no_picture(work: Any, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def deadly(_: Part) -> Any:
+    def deadly(_: ShardOutput) -> Any:
         raise Died
 
-    monkeypatch.setattr(Part, "_tables", deadly)
+    monkeypatch.setattr(ShardOutput, "_tables", deadly)
     report, _ = work(photos)
     assert report == Report(0, None, "shard 0: 8 workers crashed in it, and no picture was at fault")
 
@@ -197,7 +197,7 @@ def test_ctrl_c_gets_out_and_leaves_no_thread(work: Any, photos: Path, monkeypat
         raise KeyboardInterrupt
 
     before = threading.active_count()
-    monkeypatch.setattr(Part, "add", stop)
+    monkeypatch.setattr(ShardOutput, "add", stop)
     with pytest.raises(KeyboardInterrupt):
         work(photos)
     until = time.monotonic() + 60

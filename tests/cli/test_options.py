@@ -64,7 +64,9 @@ def library_defaults(command: str) -> dict[str, Any]:
         annotate = pytest.importorskip("mien.annotate")
         chosen = annotate.Options()
         known |= {name: getattr(chosen, name) for name in ("image_column", "id_column", "sample", "limit", "shard")}
-        known |= defaults(annotate.annotate)
+        engine = annotate.Engine()
+        known |= {name: getattr(engine, name) for name in ("workers", "address", "gpus")}
+        known |= {"engine": engine.name, "planned": False}
     elif command == "export":
         known |= defaults(pytest.importorskip("mien.training.export").export)
         known["model_version"] = known["version"]

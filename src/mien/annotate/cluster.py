@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mien.annotate.engine import Engine, Job
-from mien.annotate.shard_output import Done
+from mien.annotate.shard_output import ShardSummary
 from mien.annotate.worker import Report, Worker
 from mien.errors import ConfigError, MissingExtraError, StorageError, one_line, reason
 
@@ -59,7 +59,9 @@ def _reports(ray: Any, job: Job, engine: Engine) -> Iterator[Report]:
             shard = int(row["shard"])
             if shard not in seen:
                 seen.add(shard)
-                yield Report(shard, Done.from_json(row["done"]) if row["done"] else None, row["problem"] or None)
+                yield Report(
+                    shard, ShardSummary.from_json(row["done"]) if row["done"] else None, row["problem"] or None
+                )
     except ray.exceptions.RayError as error:
         last = str(error).strip().splitlines()[-1]  # what is before it is a traceback
         raise StorageError(f"Ray gave up: {last}") from error

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from mien.annotate.plan import Plan
-from mien.annotate.shard_output import Done
+from mien.annotate.shard_output import ShardSummary
 from mien.annotate.storage import Folder
 
 MANIFEST: Final = "manifest.json"
@@ -33,7 +33,7 @@ class Totals:
         """Pictures, read or not."""
         return self.pictures + self.errors.total()
 
-    def add(self, done: Done) -> None:
+    def add(self, done: ShardSummary) -> None:
         """Add a shard."""
         self.shards += 1
         self.pictures += done.pictures

@@ -15,7 +15,7 @@ from mien.annotate.prefetch import Failure
 from mien.annotate.storage import Folder
 from mien.errors import StorageError
 
-_BATCHED: Final = 2
+_BATCHED_ATTEMPTS: Final = 2
 _CRASHES: Final = 2
 _MOST_ATTEMPTS: Final = 8
 _MOST_SKIPPED: Final = 32
@@ -24,9 +24,9 @@ KILLED: Final = Failure("killed", f"the process was killed at this picture, {_CR
 
 
 class Attempts:
-    """The attempts at one shard within one run. An earlier run's do not count: no picture ended those.
+    """The attempts at one shard within one run. Those of earlier runs are ignored.
 
-    Making one notes a new attempt. Raises StorageError where that cannot be written, and after too many.
+    The constructor records a new attempt. Raises StorageError where that cannot be written, and after too many.
     """
 
     def __init__(self, out: Folder, shard: int, run: str) -> None:
@@ -45,14 +45,14 @@ class Attempts:
     @property
     def one_by_one(self) -> bool:
         """Whether each picture is to be noted before it is read."""
-        return self._count > _BATCHED
+        return self._count > _BATCHED_ATTEMPTS
 
     @property
     def skipped(self) -> frozenset[int]:
         """The pictures, by their number in the shard, at which attempts ended too often."""
         return frozenset(number for number, crashes in self._crashes.items() if crashes >= _CRASHES)
 
-    def at(self, number: int | None) -> None:
+    def note_picture(self, number: int | None) -> None:
         """Note that a picture is about to be read, or that none is. Raises StorageError."""
         self._note(number)
 

@@ -21,7 +21,7 @@ from mien.annotate.manifest import Run, Totals, write_manifest
 from mien.annotate.model_bundle import ModelBundle
 from mien.annotate.plan import PLAN, Options, Plan, Shard, complete, saved_plan
 from mien.annotate.prefetch import fetch
-from mien.annotate.shard_output import DONE, ERRORS, FACES, Done, note_name, part_name, saved_part
+from mien.annotate.shard_output import DONE, ERRORS, FACES, ShardSummary, note_name, part_name, saved_summary
 from mien.annotate.storage import Folder
 from mien.annotate.worker import Report
 from mien.errors import ConfigError, DataError, StorageError
@@ -271,13 +271,13 @@ def _progress_in(out: Folder, plan: Plan) -> tuple[Totals, list[int]]:
     totals = Totals()
     noted = set(out.names(DONE))
 
-    def done_note(shard: int) -> Done | None:
-        return saved_part(out, shard) if note_name(shard).rsplit("/", 1)[1] in noted else None
+    def done_note(shard: int) -> ShardSummary | None:
+        return saved_summary(out, shard) if note_name(shard).rsplit("/", 1)[1] in noted else None
 
     left = []
     with ThreadPoolExecutor(_CHECKERS) as pool:
         for shard, done in enumerate(pool.map(done_note, range(plan.shards))):
-            if done is None or done.to_be_redone:
+            if done is None or done.needs_retry:
                 left.append(shard)
             else:
                 totals.add(done)

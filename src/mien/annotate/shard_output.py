@@ -1,6 +1,6 @@
-"""What a shard leaves behind: a part of the table of faces, one of the table of errors, and the note that it is done.
+"""What a shard leaves behind: a part of the table of faces, one of the table of errors, and its summary.
 
-The note is written last and holds the hash of both parts, so a part that is missing or damaged is noticed.
+The summary is written last and holds the hash of both parts, so a part that is missing or damaged is noticed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OF_STREAMS: Final = ("frame", "time_s", "track")
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ShardSummary:
     """A shard that is done.
 
     pictures and without_faces count those that were read, errors the others by kind, faces all that were found, and
@@ -50,17 +50,17 @@ class Done:
         return self.pictures + sum(self.errors.values())
 
     @property
-    def to_be_redone(self) -> bool:
+    def needs_retry(self) -> bool:
         """Whether some picture has no result for a reason that may pass: a later run tries the shard again."""
         return not REDONE.isdisjoint(self.errors)
 
     def to_json(self) -> str:
-        """The note as it is saved."""
+        """The summary as it is saved."""
         values = asdict(self)
         return json.dumps({"schema": _SCHEMA, "sha256": _digest(values), **values})
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Done | None:
+    def from_json(cls, text: str | bytes) -> ShardSummary | None:
         """What `to_json` wrote, or None where the text is anything else."""
         try:
             values = json.loads(text)
@@ -72,7 +72,7 @@ class Done:
             return None
 
 
-class Part:
+class ShardOutput:
     """The rows of one shard, gathered, and then saved in OUT."""
 
     def __init__(self, shard: int, classes: Sequence[str]) -> None:
@@ -104,12 +104,12 @@ class Part:
         return self._errors[-1][2].reason if self._errors else ""
 
     @property
-    def to_be_redone(self) -> int:
+    def needs_retry(self) -> int:
         """The number of pictures without a result for a reason that may pass."""
         return sum(failure.kind in REDONE for _, _, failure in self._errors)
 
-    def save(self, out: Folder) -> Done:
-        """Write the parts, then the note. Raises StorageError."""
+    def save(self, out: Folder) -> ShardSummary:
+        """Write the parts, then the summary. Raises StorageError."""
         began = perf_counter()
         tables = self._tables()
         if part_name(ERRORS, self.shard) not in tables:
@@ -117,7 +117,7 @@ class Part:
         files = {name: self._write(out, name, table) for name, table in tables.items()}
         self.seconds["write"] = perf_counter() - began
         kinds = Counter(failure.kind for _, _, failure in self._errors)
-        done = Done(
+        done = ShardSummary(
             shard=self.shard,
             pictures=self._pictures,
             without_faces=self._without,
@@ -183,14 +183,14 @@ def part_name(table: str, shard: int) -> str:
 
 
 def note_name(shard: int) -> str:
-    """Where the note lies that a shard is done."""
+    """Where the summary of a finished shard is."""
     return f"{DONE}/{shard:06d}.json"
 
 
-def saved_part(out: Folder, shard: int) -> Done | None:
+def saved_summary(out: Folder, shard: int) -> ShardSummary | None:
     """The note of a shard that is done, or None where note or parts are missing or damaged. Reads all of them."""
     text = out.read(note_name(shard))
-    done = None if text is None else Done.from_json(text)
+    done = None if text is None else ShardSummary.from_json(text)
     if done is None or done.shard != shard or part_name(FACES, shard) not in done.files:
         return None
     for name, (size, digest) in done.files.items():

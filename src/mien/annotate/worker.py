@@ -16,7 +16,7 @@ from mien.annotate.model_bundle import ModelBundle
 from mien.annotate.plan import Plan, Shard, Shards, saved_plan
 from mien.annotate.prefetch import FAILED, Failure, Fetched, fetch
 from mien.annotate.quarantine import KILLED, Attempts
-from mien.annotate.shard_output import Done, Part, saved_part
+from mien.annotate.shard_output import ShardOutput, ShardSummary, saved_summary
 from mien.annotate.storage import Folder
 from mien.errors import (
     ConfigError,
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 OnPicture: TypeAlias = Callable[[int], object]
 
-_NAMELESS: Final = "the bytes: "
-_FEW: Final = 8
+_BYTES_PREFIX: Final = "the bytes: "
+_MIN_PICTURES: Final = 8  # fewer may all be bad by themselves
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a worker reports of a shard: that it is done, or, in one line, why nothing can be done."""
+    """What a worker reports of a shard: that it is done, or, in one line, why it could not be processed."""
 
     shard: int
-    done: Done | None
+    done: ShardSummary | None
     problem: str | None = None
 
 
@@ -65,15 +65,15 @@ class Worker:
         try:
             out = Folder(self._url)
             attempts = Attempts(out, shard, self._run)
-            done = saved_part(out, shard)  # another worker may have crashed after it was done
-            if done is None or done.to_be_redone:
+            done = saved_summary(out, shard)  # another worker may have crashed after it was done
+            if done is None or done.needs_retry:
                 done = self._annotate(out, shard, attempts, on_picture)
             attempts.clear()
             return Report(shard, done)
-        except MienError as error:  # a text passes between any two processes, an exception may not
+        except MienError as error:  # text can always be sent to another process, exceptions not always
             return Report(shard, None, str(error))
 
-    def _annotate(self, out: Folder, number: int, attempts: Attempts, on_picture: OnPicture) -> Done:
+    def _annotate(self, out: Folder, number: int, attempts: Attempts, on_picture: OnPicture) -> ShardSummary:
         began = perf_counter()
         shard, analyzer = self._shards[number], self._analyzer
         on_picture(0)  # a crash from here on counts as an attempt
@@ -81,18 +81,18 @@ class Worker:
             part = (self._one_by_one if attempts.one_by_one else self._batched)(shard, analyzer, attempts, on_picture)
         except MienError:
             raise
-        except Exception:  # a library failed: one by one, the picture at fault is found
+        except Exception:  # a library failed: find the bad picture one by one
             part = self._one_by_one(shard, analyzer, attempts, on_picture)
-        if part.items >= _FEW and part.to_be_redone == part.items:  # no picture's fault
+        if part.items >= _MIN_PICTURES and part.needs_retry == part.items:  # all failed: not caused by the pictures
             raise StorageError(
                 f"none of the {part.items} pictures of shard {number} could be processed: {part.last_reason}"
             )
         part.seconds["all"] = perf_counter() - began
         return part.save(out)
 
-    def _batched(self, shard: Shard, analyzer: Analyzer, attempts: Attempts, on_picture: OnPicture) -> Part:
+    def _batched(self, shard: Shard, analyzer: Analyzer, attempts: Attempts, on_picture: OnPicture) -> ShardOutput:
         """The rows of a shard, in batches that depend on its pictures alone."""
-        part = Part(shard.number, self._plan.model["classes"])
+        part = ShardOutput(shard.number, self._plan.model["classes"])
         waiting: deque[Fetched] = deque()
 
         def contents(fetched: Iterator[Fetched]) -> Iterator[bytes]:
@@ -113,14 +113,14 @@ class Worker:
                 _add(part, waiting.popleft(), result)
         return part
 
-    def _one_by_one(self, shard: Shard, analyzer: Analyzer, attempts: Attempts, on_picture: OnPicture) -> Part:
+    def _one_by_one(self, shard: Shard, analyzer: Analyzer, attempts: Attempts, on_picture: OnPicture) -> ShardOutput:
         """The rows of a shard, one picture at a time, each noted before anything is done with it."""
-        part = Part(shard.number, self._plan.model["classes"])
+        part = ShardOutput(shard.number, self._plan.model["classes"])
         with closing(fetch(self._plan, shard, in_advance=False, without=attempts.skipped)) as fetched:
             for number in count():
                 on_picture(number)
                 skipped = number in attempts.skipped
-                attempts.at(None if skipped else number)
+                attempts.note_picture(None if skipped else number)
                 item = next(fetched, None)
                 if item is None:
                     break
@@ -130,7 +130,7 @@ class Worker:
                     part.fail(number, item.source, item.content)
                 else:
                     _add(part, item, _classified(analyzer, item.content))
-        attempts.at(None)
+        attempts.note_picture(None)
         return part
 
     @cached_property
@@ -154,7 +154,7 @@ class Worker:
 
 
 def _classified(analyzer: Analyzer, content: bytes) -> Analysis | ImageError | Failure:
-    """The result for one picture; an error of a library is its own failure."""
+    """The result for one picture; a library's exception becomes a Failure."""
     try:
         return next(iter(analyzer.try_many([content])))
     except MienError:
@@ -163,10 +163,10 @@ def _classified(analyzer: Analyzer, content: bytes) -> Analysis | ImageError | F
         return Failure(FAILED, f"cannot be classified: {one_line(error)}")
 
 
-def _add(part: Part, item: Fetched, result: Analysis | ImageError | Failure) -> None:
+def _add(part: ShardOutput, item: Fetched, result: Analysis | ImageError | Failure) -> None:
     if isinstance(result, ImageError):
         kind = {ImageFormatError: "format", ImageTooLargeError: "large"}.get(type(result), "damaged")
-        result = Failure(kind, str(result).removeprefix(_NAMELESS))
+        result = Failure(kind, str(result).removeprefix(_BYTES_PREFIX))
     if isinstance(result, Failure):
         part.fail(item.number, item.source, result)
         return

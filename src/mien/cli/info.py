@@ -81,7 +81,6 @@ def _or_error(facts_of: Callable[..., Mapping[str, Any]], *arguments: Any) -> di
 
 def _model(model: str | None) -> dict[str, Any]:
     """The card of the model that would be used, and its file."""
-    from dataclasses import asdict
     from hashlib import sha256
 
     from mien.runtime.classifier import Classifier
@@ -90,9 +89,11 @@ def _model(model: str | None) -> dict[str, Any]:
     path = find_model(model)
     card = Classifier(path).card
     content = path.read_bytes()
+    values = json.loads(card.to_json())
+    del values["schema"]
     return {
         "id": card.id,
-        **asdict(card),
+        **values,
         "file": str(path),
         "bytes": len(content),
         "sha256": sha256(content).hexdigest(),

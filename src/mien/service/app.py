@@ -15,7 +15,7 @@ import mien
 from mien.analyzer import Analyzer
 from mien.service.errors import Problem, ProblemDetails, problem_responses, respond_with_problems
 from mien.service.guard import Guard
-from mien.service.limits import InFlight, Limits
+from mien.service.in_flight import InFlight, Limits
 from mien.service.metrics import Measured, Metrics
 from mien.service.pages import page_router
 from mien.service.pool import Pool

@@ -22,7 +22,7 @@ from mien.service.memory import HeldResponse, Memory
 from mien.service.metrics import Metrics
 from mien.service.pool import BusyError, Pool
 from mien.service.settings import FORMATS, Settings
-from mien.service.uploads import Intake, Upload
+from mien.service.uploads import BodyReader, Upload
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: Metrics) -> APIRouter:
     """The route, served by the analyzer in the pool's threads."""
     router, memory = APIRouter(), Memory(settings.max_buffered, metrics)
-    intake = Intake(settings, memory)
+    bodies = BodyReader(settings, memory)
 
     @router.post(
         "/v1/predict",
@@ -87,7 +87,7 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
         left = Event()
         try:
             pool.check()  # before a body is read that cannot be processed
-            async with intake.uploads(request) as (uploads, is_form):
+            async with bodies.uploads(request) as (uploads, is_form):
                 if draw and len(uploads) > 1:
                     raise Problem(400, f"draw=1 takes one picture, got {len(uploads)}")
                 if draw:

@@ -26,7 +26,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from mien.errors import ConfigError
-from mien.service.limits import SlowReaderError
+from mien.service.in_flight import SlowReaderError
 from mien.service.pool import is_work_left
 from mien.service.settings import Settings
 

@@ -31,7 +31,7 @@ class Upload:
     name: str | None = None
 
 
-class Intake:
+class BodyReader:
     """Reads bodies, of which the memory holds a limited number of bytes."""
 
     def __init__(self, settings: Settings, memory: Memory) -> None:

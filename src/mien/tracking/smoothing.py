@@ -9,7 +9,7 @@ Everything goes by timestamps, so the number of frames a second hardly matters. 
    probabilities; the first class whose sum passes the evidence is shown from then on, and all sums begin at 0 again.
    So a class that leads by 1 takes over after `evidence` seconds, one that leads by 0.5 after twice as many, and a
    frame or two that say something else do nothing.
-3. Where the average has another class ahead of the one shown, the two fraction their probability evenly: that is the
+3. Where the average has another class ahead of the one shown, the two share their probability evenly: that is the
    nearest distribution, by squares, in which the class shown is likeliest. So the likeliest class is always the one
    shown. An average does not grow more certain by the number of frames, as a product of their evidence would.
 

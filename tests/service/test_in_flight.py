@@ -12,7 +12,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mien.service.limits import InFlight, Limits, SlowReaderError
+from mien.service.in_flight import InFlight, Limits, SlowReaderError
 from mien.service.metrics import Metrics
 from mien.service.settings import Settings
 
