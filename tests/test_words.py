@@ -73,7 +73,6 @@ def left_in(path: Path) -> list[str]:
     return sorted(hits, key=lambda hit: int(hit.split(":")[1]))
 
 
-@pytest.mark.xfail(strict=False, reason="the sweep is under way")
 def test_no_private_word_is_left() -> None:
     hits = [hit for path in sorted([*CODE, *DOCS]) if path.is_file() for hit in left_in(path)]
     assert not hits, f"{len(hits)} private words are left; see their places:\n" + "\n".join(hits)

@@ -100,7 +100,7 @@ class FaceDataset:
         min_share of its votes, outliers left out. Without votes the target is one-hot, and a row is usable when it has
         a label.
 
-        outlier_votes  a column with at most so many of a row's votes counts as empty (Barsoum et al., ICMI 2016, who
+        outlier_votes  a column with at most this many of a row's votes counts as empty (Barsoum et al., ICMI 2016, who
                        leave out single votes); a row that would lose all keeps all
         spread_others  False: contempt, unknown and not-a-face carry no target. True: their share is spread evenly over
                        the seven, to teach uncertainty; with min_share 0 every row that has votes is usable then

@@ -26,7 +26,7 @@ BRIEF_S: Final = 1.0
 """A track that was seen for less than this many seconds gets no timeline (in a short video: a quarter)."""
 
 MOST_BINS: Final = 400
-"""A timeline has at most so many bins, of 0.1 s or one frame at least."""
+"""A timeline has at most this many bins, of 0.1 s or one frame at least."""
 
 PEAK_FROM: Final = 0.5
 """The least probability of a peak; besides, the face must not count as uncertain."""

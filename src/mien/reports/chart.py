@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 MOST_PERSONS: Final = 12
-"""A chart shows so many persons at most: those who were seen for the longest time."""
+"""A chart shows at most this many persons: those who were seen for the longest time."""
 
 _WIDTH: Final = 11.0
 _INK, _GREY, _RULE = "#1f2328", "#6b7280", "#d9dde3"

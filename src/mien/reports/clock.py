@@ -53,7 +53,7 @@ def spoken_time(seconds: float) -> str:
 
 
 def axis_ticks(start: float, end: float, *, most: int = 9) -> list[float]:
-    """At most so many round times from start to end, in seconds."""
+    """At most `most` round times from start to end, in seconds."""
     step = next((step for step in _STEPS if (end - start) / step < most), (end - start) / (most - 1))
     first, last = -int(-start // step), int(end // step + 1e-9)
     return [i * step for i in range(first, last + 1)]

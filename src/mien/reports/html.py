@@ -216,7 +216,7 @@ def plot(timeline: Timeline, person: Person) -> str:
 
 
 def _caption(k: int, name: str, width: float) -> str:
-    """The name in a piece of the band, so many per cent of it wide; where it has no place on a wide screen, the sign.
+    """The name in a piece of the band, this many per cent of it wide; where it has no place on a wide screen, the sign.
 
     On a narrow screen the style sheet hides what does not fit.
     """

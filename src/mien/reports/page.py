@@ -20,7 +20,7 @@ from mien.reports.clock import spoken_time
 from mien.reports.timeline import Moment, Timeline
 
 MOST_PERSONS: Final = 30
-"""A page shows so many persons at most: those who were seen for the longest time."""
+"""A page shows at most this many persons: those who were seen for the longest time."""
 
 _TEMPLATE: Final = Path(__file__).with_name("page.html")
 _NONE: Final[Mapping[Moment, bytes]] = MappingProxyType({})

@@ -121,6 +121,6 @@ class Timeline:
         return self.end_s - self.start_s
 
     def longest_seen(self, most: int) -> tuple[Person, ...]:
-        """The persons who were seen for the longest time, at most so many, in the order in which they came."""
+        """The persons who were seen for the longest time, at most N, in the order in which they came."""
         kept = sorted(self.persons, key=lambda person: -person.seconds)[:most]
         return tuple(person for person in self.persons if any(person is one for one in kept))

@@ -80,7 +80,7 @@ def choose(flags: Set[str], int8: Int8 = "auto") -> Chosen:
 
 
 def session_options(threads: int | None, entries: Mapping[str, str]) -> ort.SessionOptions:
-    """onnxruntime's options: its own messages only from errors on, so many threads (None: one a core), these entries.
+    """onnxruntime's options: its own messages only from errors on, N threads (None: one a core), these entries.
 
     Raises ConfigError on threads < 1.
     """

@@ -19,7 +19,7 @@ from mien.types import Box
 _SIDE: Final = 24  # pixels of the patch: the box
 _MARGIN: Final = 4  # the middle of a patch is searched within this many pixels: a detector's boxes are not steady
 _CELLS: Final = 4  # along each side, of which the mean colors are compared
-_COLOR_UNIT: Final = 60.0  # a mean difference of so many levels in a and b of Lab costs all of the similarity
+_COLOR_UNIT: Final = 60.0  # a mean difference of this many levels in a and b of Lab costs all of the similarity
 
 # Of 40 faces of LFW, 30 pixels wide, boxes off by 4 % in place and size: correlation of the same face 0.85 (5 %) and
 # 0.92 (median), of two people 0.40 (median) and 0.73 (99 %); without the search 0.45, 0.72; 0.49 and 0.60.

@@ -63,7 +63,7 @@ def continues(out: Path) -> bool:
 
 
 def launch(recipe: Recipe, accelerator: str, devices: int | None, precision: Precision) -> Fabric:
-    """Fabric, launched, on so many devices of this machine: by default one, or as many as torchrun started processes.
+    """Fabric, launched, on N devices of this machine: by default one, or as many as torchrun started processes.
 
     Raises ConfigError where they cannot be had, contradict torchrun's, or the recipe cannot be trained on several.
     """

@@ -22,7 +22,7 @@ class Recipe:
     labels          "votes": soft targets from FER+ votes where a row has them; "own": the dataset's own single label;
                     "none": no labels, the network learns to know a face again in two augmentations (Barlow Twins)
     min_share       least fraction of a row's votes that the seven emotions must exceed, for the row to be trained on
-    outlier_votes   an emotion with at most so many of a row's votes counts as not voted for
+    outlier_votes   an emotion with at most this many of a row's votes counts as not voted for
     sharpness       exponent on the shares of the votes; above 1 the targets lean to the majority
     other_votes     votes for contempt, unknown and not-a-face: "drop" them, or "spread" them evenly over the classes,
                     so that they teach uncertainty (with min_share 0, rows without a face teach nothing else)
@@ -43,7 +43,7 @@ class Recipe:
     label_smoothing fraction of each target that is spread evenly over the classes
     ema             decay of the moving average of the weights per step; the averaged weights are evaluated and exported
     clip            largest norm of the gradient; 0 switches clipping off
-    patience        stop after so many epochs without a better held-back loss; 0 never stops early
+    patience        stop after this many epochs without a better held-back loss; 0 never stops early
     precision       "auto" (bf16 where the processor computes in it), "bf16-mixed", "32-true"; or "16-mixed" on a GPU
     save_minutes    a checkpoint is written at least so often, and after each epoch
     """
