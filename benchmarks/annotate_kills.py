@@ -2,12 +2,12 @@
 
     python benchmarks/annotate_kills.py FOLDER [--detector-model FILE] [--markdown FILE]
 
-FOLDER holds pictures (benchmarks/annotate_pictures.py makes some). Runs, each into a folder of its own:
+FOLDER holds pictures (benchmarks/annotate_pictures.py makes some). Runs, each into a separate folder:
 
 quiet   the local engine, two workers
 local   the same, a worker killed (SIGKILL) at 30 %
 ray     Ray Data on a cluster of two nodes on this machine, an actor killed at 25 %, a node removed at 50 %
-driver  the command killed at 40 %, then run again, by Ray: parts that were done keep their time of change
+driver  the command killed at 40 %, then run again, by Ray: files of shards that were done keep their time of change
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from mien.annotate import annotate
-from mien.annotate.run import Progress
+from mien.annotate import Engine, Options, annotate
+from mien.annotate.run import Progress, Watcher
 
 Row = dict[str, object]
 
@@ -42,8 +42,8 @@ def compare(out: Path, quiet: Path) -> Row:
     errors = [
         pq.read_table(folder / "errors").to_pandas().sort_values("source").values.tolist() for folder in (out, quiet)
     ]
-    words = ["source", "face", "emotion", "uncertain", "model"]
-    same = len(mine) == len(its) and (mine[words] == its[words]).all(axis=None)
+    texts = ["source", "face", "emotion", "uncertain", "model"]
+    same = len(mine) == len(its) and (mine[texts] == its[texts]).all(axis=None)
     numbers = mine.select_dtypes("number").columns
     apart = float(np.nanmax(np.abs(mine[numbers].to_numpy() - its[numbers].to_numpy()))) if same else float("nan")
     return {
@@ -56,7 +56,7 @@ def compare(out: Path, quiet: Path) -> Row:
 
 
 def processes(word: bytes, of: int | None = None) -> list[int]:
-    """The processes below this one whose command line holds a word."""
+    """Ids of the processes below this one whose command line holds a word."""
     found = []
     for one in Path(f"/proc/{of or os.getpid()}/task").glob("*/children"):
         for pid in map(int, one.read_text().split()):
@@ -68,50 +68,50 @@ def processes(word: bytes, of: int | None = None) -> list[int]:
     return found
 
 
-def at(shares: list[tuple[float, Callable[[], object]]]) -> Callable[[Progress], object]:
-    """What to do when so large a share is done."""
+class At(Watcher):
+    """Acts once a fraction of the pictures is done, in the order of its steps."""
 
-    def watch(progress: Progress) -> None:
-        if shares and progress.done >= shares[0][0] * progress.pictures:
-            shares.pop(0)[1]()
+    def __init__(self, *steps: tuple[float, Callable[[], object]]) -> None:
+        self._steps = list(steps)
 
-    return watch
+    def on_progress(self, progress: Progress) -> None:
+        if self._steps and progress.done >= self._steps[0][0] * progress.pictures:
+            self._steps.pop(0)[1]()
 
 
 def kill_one(word: bytes) -> None:
     os.kill(processes(word)[0], signal.SIGKILL)
 
 
-def measure(folder: Path, out: Path, ask: dict[str, Any]) -> list[Row]:
+def measure(folder: Path, out: Path, detector_model: Path | None) -> list[Row]:
     from ray.cluster_utils import Cluster
 
-    source = str(folder)
+    source, options = str(folder), Options(detector_model=detector_model)
     table: list[Row] = []
 
     def note(name: str, seconds: float, **more: object) -> None:
         table.append({"run": name, "seconds": round(seconds), **compare(out / name, out / "quiet"), **more})
         print(table[-1], flush=True)
 
-    def timed(name: str, **more: Any) -> float:
+    def timed(name: str, engine: Engine, watcher: Watcher | None = None) -> float:
         began = time.monotonic()
-        manifest = annotate(source, str(out / name), **ask, **more).manifest
+        manifest = annotate(source, str(out / name), options=options, engine=engine, watcher=watcher).manifest
         assert manifest["complete"]
         assert manifest["counts"]["input"] == manifest["counts"]["read"] + manifest["counts"]["errors"]
         return time.monotonic() - began
 
-    note("quiet", timed("quiet", workers=2))
-    kill = [(0.3, lambda: kill_one(b"spawn_main"))]
-    note("local", timed("local", workers=2, on_progress=at(kill)))
+    note("quiet", timed("quiet", Engine(workers=2)))
+    note("local", timed("local", Engine(workers=2), At((0.3, lambda: kill_one(b"spawn_main")))))
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     node = cluster.add_node(num_cpus=1)
-    harm = [
+    harm = At(
         (0.25, lambda: kill_one(b"_Actor")),
         (0.5, lambda: cluster.remove_node(node, allow_graceful=False)),
-    ]
-    note("ray", timed("ray", engine="ray", address=cluster.address, on_progress=at(harm)))
+    )
+    note("ray", timed("ray", Engine(name="ray", address=cluster.address), harm))
 
-    detector = ["--detector-model", str(ask["detector_model"])] if ask["detector_model"] else []
+    detector = ["--detector-model", str(detector_model)] if detector_model else []
     command = [sys.executable, "-m", "mien", "annotate", source, "-o", str(out / "driver"), *detector]
     shards = len(list((out / "quiet" / "plan" / "done").iterdir()))
     driver = subprocess.Popen([*command, "--workers", "2"])
@@ -125,7 +125,7 @@ def measure(folder: Path, out: Path, ask: dict[str, Any]) -> list[Row]:
     before = {p: p.stat().st_mtime_ns for p in (out / "driver").rglob("part-*.parquet") if p.stem[5:] in done}
     subprocess.run([*command, "--engine", "ray", "--address", cluster.address], check=False)
     untouched = sum(path.stat().st_mtime_ns == when for path, when in before.items())
-    note("driver", time.monotonic() - began, kept=f"{untouched} of {len(before)} parts untouched")
+    note("driver", time.monotonic() - began, saved=f"{untouched} of {len(before)} parts untouched")
     cluster.shutdown()
     return table
 
@@ -138,7 +138,7 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with TemporaryDirectory() as out:
-        table = measure(asked.folder, Path(out), {"detector_model": asked.detector_model})
+        table = measure(asked.folder, Path(out), asked.detector_model)
     columns = list(dict.fromkeys(name for row in table for name in row))
     lines = [" | ".join(("", *columns, "")).strip(), "|" + " --- |" * len(columns)]
     lines += [f"| {' | '.join(str(row.get(name, '')) for name in columns)} |" for row in table]

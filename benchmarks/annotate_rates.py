@@ -6,14 +6,14 @@
 FOLDER holds pictures (benchmarks/annotate_pictures.py makes some). Linux only. Rates are pictures a second, the best of
 the rounds, as what else the machine does only takes away.
 
-stages   Each stage alone on all processors: a process for each works off the pictures in chunks, one stage after the
+stages   Each stage alone on all processors: a process for each goes through the pictures in chunks, one stage after the
          other. From this follow what the slowest stage alone allows, and what the processors allow: they do all stages.
 workers  The command with one worker on one processor, and with one for each on all.
-overlap  One worker on two processors: reading and detecting in one thread, judging in another, beside each alone.
+overlap  One worker on two processors: reading and detecting in one thread, classifying in another, beside each alone.
 storage  Storage that answers late: the rate beside that of fetching alone, when that is the slowest stage and when not.
 memory   Of the command and its workers together (PSS), as the pictures go by.
 around   Planning a list of a million paths; handing out shards of one tiny picture, in which there is hardly any work,
-         by either engine, Ray's start included; finding that they are done. FOLDER is not looked at.
+         by either engine, Ray's start included; finding that they are done. FOLDER is not read.
 """
 
 from __future__ import annotations
@@ -80,16 +80,16 @@ def alone(paths: Sequence[Path], detector_model: Path | None) -> dict[str, float
         except ImageError:
             return None
 
-    def look(picture: Any) -> Any:
+    def detect(picture: Any) -> Any:
         found = [one for one in analyzer.detector.detect(picture.image) if analyzer._is_wanted(one)]
         return analyzer._cut(picture, found)
 
     for chunk in chunks(paths):
-        contents = timed("fetch", lambda chunk=chunk: [path.read_bytes() for path in chunk])
-        pictures = timed("read", lambda contents=contents: [read(content) for content in contents])
-        crops = timed("detect", lambda pictures=pictures: [look(one) for one in pictures if one is not None])
+        contents = timed("fetch", lambda: [path.read_bytes() for path in chunk])  # noqa: B023 - called at once
+        pictures = timed("read", lambda: [read(content) for content in contents])  # noqa: B023
+        crops = timed("detect", lambda: [detect(one) for one in pictures if one is not None])  # noqa: B023
         for batch in chunks([crop for some in crops for crop in some], 24):
-            timed("classify", lambda batch=batch: analyzer._probabilities(batch))
+            timed("classify", partial(analyzer._probabilities, batch))
     return spent
 
 
@@ -99,16 +99,16 @@ def chunks(items: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
 
 
 def stages(paths: Sequence[Path], detector_model: Path | None, cpus: int) -> dict[str, float]:
-    """Pictures a second that each stage alone allows on so many processors."""
+    """Pictures a second that each stage alone allows on `cpus` processors."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(cpus, mp_context=context) as pool:
-        shares = [paths[number::cpus] for number in range(cpus)]
-        spent = list(pool.map(alone, shares, [detector_model] * cpus))
+        parts = [paths[number::cpus] for number in range(cpus)]
+        spent = list(pool.map(alone, parts, [detector_model] * cpus))
     return {name: len(paths) / max(one[name] for one in spent) for name in spent[0]}
 
 
 def command(folder: Path, count: int, detector_model: Path | None, workers: int, cpus: int) -> float:
-    """Pictures a second of the command, from the moment that its workers begin, on so many processors."""
+    """Pictures a second of the command, from the moment that its workers begin, on `cpus` processors."""
     detector = ["--detector-model", str(detector_model)] if detector_model else []
     allowed = sorted(os.sched_getaffinity(0))[:cpus]
     with TemporaryDirectory() as out:
@@ -139,22 +139,22 @@ def overlap(paths: Sequence[Path], detector_model: Path | None) -> list[Row]:
                 pass
         return len(paths) / (time.perf_counter() - began)
 
-    looking = rate(lambda content: analyzer._try_look(content, "bgr"))
-    looked = [analyzer._try_look(path.read_bytes(), "bgr") for path in paths]
+    detecting = rate(lambda content: analyzer._try_detect(content, "bgr"))
+    detected = [analyzer._try_detect(path.read_bytes(), "bgr") for path in paths]
     began = time.perf_counter()
-    for batch in chunks(looked, 16):
-        list(analyzer._judge(batch))
-    judging = len(paths) / (time.perf_counter() - began)
-    one_by_one, both, slower = rate(None), rate(None, overlapped=True), min(looking, judging)
+    for batch in chunks(detected, 16):
+        list(analyzer._classify(batch))
+    classifying = len(paths) / (time.perf_counter() - began)
+    one_by_one, both, slower = rate(None), rate(None, overlapped=True), min(detecting, classifying)
     return [
-        {"what": "reading and detecting alone", "pictures/s": looking},
-        {"what": "judging alone", "pictures/s": judging},
+        {"what": "reading and detecting alone", "pictures/s": detecting},
+        {"what": "classifying alone", "pictures/s": classifying},
         {"what": "all, one after the other", "pictures/s": one_by_one, "of the slower alone": one_by_one / slower},
         {"what": "all, overlapped", "pictures/s": both, "of the slower alone": both / slower},
     ]
 
 
-class Late(LocalFileSystem):
+class Late(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
     """This machine's files, late."""
 
     protocol = "late"
@@ -207,10 +207,10 @@ def memory(folder: Path, count: int, detector_model: Path | None, cpus: int) -> 
                 seen.append((done * count // shard.shards, pss(driver.pid)))  # type: ignore[union-attr]
             time.sleep(0.5)
     table: list[Row] = []
-    for share in (0.1, 0.25, 0.5, 0.75, 1.0):
-        near = [size for done, size in seen if abs(done - share * count) <= 0.05 * count]
+    for fraction in (0.1, 0.25, 0.5, 0.75, 1.0):
+        near = [size for done, size in seen if abs(done - fraction * count) <= 0.05 * count]
         if near:
-            table.append({"of the pictures": share, "MB": float(np.median(near)), "largest": max(near)})
+            table.append({"of the pictures": fraction, "MB": float(np.median(near)), "largest": max(near)})
     return table
 
 
@@ -323,12 +323,13 @@ def main() -> None:
     if parts & {"stages", "workers"}:
         tables.append(show(rates(asked.folder, paths, asked.detector_model, asked.rounds, parts)))
         print(tables[-1], flush=True)
-    for name, measure in (
-        ("overlap", lambda: overlap(paths[:1000], asked.detector_model)),
-        ("storage", lambda: storage(asked.folder, min(1000, asked.count), asked.detector_model)),
-        ("around", around),
-        ("memory", lambda: memory(asked.folder, 20_000, asked.detector_model, len(os.sched_getaffinity(0)))),
-    ):
+    measures: dict[str, Callable[[], Sequence[Row]]] = {
+        "overlap": lambda: overlap(paths[:1000], asked.detector_model),
+        "storage": lambda: storage(asked.folder, min(1000, asked.count), asked.detector_model),
+        "around": around,
+        "memory": lambda: memory(asked.folder, 20_000, asked.detector_model, len(os.sched_getaffinity(0))),
+    }
+    for name, measure in measures.items():
         if name in parts:
             tables.append(show(measure()))
             print(f"\n{tables[-1]}", flush=True)

@@ -23,8 +23,8 @@ from PIL import Image
 
 from mien.options import MIN_FACE_SCORE
 from mien.runtime.crops import FACE_SIZE
-from mien.runtime.detectors import Detector, HaarDetector, YuNetDetector
-from mien.types import Box
+from mien.runtime.detectors import HaarDetector, YuNetDetector
+from mien.types import Box, Detector
 
 ENLARGED = 4
 BORDERS = {

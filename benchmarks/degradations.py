@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from mien.options import MIN_FACE_SCORE
 from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, crop_face
-from mien.runtime.detectors import Detector
 from mien.runtime.head_roll import face_roll
-from mien.types import Box
+from mien.types import Box, Detector
 
 Faces = NDArray[np.uint8]
 

@@ -81,9 +81,11 @@ def make_scenes(
     rng = np.random.default_rng(seed)
     for index in range(count):
         empty = _background(BACKGROUNDS[index % len(BACKGROUNDS)], int(rng.integers(*canvas)))
-        image, frames, boxes = empty.copy(), [], []
+        image = empty.copy()
+        frames: list[Box] = []
+        boxes: list[Box] = []
         for _ in range(rng.integers(2, 7)):
-            photo, box = photos[rng.integers(len(photos))]
+            photo, box = photos[int(rng.integers(len(photos)))]
             side = int(rng.integers(SIDES[0], SIDES[1] + 1))
             x, y = (int(rng.integers(0, length - side)) for length in (image.shape[1], image.shape[0]))
             frame = Box(x, y, side, side)

@@ -44,7 +44,7 @@ class Sequence:
 def sequences(
     faces: Faces, truth: NDArray[np.int64], *, count: int, seconds: float, rate: int, several: bool, seed: int
 ) -> Iterator[Sequence]:
-    """So many sequences from N stills (N, 48, 48) and their emotions (N,), drawn at random as often as they occur.
+    """`count` sequences from N stills (N, 48, 48) and their emotions (N,), drawn at random as often as they occur.
 
     several  whether an emotion is shown by several stills, one after the other, or by one
     rate     frames a second
@@ -71,13 +71,13 @@ def _filmed(stills: Faces, rate: int, rng: np.random.Generator) -> Faces:
     frames = len(stills)
 
     def slow(sigma: float, seconds: float) -> Floats:
-        """A value that wanders about 0: standard deviation sigma, forgotten within so many seconds."""
-        keep = np.exp(-1 / (seconds * rate))
-        steps = rng.normal(0, sigma * np.sqrt(1 - keep**2), frames)
+        """A value that wanders about 0: standard deviation sigma, forgotten within `seconds` seconds."""
+        memory = np.exp(-1 / (seconds * rate))
+        steps = rng.normal(0, sigma * np.sqrt(1 - memory**2), frames)
         values = np.empty(frames)
         value = rng.normal(0, sigma)
         for place, step in enumerate(steps):
-            value = keep * value + step
+            value = memory * value + step
             values[place] = value
         return values
 
@@ -102,7 +102,7 @@ def _filmed(stills: Faces, rate: int, rng: np.random.Generator) -> Faces:
             face = cv2.blur(face, (int(blur[place]), 1), borderType=cv2.BORDER_REPLICATE)
         shot = np.rint(face * gain[place] + rng.normal(0, noise, face.shape)).clip(0, 255).astype(np.uint8)
         file = cv2.imencode(".jpg", shot, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        result[place] = cv2.imdecode(file, cv2.IMREAD_GRAYSCALE)
+        result[place] = np.asarray(cv2.imdecode(file, cv2.IMREAD_GRAYSCALE))
     return result
 
 

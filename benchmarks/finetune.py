@@ -42,7 +42,7 @@ from mien.runtime.weights import find_model
 from mien.training.checkpoint import describe, predict_faces
 from mien.training.initialization import network_of
 from mien.training.loop import Devices, Start, Step, Watcher, train
-from mien.training.network import AlexNetConfig
+from mien.training.network import NetworkConfig
 from mien.training.recipes import Recipe, named_recipe, with_settings
 
 GROUPS = {
@@ -58,17 +58,17 @@ SCRATCH_EPOCHS = {50: 80, 200: 30}
 """Passes over the faces from random weights, by faces a class."""
 
 Floats = NDArray[np.floating]
-Answer = Callable[[NDArray[np.uint8]], Floats]
-Tell = Callable[[Step], None]
+Predict = Callable[[NDArray[np.uint8]], Floats]
+Report = Callable[[Step], None]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where fine-tuning begins: the network that fits it, and its answers (N, 7), if it is a model of the seven."""
+    """Where fine-tuning begins: the network that fits it, and its probabilities (N, 7) if it knows the seven."""
 
     init: str
-    network: AlexNetConfig
-    answer: Answer | None
+    network: NetworkConfig
+    predict: Predict | None
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,12 @@ def open_source(init: str) -> Source:
 
 
 def regrouped(dataset: FaceDataset) -> FaceDataset:
-    """The validation faces that ferplus judges, each picture once, labelled by group."""
+    """The validation faces that protocol ferplus has, each picture once, labelled by group."""
     validation = dataset.of_split("validation")
     truth, mask = evaluated_rows(validation, "ferplus")
     group = np.array([list(GROUPS).index(next(g for g, of in GROUPS.items() if name in of)) for name in EMOTIONS])
     labelled = dataclasses.replace(validation, classes=tuple(GROUPS), labels=group[truth], votes=None).take(mask)
-    _, first = np.unique(labelled.faces.reshape(len(labelled), -1), axis=0, return_index=True)
+    _, first = np.unique(labelled.faces[:].reshape(len(labelled), -1), axis=0, return_index=True)
     return labelled.take(np.sort(first))
 
 
@@ -152,18 +152,23 @@ def summed(probabilities: Floats) -> Floats:
 
 
 class _OnStep(Watcher):
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, report: Report) -> None:
+        self._report = report
 
     def on_step(self, step: Step) -> None:
-        self._tell(step)
+        self._report(step)
 
 
-def learn(learned: FaceDataset, recipe: Recipe, init: str | None, faces: NDArray[np.uint8], tell: Tell) -> Floats:
-    """Train on few faces by a recipe; what the best epoch answers to the others, (N, 4)."""
+def learn(learned: FaceDataset, recipe: Recipe, init: str | None, faces: NDArray[np.uint8], report: Report) -> Floats:
+    """Train on few faces by a recipe; the best epoch's probabilities of other faces, (N, 4)."""
     with tempfile.TemporaryDirectory() as folder:
         best = train(
-            learned, recipe, Path(folder) / "run", start=Start(init=init), devices=Devices("cpu"), watcher=_OnStep(tell)
+            learned,
+            recipe,
+            Path(folder) / "run",
+            start=Start(init=init),
+            devices=Devices("cpu"),
+            watcher=_OnStep(report),
         )
         return predict_faces(best, faces)[1]
 
@@ -176,9 +181,9 @@ def measure(source: Source, dataset: FaceDataset, seeds: int, settings: Sequence
         for seed in range(seeds):
             training, test = divide(faces, seed)
 
-            def note(way: str, size: int, epochs: int, answers: Floats, truth: NDArray[np.int64]) -> None:
-                judged_by = evaluate(answers, truth, classes=tuple(GROUPS), resamples=1)
-                found = judged_by.accuracy, judged_by.macro_f1
+            def note(way: str, size: int, epochs: int, probabilities: Floats, truth: NDArray[np.int64]) -> None:
+                metrics = evaluate(probabilities, truth, classes=tuple(GROUPS), resamples=1)
+                found = metrics.accuracy, metrics.macro_f1
                 figures.setdefault((way, size, epochs), []).append(found)
                 console.err().print(f"{way}, {size} a class: {100 * found[0]:.2f} %, macro-F1 {100 * found[1]:.2f} %")
 
@@ -186,16 +191,16 @@ def measure(source: Source, dataset: FaceDataset, seeds: int, settings: Sequence
                 for way, (recipe, init) in ways(source, size, settings).items():
                     task = bar.add_task(f"seed {seed}, {size} a class, {way}", total=None)
 
-                    def tell(step: Step, task: TaskID = task) -> None:
+                    def report(step: Step, task: TaskID = task) -> None:
                         done = (step.epoch - 1) * step.steps + step.step
                         bar.update(task, total=step.epochs * step.steps, completed=done)
 
                     seeded = dataclasses.replace(recipe, seed=seed)
-                    note(way, size, recipe.epochs, learn(learned, seeded, init, test.faces, tell), test.labels)
+                    note(way, size, recipe.epochs, learn(learned, seeded, init, test.faces[:], report), test.labels)
                     bar.remove_task(task)
-            if source.answer is not None:
+            if source.predict is not None:
                 way = f"{Path(source.init).name} as it is, summed over the groups"
-                note(way, 0, 0, summed(source.answer(test.faces)), test.labels)
+                note(way, 0, 0, summed(source.predict(test.faces[:])), test.labels)
     rows = [Row(*key, *zip(*found, strict=True)) for key, found in figures.items()]
     return sorted(rows, key=lambda row: row.size)
 

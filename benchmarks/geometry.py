@@ -13,13 +13,14 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 
 from mien.data.readers import read_faces
-from mien.training import loop
 from mien.training.augment import Augmentation, Augmenter
+from mien.training.loop import train
 from mien.training.network import AlexNetConfig, prepare
 from mien.training.recipes import scratch, with_settings
 
@@ -66,9 +67,8 @@ def main() -> None:
             [f"epochs={args.epochs}", f"seed={seed}", f"network.input_size={args.size}", "warmup=1", *args.settings],
         )
         for name, way in ways.items():
-            loop.Augmenter = way  # type: ignore[assignment,misc]
-            with tempfile.TemporaryDirectory() as folder:
-                loop.train(dataset, recipe, Path(folder) / "run")
+            with tempfile.TemporaryDirectory() as folder, patch("mien.training.loop.Augmenter", way):
+                train(dataset, recipe, Path(folder) / "run")
                 lines = (Path(folder) / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
             records = [json.loads(line) for line in lines]
             last = {key: round(records[-1][key], 4) for key in ("validation_accuracy", "validation_macro_f1")}

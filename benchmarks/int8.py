@@ -1,6 +1,6 @@
 """What does each way of running an int8 model cost on this CPU, in accuracy and in time?
 
-Judges validation faces by each path on one thread, and sets its probabilities against those of the same network in
+Classifies validation faces by each path on one thread, and sets its probabilities against those of the same network in
 float32 (`mien export` without --int8), where one is given. Times are medians, the paths taking turns.
 
     python benchmarks/int8.py --float32 float32.onnx
@@ -45,19 +45,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200, help="of batch 1; a tenth of it for batch 64")
     args = parser.parse_args()
     validation = read_faces(args.data).of_split("validation")
+    faces = validation.faces[:]
     truth, mask = evaluated_rows(validation, "ferplus")
     classifiers = {path: Classifier(find_model(args.model), threads=1, int8=path) for path in get_args(Int8Path)}
     if args.float32:
         classifiers["float32 model"] = Classifier(args.float32, threads=1)
-    answers = {name: classifier.probabilities(validation.faces) for name, classifier in classifiers.items()}
+    predictions = {name: classifier.probabilities(faces) for name, classifier in classifiers.items()}
     against = "float32 model" if args.float32 else "exact"
     one, many = (milliseconds(classifiers, *sizes) for sizes in ((1, args.rounds), (64, max(1, args.rounds // 10))))
     print(json.dumps({"flags": sorted(cpu_flags()), "auto": choose(cpu_flags()).path, "against": against}))
-    for name, found in answers.items():
-        apart = np.abs(found - answers[against]).max(axis=1)
+    for name, found in predictions.items():
+        apart = np.abs(found - predictions[against]).max(axis=1)
         figures = {
             "accuracy": 100 * evaluate(found[mask], truth[mask], classes=validation.classes).accuracy,
-            "other_class_percent": 100 * float((found.argmax(axis=1) != answers[against].argmax(axis=1)).mean()),
+            "other_class_percent": 100 * float((found.argmax(axis=1) != predictions[against].argmax(axis=1)).mean()),
             "apart_mean": float(apart.mean()),
             "apart_most": float(apart.max()),
             "ms_1": one[name],

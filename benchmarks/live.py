@@ -28,26 +28,27 @@ from moving_faces import Film, Image, Portrait, Truth, any_portraits, wandering_
 
 from mien.analyzer import Analyzer
 from mien.runtime.classifier import Classifier
-from mien.runtime.detectors import Detector, HaarDetector, YuNetDetector
+from mien.runtime.detectors import HaarDetector, YuNetDetector
 from mien.runtime.weights import find_model
-from mien.types import Box, Detection, Frame
+from mien.types import Box, Detection, Detector, Frame
 
 SCENES = {"640x480, one face": ((640, 480), 1), "1280x720, five faces": ((1280, 720), 5)}
 SECONDS = 5.0
 WARM_UP = 10
 VISIBLE = 0.5
 IOU = 0.5
+CASCADE = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
 
 Loop = Callable[[Sequence[Frame]], Iterator[Sequence[Box]]]
 
 
-class TutorialHaar:
+class TutorialHaar(Detector):
     """Haar as tutorials run it."""
 
     name = "haar"
 
     def __init__(self) -> None:
-        self._cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+        self._cascade = cv2.CascadeClassifier(str(CASCADE))
 
     def detect(self, image: Image) -> list[Detection]:
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)

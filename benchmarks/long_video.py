@@ -91,12 +91,21 @@ def repeat(minute: Path, path: Path, minutes: int) -> None:
                     stream = packet.stream
                     if turn == 0 and stream.index not in outputs:
                         outputs = {each.index: container.add_stream_from_template(each) for each in source.streams}
+                    assert packet.time_base is not None
                     moved = round(turn * SECONDS / packet.time_base)
                     # encoders of sound begin before 0 and end behind the last frame: only the first minute has that
-                    if packet.size and not (stream.type == "audio" and (packet.pts < 0 < turn or is_late(packet))):
-                        packet.pts, packet.dts = packet.pts + moved, packet.dts + moved
+                    if packet.size and not (
+                        stream.type == "audio" and (_int(packet.pts) < 0 < turn or is_late(packet))
+                    ):
+                        packet.pts, packet.dts = _int(packet.pts) + moved, _int(packet.dts) + moved
                         packet.stream = outputs[stream.index]
                         container.mux(packet)
+
+
+def _int(time: int | None) -> int:
+    """The time of a packet, which a muxer always sets."""
+    assert time is not None
+    return time
 
 
 def is_late(packet: Any) -> bool:
@@ -104,18 +113,22 @@ def is_late(packet: Any) -> bool:
     return bool((packet.pts + packet.duration) * packet.time_base > SECONDS)
 
 
+def _seconds(packet: Any) -> Fraction:
+    return Fraction(packet.pts * packet.time_base)
+
+
 def sound(path: Path) -> list[tuple[int, int]]:
-    """Of each packet of sound its time in samples, and what tells its bytes."""
+    """Of each packet of sound its time in samples, and a hash of its bytes."""
     with av.open(str(path)) as container:
         return [
-            (round(packet.pts * packet.time_base * SOUND_RATE), hash(bytes(packet)))
+            (round(_seconds(packet) * SOUND_RATE), hash(bytes(packet)))
             for packet in container.demux(audio=0)
             if packet.size
         ]
 
 
 def duration(path: Path) -> float:
-    """Seconds of the pictures, as the file tells."""
+    """Seconds of the pictures, as the file reports."""
     with VideoFile(path) as video:
         return float(video.duration_s or 0)
 
@@ -125,13 +138,13 @@ def measured(source: Path, command: Sequence[str], out: Path, rate: int) -> dict
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(LAUNCH), *command], capture_output=True, text=True, check=True
     )
-    told = json.loads(done.stdout)
-    if told["code"] or not out.exists():
-        sys.exit(f"{' '.join(command)} ended with {told['code']}\n{done.stderr}")
+    result = json.loads(done.stdout)
+    if result["code"] or not out.exists():
+        sys.exit(f"{' '.join(command)} ended with {result['code']}\n{done.stderr}")
     before, after = duration(source), duration(out)
     return {
-        "seconds": round(told["seconds"], 1),
-        "peak_mb": round(told["bytes"] / 1e6, 1),
+        "seconds": round(result["seconds"], 1),
+        "peak_mb": round(result["bytes"] / 1e6, 1),
         "duration_in_s": round(before, 3),
         "duration_out_s": round(after, 3),
         "within_a_frame": abs(before - after) <= 1 / rate,

@@ -48,7 +48,7 @@ class Portrait:
 
 @dataclass(frozen=True)
 class Truth:
-    """Where a face is in a frame: person counts from 0, visible is the share of its box that can be seen, 0..1."""
+    """Where a face is in a frame: person counts from 0, visible is the fraction of its box that can be seen, 0..1."""
 
     person: int
     box: Box
@@ -98,10 +98,10 @@ class Film:
             yield time_s, image, truth
 
 
-class TrueDetector(mien.Detector):
+class TrueDetector:
     """Finds what can be seen of the truth, a few per cent off: visible faces but those of a dropped span.
 
-    least is the share of a face that must be visible; it and the errors are the film's own.
+    least is the fraction of a face that must be visible; it and the errors are the film's own.
     """
 
     def __init__(self, film: Film, off: float = 0.03) -> None:
@@ -110,7 +110,7 @@ class TrueDetector(mien.Detector):
         self._least = self._rng.uniform(0.35, 0.65)
 
     def detect(self, truth: Sequence[Truth], time_s: float) -> list[Detection]:
-        """The finds of a frame, in no fixed order."""
+        """The detections of a frame, in no fixed order."""
         if self._film.dropped[0] <= time_s < self._film.dropped[1]:
             return []
         found = []
@@ -122,7 +122,7 @@ class TrueDetector(mien.Detector):
             middle = box.x + (0.5 + x) * box.width, box.y + (0.5 + y) * box.height
             width, height = scale * box.width, scale * box.height
             found.append(Detection(Box(middle[0] - width / 2, middle[1] - height / 2, width, height), 0.9))
-        self._rng.shuffle(found)  # type: ignore[arg-type]
+        self._rng.shuffle(found)
         return found
 
 
@@ -346,7 +346,7 @@ def _lay(shown: Image, owner: NDArray[np.int8], bar: tuple[Curve, int, int], sla
 
 
 def _visible(owner: NDArray[np.int8], box: Box, person: int) -> float:
-    """The share of a face's box that shows it; the ellipse of a whole face counts as all of it."""
+    """The fraction of a face's box that shows it; the ellipse of a whole face counts as all of it."""
     part = box.clipped(owner.shape[1], owner.shape[0])
     rows = slice(round(part.y), round(part.y + part.height))
     columns = slice(round(part.x), round(part.x + part.width))

@@ -57,9 +57,9 @@ from mien.evaluation.metrics import evaluate
 from mien.files import make_folder, written_aside
 from mien.runtime.classifier import Classifier
 from mien.runtime.crops import FACE_SIZE
-from mien.runtime.detectors import Detector, YuNetDetector
+from mien.runtime.detectors import YuNetDetector
 from mien.runtime.weights import find_model
-from mien.types import UNCERTAIN_BELOW
+from mien.types import UNCERTAIN_BELOW, Detector
 
 ROLLS = (15, 30)
 BATCH = 256

@@ -174,7 +174,7 @@ def serving(options: Sequence[str], folder: Path) -> Iterator[Service]:
 
 def make_bodies(folder: Path) -> dict[str, Body]:
     """The pictures alone, and eight of each in a form."""
-    astronaut = Image.fromarray(data.astronaut())  # type: ignore[no-untyped-call]
+    astronaut = Image.fromarray(data.astronaut())
     wide = Image.new("RGB", (1280, 720), (96, 104, 112))
     wide.paste(astronaut.resize((720, 720)), (280, 0))
     bodies = {}

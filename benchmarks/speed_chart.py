@@ -26,7 +26,7 @@ def panels(results: Mapping[str, Any]) -> list[tuple[str, list[Row]]]:
     classifier, pictures = measured(results, "classifier"), measured(results, "pictures")
     start, sizes = measured(results, "start"), measured(results, "size")
     one, many = classifier.get(TWO, {}), classifier.get(MANY, {})
-    found = [
+    found: list[tuple[str, list[Row]]] = [
         ("Classifier, 1 face, 2 threads: ms", _rows(one, 1e3)),
         ("Classifier, 64 faces, 2 threads: ms a face", _rows(many, 1e3 / 64)),
         ("Astronaut 512x512, detect and classify: ms", _rows(pictures.get("astronaut", {}), 1e3)),

@@ -30,12 +30,12 @@ Rounds = Mapping[str, Any]
 
 def middle(row: Rounds, quantity: str = "seconds") -> float:
     """The median of the rounds."""
-    return statistics.median(row[quantity])
+    return float(statistics.median(row[quantity]))
 
 
 def ratio(row: Rounds, base: Rounds, quantity: str = "seconds") -> float:
     """How many times the base it is: the median over rounds of the ratio within each."""
-    return statistics.median(a / b for a, b in zip(row[quantity], base[quantity], strict=True))
+    return float(statistics.median(a / b for a, b in zip(row[quantity], base[quantity], strict=True)))
 
 
 def measured(results: Mapping[str, Any], section: str) -> Mapping[str, Any]:

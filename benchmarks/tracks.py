@@ -8,8 +8,8 @@ detector runs on every sixth frame, and at once where a face was lost, as in `mi
 finds what is visible, 3 % off in place and size. Switches are counted as in CLEAR MOT (Bernardin and Stiefelhagen,
 EURASIP JIVP, 2008), at IoU 0.5: a person and a track stay a pair as long as they may, and a switch is a person whose
 track is another one than last time. A person counts in a frame where at least half of the face can be seen; missed is
-the share of those frames without a track. False are tracks without a person, in a hundred frames. Milliseconds are the
-processor's, of one thread: of a frame between detections, and of one with a detection, without the detector's own.
+the fraction of those frames without a track. False are tracks without a person, in a hundred frames. Milliseconds are
+CPU time of one thread: of a frame between detections, and of one with a detection, without the detector's own.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Counts:
     followed: int = 0
 
 
-class Judge:
+class Scorer:
     """Holds tracks against the truth, frame by frame."""
 
     def __init__(self, counts: Counts) -> None:
@@ -93,7 +93,7 @@ def run(
     frames: Iterable[tuple[float, Image, list[Truth]]], detect: Detect, counts: Counts, *, every: int = EVERY
 ) -> None:
     """Track the frames of one film, and count."""
-    tracker, judge, before = Tracker(), Judge(counts), 0
+    tracker, scorer, before = Tracker(), Scorer(counts), 0
     counts.films += 1
     for index, (time_s, image, truth) in enumerate(frames):
         tracked: Sequence[Tracked] = ()
@@ -108,7 +108,7 @@ def run(
             tracked = tracker.detected(found, image, time_s)
             counts.detect_ms += 1000 * (thread_time() - began)
             before = len(tracked)
-        judge.see(truth, tracked)
+        scorer.see(truth, tracked)
 
 
 def detection(name: str, shown: Film, model: Path | None) -> Detect:

@@ -111,8 +111,8 @@ def measure(runs: Mapping[str, Path], dataset: FaceDataset, folder: Path, rounds
 
 def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table."""
-    heads = ("network", "precision", "file, MB", "weights, M", "multiply-adds, M", "input")
-    heads += ("accuracy, %", "macro-F1, %", "behind the best, points", "1 face, ms", "64 at once, ms a face")
+    heads = ["network", "precision", "file, MB", "weights, M", "multiply-adds, M", "input"]
+    heads += ["accuracy, %", "macro-F1, %", "behind the best, points", "1 face, ms", "64 at once, ms a face"]
     lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
     for row in rows:
         low, high = (100 * value for value in row["behind_ci95"])
@@ -141,7 +141,10 @@ def plot(rows: Sequence[Mapping[str, Any]], performance: Mapping[str, Any], path
                 if precision == "int8" or row["name"] == "canonical":
                     text = f"{row['name']}, {row['file_bytes'] / 1e6:.1f} MB"
                     left = across > LEFT_FROM_MS
-                    place = {"xytext": (-8 if left else 0, -4 if left else 8), "ha": "right" if left else "center"}
+                    place: dict[str, Any] = {
+                        "xytext": (-8 if left else 0, -4 if left else 8),
+                        "ha": "right" if left else "center",
+                    }
                     axes.annotate(text, (across, up), textcoords="offset points", fontsize=7, color=color, **place)
         for label, (contestant, accuracy) in PEERS.items():
             measured = performance.get("sections", {}).get("classifier", {}).get("measured", {})

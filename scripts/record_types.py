@@ -54,7 +54,7 @@ def _type(schema: dict[str, Any]) -> str:
     """The TypeScript type of a JSON Schema, of the kinds that our types make."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return _NAMES.get(name, name)
+        return str(_NAMES.get(name, name))
     if "anyOf" in schema:
         return " | ".join(_type(each) for each in schema["anyOf"])
     if schema["type"] == "array":

@@ -27,7 +27,7 @@ EVERYWHERE = (
     "lanes?",
     "steadied|steadies",
 )
-ALLOWED = {"src/mien/model_card.py": "licence"}
+ALLOWED = {"src/mien/model_card.py": "licence", "src/mien/cli/info.py": "licence"}
 """The key of the model cards that are out there."""
 CODE_ONLY = ("of one's own|of its own|of their own",)
 NAMES_ONLY = ("deaf", "one voice", "carefully", "quickly", "doubts?", "[a-z]*colours?(?:ed)?", "licences?")

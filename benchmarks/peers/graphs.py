@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 _COUNTED: Final = ("Conv", "Gemm", "MatMul")
@@ -76,7 +75,7 @@ def write_peak(name: str, path: Path) -> None:
     """Write a candidate: uint8 in and out, int8 weights, as quantize-dequantize pairs around one operation."""
     kind, values, weights = PEAKS[name]
     kernel = np.random.default_rng(0).integers(-127, 128, weights, dtype=np.int8)
-    constants: dict[str, NDArray[np.generic]] = {
+    constants: dict[str, Any] = {
         "kernel": kernel,
         "scale": np.float32(0.02).reshape(()),
         "kernel_scale": np.float32(0.01).reshape(()),
@@ -84,7 +83,7 @@ def write_peak(name: str, path: Path) -> None:
         "zero": np.uint8(128).reshape(()),
         "kernel_zero": np.int8(0).reshape(()),
     }
-    pads = {"pads": [1, 1, 1, 1]} if kind == "Conv" else {}
+    pads: dict[str, Any] = {"pads": [1, 1, 1, 1]} if kind == "Conv" else {}
     nodes = [
         helper.make_node("DequantizeLinear", ["input", "scale", "zero"], ["a"]),
         helper.make_node("DequantizeLinear", ["kernel", "kernel_scale", "kernel_zero"], ["b"]),

@@ -36,9 +36,10 @@ class Answer(nn.Module):
 
 def alexnet() -> tuple[nn.Module, tuple[int, int]]:
     """AlexNet in full, as the paper has it, with batch normalisation: Mien's own, at 227x227 and FC 4096."""
-    from mien.training.network import NETWORKS, AlexNet
+    from mien.training.network import build, named_network
 
-    return AlexNet(NETWORKS["alexnet"]), (1, NETWORKS["alexnet"].input_size)
+    config = named_network("alexnet")
+    return build(config), (1, config.input_size)
 
 
 def vgg13() -> tuple[nn.Module, tuple[int, int]]:
@@ -107,7 +108,7 @@ def write(name: str, path: Path) -> None:
             quantise(graph, path, noise.numpy())
 
 
-class Noise(CalibrationDataReader):
+class Noise(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     def __init__(self, noise: Any) -> None:
         self.batches: Iterator[Any] = iter(np.split(noise, 4))
 

@@ -1,4 +1,4 @@
-"""The films hold what their names promise, ids survive them, and the judge counts as CLEAR MOT does."""
+"""The films hold what their names promise, ids survive them, and the scorer counts as CLEAR MOT does."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def shown(portraits: list) -> dict:
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_crossing_faces_share_more_than_half_of_a_box(shown: dict, number: int) -> None:
-    shares = []
+    fractions = []
     for _, _, (one, other) in shown["crossing", number]:
         iou, areas = one.box.iou(other.box), (one.box.area, other.box.area)
-        shares.append(iou * sum(areas) / (1 + iou) / min(areas))
-    assert max(shares) > 0.5
-    assert shares[0] == shares[-1] == 0
+        fractions.append(iou * sum(areas) / (1 + iou) / min(areas))
+    assert max(fractions) > 0.5
+    assert fractions[0] == fractions[-1] == 0
     assert min(truth[1].visible for _, _, truth in shown["crossing", number]) < 0.5  # the second is behind
     assert all(truth[0].visible > 0.9 for _, _, truth in shown["crossing", number])
 
@@ -90,19 +90,19 @@ def seen(*boxes: tuple[int, Box]) -> list[Tracked]:
     return [Tracked(track, Detection(box)) for track, box in boxes]
 
 
-def test_the_judge() -> None:
+def test_the_scorer() -> None:
     left, right = Box(0, 0, 10, 10), Box(50, 0, 10, 10)
     truth = [films.Truth(0, left, 1.0), films.Truth(1, right, 1.0)]
     counts = tracks.Counts()
-    judge = tracks.Judge(counts)
-    judge.see(truth, seen((1, left), (2, right)))
+    scorer = tracks.Scorer(counts)
+    scorer.see(truth, seen((1, left), (2, right)))
     assert (counts.switches, counts.missed, counts.false) == (0, 0, 0)
-    judge.see(truth, seen((1, left), (3, Box(200, 0, 10, 10))))
+    scorer.see(truth, seen((1, left), (3, Box(200, 0, 10, 10))))
     assert (counts.switches, counts.missed, counts.false) == (0, 1, 1)
-    judge.see(truth, seen((2, left), (1, right)))
+    scorer.see(truth, seen((2, left), (1, right)))
     assert (counts.switches, counts.missed, counts.false) == (2, 1, 1)
-    judge.see([replace(truth[0], visible=0.1), truth[1]], seen((1, right)))
+    scorer.see([replace(truth[0], visible=0.1), truth[1]], seen((1, right)))
     assert (counts.switches, counts.missed, counts.faces, counts.frames) == (2, 1, 7, 4)
     near = [films.Truth(0, left, 1.0), films.Truth(1, Box(1, 0, 10, 10), 1.0)]
-    judge.see(near, seen((1, left), (2, Box(1, 0, 10, 10))))  # the pairs of before stay, though others are nearer
+    scorer.see(near, seen((1, left), (2, Box(1, 0, 10, 10))))  # the pairs of before stay, though others are nearer
     assert counts.switches == 2
