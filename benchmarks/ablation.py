@@ -10,7 +10,6 @@ by row, and goes on where it was stopped. --json and --markdown write what docs/
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import statistics
 import subprocess
@@ -19,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from output import markdown_table, write_json, write_text
 
 from mien.training import checkpoint
 from mien.training.checkpoint import BEST, LAST
@@ -237,9 +238,8 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The table, its commands below it."""
     figures = ("accuracy, %", "macro-F1, %", "ECE, %", "input", "weights, M", "multiply-adds, M")
     heads = ("row", "what it is", "protocol", "seeds", *figures)
-    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
-    for row in rows:
-        cells = [
+    cells = [
+        [
             f"`{row['name']}`",
             row["says"],
             f"`{row['protocol']}`",
@@ -249,9 +249,10 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['parameters'] / 1e6:.1f}",
             f"{row['multiply_adds'] / 1e6:,.0f}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        for row in rows
+    ]
     commands = [f"# {row['name']}\n{row['command']}" for row in rows]
-    return "\n".join([*lines, "", "```sh", *commands, "```", ""])
+    return "\n".join([markdown_table(heads, cells), "```sh", *commands, "```", ""])
 
 
 def spread(values: Sequence[float]) -> str:
@@ -275,10 +276,10 @@ def main() -> None:
             train(row, args.runs, args.data)
     found = [one for one in (gather(row, args.runs) for row in rows) if one is not None]
     if args.json:
-        args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_json(args.json, found)
     text = markdown(found)
     if args.markdown:
-        args.markdown.write_text(text, encoding="utf-8")
+        write_text(args.markdown, text)
     print(text)
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from output import table_of, write_text
 
 from mien.annotate import Engine, Options, annotate
 from mien.annotate.run import Progress, Watcher
@@ -139,12 +140,10 @@ def main() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with TemporaryDirectory() as out:
         table = measure(asked.folder, Path(out), asked.detector_model)
-    columns = list(dict.fromkeys(name for row in table for name in row))
-    lines = [" | ".join(("", *columns, "")).strip(), "|" + " --- |" * len(columns)]
-    lines += [f"| {' | '.join(str(row.get(name, '')) for name in columns)} |" for row in table]
-    print("\n".join(lines))
+    text = table_of(table)
+    print(text, end="")
     if asked.markdown:
-        asked.markdown.write_text("\n".join(lines) + "\n")
+        write_text(asked.markdown, text)
 
 
 if __name__ == "__main__":

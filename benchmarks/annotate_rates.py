@@ -37,6 +37,7 @@ from typing import Any
 import fsspec
 import numpy as np
 from fsspec.implementations.local import LocalFileSystem
+from output import table_of, write_text
 from PIL import Image
 
 import mien
@@ -297,16 +298,12 @@ def rates(folder: Path, paths: Sequence[Path], detector_model: Path | None, roun
 
 
 def show(table: Sequence[Row]) -> str:
-    columns = list(dict.fromkeys(name for row in table for name in row))
-
     def cell(value: object) -> str:
         if isinstance(value, float):
             return f"{value:.3g}" if value < 100 else f"{value:.0f}"
-        return "" if value is None else str(value)
+        return str(value)
 
-    lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
-    lines += [f"| {' | '.join(cell(row.get(name)) for name in columns)} |" for row in table]
-    return "\n".join(lines)
+    return table_of([{name: cell(value) for name, value in row.items()} for row in table])
 
 
 def main() -> None:
@@ -322,7 +319,7 @@ def main() -> None:
     tables = []
     if parts & {"stages", "workers"}:
         tables.append(show(rates(asked.folder, paths, asked.detector_model, asked.rounds, parts)))
-        print(tables[-1], flush=True)
+        print(tables[-1], end="", flush=True)
     measures: dict[str, Callable[[], Sequence[Row]]] = {
         "overlap": lambda: overlap(paths[:1000], asked.detector_model),
         "storage": lambda: storage(asked.folder, min(1000, asked.count), asked.detector_model),
@@ -332,9 +329,9 @@ def main() -> None:
     for name, measure in measures.items():
         if name in parts:
             tables.append(show(measure()))
-            print(f"\n{tables[-1]}", flush=True)
+            print(f"\n{tables[-1]}", end="", flush=True)
     if asked.markdown:
-        asked.markdown.write_text("\n\n".join(tables) + "\n")
+        write_text(asked.markdown, "\n".join(tables))
 
 
 if __name__ == "__main__":

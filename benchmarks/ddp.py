@@ -24,6 +24,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from output import markdown_table, write_text
 
 from mien.files import make_folder, written_aside
 
@@ -47,18 +48,13 @@ def table(runs: Runs) -> str:
     columns = [(seed, ranks) for seed in seeds for ranks in counts]
     names = [f"seed {seed}, {'one process' if ranks == 1 else f'{ranks} ranks'}" for seed, ranks in columns]
     protocol = runs[columns[0]][0]["protocol"]
-    lines = [
-        f"Train loss; accuracy on validation, % (`{protocol}`)",
-        "",
-        f"| epoch | {' | '.join(names)} |",
-        f"| --- |{' --- |' * len(names)}",
-    ]
+    rows = []
     for epoch, records in enumerate(zip(*(runs[column] for column in columns), strict=True), 1):
         cells = (f"{record['train_loss']:.4f}; {100 * record['validation_accuracy']:.2f}" for record in records)
-        lines.append(f"| {epoch} | {' | '.join(cells)} |")
+        rows.append([str(epoch), *cells])
     speeds = (statistics.median(record["faces_per_s"] for record in runs[column]) for column in columns)
-    lines.append(f"| faces/s | {' | '.join(f'{speed:,.0f}' for speed in speeds)} |")
-    return "\n".join(lines) + "\n"
+    rows.append(["faces/s", *(f"{speed:,.0f}" for speed in speeds)])
+    return f"Train loss; accuracy on validation, % (`{protocol}`)\n\n{markdown_table(['epoch', *names], rows)}"
 
 
 def draw(runs: Runs, path: Path) -> None:
@@ -117,9 +113,7 @@ def main() -> None:
                 runs[seed, ranks] = run(out, ranks, args.ranks // ranks, [*common, "--seed", str(seed)])
     print(table(runs), end="")
     if args.markdown:
-        make_folder(args.markdown.parent)
-        with written_aside(args.markdown) as part:
-            part.write_text(table(runs), encoding="utf-8")
+        write_text(args.markdown, table(runs))
     if args.chart:
         draw(runs, args.chart)
 

@@ -7,7 +7,6 @@ that lasts for many frames. The rest (roll, light, blur by motion) is set by han
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,29 +40,27 @@ class Sequence:
     segment: NDArray[np.int64]
 
 
-def sequences(
-    faces: Faces, truth: NDArray[np.int64], *, count: int, seconds: float, rate: int, several: bool, seed: int
-) -> Iterator[Sequence]:
-    """`count` sequences from N stills (N, 48, 48) and their emotions (N,), drawn at random as often as they occur.
+def sequence(
+    faces: Faces, truth: NDArray[np.int64], frames: int, rate: int, several: bool, rng: np.random.Generator
+) -> Sequence:
+    """A sequence of F frames from N stills (N, 48, 48) and their emotions (N,), drawn at random as often as they occur.
 
-    several  whether an emotion is shown by several stills, one after the other, or by one
     rate     frames a second
+    several  whether an emotion is shown by several stills, one after the other, or by one
     """
-    for rng in np.random.default_rng(seed).spawn(count):
-        frames = round(seconds * rate)
-        still = np.empty(frames, np.int64)
-        segment = np.empty(frames, np.int64)
-        start, emotion, index = 0, -1, 0
-        while start < frames:
-            emotion = int(rng.choice(truth[truth != emotion]))
-            end = min(frames, start + round(rng.uniform(*HELD_S) * rate))
-            segment[start:end] = index
-            while start < end:
-                until = min(end, start + round(rng.uniform(*STILL_S) * rate)) if several else end
-                still[start:until] = rng.choice(np.flatnonzero(truth == emotion))
-                start = until
-            index += 1
-        yield Sequence(_filmed(faces[still], rate, rng), truth[still], segment)
+    still = np.empty(frames, np.int64)
+    segment = np.empty(frames, np.int64)
+    start, emotion, index = 0, -1, 0
+    while start < frames:
+        emotion = int(rng.choice(truth[truth != emotion]))
+        end = min(frames, start + round(rng.uniform(*HELD_S) * rate))
+        segment[start:end] = index
+        while start < end:
+            until = min(end, start + round(rng.uniform(*STILL_S) * rate)) if several else end
+            still[start:until] = rng.choice(np.flatnonzero(truth == emotion))
+            start = until
+        index += 1
+    return Sequence(_filmed(faces[still], rate, rng), truth[still], segment)
 
 
 def _filmed(stills: Faces, rate: int, rng: np.random.Generator) -> Faces:

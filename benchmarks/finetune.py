@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from output import markdown_table, write_json, write_text
 from rich.progress import TaskID
 from rich.table import Table
 
@@ -36,7 +36,6 @@ from mien.data.dataset import FaceDataset, evaluated_rows
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError
 from mien.evaluation.metrics import evaluate
-from mien.files import make_folder, written_aside
 from mien.runtime.classifier import Classifier
 from mien.runtime.weights import find_model
 from mien.training.checkpoint import describe, predict_faces
@@ -223,22 +222,9 @@ def main() -> None:
     console.out().print(table)
     if args.json is not None:
         figures = {"init": Path(args.init).name, "protocol": "ferplus", "groups": GROUPS}
-        text = json.dumps({**figures, "rows": [dataclasses.asdict(row) for row in rows]}, indent=1)
-        write(args.json, text + "\n")
+        write_json(args.json, {**figures, "rows": [dataclasses.asdict(row) for row in rows]})
     if args.markdown is not None:
-        write(args.markdown, to_markdown(rows))
-
-
-def to_markdown(rows: Sequence[Row]) -> str:
-    """The table for a document."""
-    lines = [HEADS, ("---",) * len(HEADS), *(row.show() for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def write(path: Path, text: str) -> None:
-    make_folder(path.parent)
-    with written_aside(path) as part:
-        part.write_text(text, encoding="utf-8", newline="\n")
+        write_text(args.markdown, markdown_table(HEADS, [row.show() for row in rows]))
 
 
 if __name__ == "__main__":

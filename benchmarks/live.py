@@ -15,7 +15,6 @@ the photo that was pasted.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from time import perf_counter
 import cv2
 import numpy as np
 from moving_faces import Film, Image, Portrait, Truth, any_portraits, wandering_film
+from output import markdown_table, write_json, write_text
 
 from mien.analyzer import Analyzer
 from mien.runtime.classifier import Classifier
@@ -125,17 +125,17 @@ def _with_truth(film: Film) -> Iterator[tuple[Frame, Sequence[Truth]]]:
 
 
 def markdown(results: dict[str, dict[str, Measured]]) -> str:
-    lines = []
+    tables = []
     for scene, loops in results.items():
         slowest = [measured.rate for name, measured in loops.items() if name.startswith("naive")]
         heads = ["frames/s", "face-frames kept, %", *(f"times {name}" for name in loops if name.startswith("naive"))]
-        lines += [f"| {scene} | " + " | ".join(heads) + " |", "| --- " * (len(heads) + 1) + "|"]
+        rows = []
         for name, measured in loops.items():
             ratios = (f"{measured.rate / rate:.1f}" for rate in slowest)
             cells = [name, f"{measured.rate:.0f}", f"{100 * measured.kept / measured.faces:.1f}", *ratios]
-            lines.append("| " + " | ".join(cells) + " |")
-        lines.append("")
-    return "\n".join(lines)
+            rows.append(cells)
+        tables.append(markdown_table([scene, *heads], rows))
+    return "\n".join(tables)
 
 
 def main() -> None:
@@ -157,13 +157,13 @@ def main() -> None:
     text = markdown(results)
     print(text)
     if args.markdown:
-        args.markdown.write_text(text, encoding="utf-8")
+        write_text(args.markdown, text)
     if args.json:
         figures = {
             scene: {name: {**asdict(one), "rate": one.rate} for name, one in loops.items()}
             for scene, loops in results.items()
         }
-        args.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        write_json(args.json, figures)
 
 
 if __name__ == "__main__":

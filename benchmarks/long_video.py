@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 import skimage.data
 from numpy.typing import NDArray
+from output import write_json
 
 from mien.video.reader import VideoFile
 
@@ -182,7 +183,7 @@ def main() -> None:
     grown = float(str(figures["long"]["peak_mb"])) - float(str(figures["minute"]["peak_mb"]))
     print(f"peak memory of {arguments.minutes} minutes is {grown:+.1f} MB against one minute")
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_json(arguments.json, figures)
 
 
 if __name__ == "__main__":

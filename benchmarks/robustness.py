@@ -46,6 +46,7 @@ from degradations import (
 )
 from non_faces import FACELESS, non_faces
 from numpy.typing import NDArray
+from output import write_text
 from robustness_tables import NonFaceRow, Row, show, to_markdown
 
 from mien.cli import console
@@ -54,7 +55,6 @@ from mien.data.dataset import FaceDataset, evaluated_rows
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, DetectorError
 from mien.evaluation.metrics import evaluate
-from mien.files import make_folder, written_aside
 from mien.runtime.classifier import Classifier
 from mien.runtime.crops import FACE_SIZE
 from mien.runtime.detectors import YuNetDetector
@@ -224,12 +224,6 @@ def measure(
         return rows, [judge_non_faces(name, ask(classifier, shown, done)) for name, shown in others.items()]
 
 
-def write(path: Path, text: str) -> None:
-    make_folder(path.parent)
-    with written_aside(path) as part:
-        part.write_text(text, encoding="utf-8", newline="\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=None, help="an ONNX file or the version of a shipped model")
@@ -258,9 +252,9 @@ def main() -> None:
             "faces": [asdict(row) for row in rows],
             "non_faces": [asdict(row) for row in others],
         }
-        write(args.json, json.dumps(figures, indent=1, allow_nan=False) + "\n")
+        write_text(args.json, json.dumps(figures, indent=1, allow_nan=False) + "\n")
     if args.markdown is not None:
-        write(args.markdown, to_markdown(title, rows, others))
+        write_text(args.markdown, to_markdown(title, rows, others))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from output import markdown_table
 from rich.table import Table
 
 from mien.cli import console
@@ -70,11 +71,10 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 
 def to_markdown(title: str, rows: Sequence[Row], others: Sequence[NonFaceRow]) -> str:
     """Both tables, for the docs."""
-    sentences = [f"- {sentence}" for sentence in remarks(rows)]
-    first = _markdown_table(HEADS, [cells(row) for row in rows])
-    second = _markdown_table(NON_FACE_HEADS, [cells(row) for row in others])
-    blocks = [[title], first, sentences, second]
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    sentences = "".join(f"- {sentence}\n" for sentence in remarks(rows))
+    first = markdown_table(HEADS, [cells(row) for row in rows])
+    second = markdown_table(NON_FACE_HEADS, [cells(row) for row in others])
+    return "\n".join(block for block in (f"{title}\n", first, sentences, second) if block)
 
 
 def show(title: str, rows: Sequence[Row], others: Sequence[NonFaceRow]) -> None:
@@ -90,7 +90,3 @@ def show(title: str, rows: Sequence[Row], others: Sequence[NonFaceRow]) -> None:
         console.out().print(shown, "", sep="\n")
     for sentence in remarks(rows):
         console.out().print(sentence, highlight=False)
-
-
-def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(line) + " |" for line in (heads, ["---"] * len(heads), *rows)]

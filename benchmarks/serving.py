@@ -38,6 +38,7 @@ from itertools import cycle, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from output import table_of, write_text
 from PIL import Image
 from skimage import data
 
@@ -321,13 +322,6 @@ def detectors(args: argparse.Namespace) -> dict[str, list[str]]:
     return {name: options for name, options in found.items() if name in args.detector}
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table."""
-    lines = ["| " + " | ".join(rows[0]) + " |", "| --- " * len(rows[0]) + "|"]
-    lines += ["| " + " | ".join(map(str, row.values())) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS, help="what is measured; all by itself")
@@ -349,10 +343,10 @@ def main() -> None:
             for row in measures[part](args, Path(folder)):
                 rows.append(row)
                 print(", ".join(f"{name}: {value}" for name, value in row.items()), file=sys.stderr)
-            tables.append(markdown(rows))
+            tables.append(table_of(rows))
             print(tables[-1], flush=True)
     if args.markdown:
-        args.markdown.write_text("\n".join(tables), encoding="utf-8")
+        write_text(args.markdown, "\n".join(tables))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from output import write_json, write_text
 from peers.environments import AbsentError, Environment, by_package, last_line, run
 from peers.graphs import PEAKS, cost, peak_multiply_adds, write_peak
 from peers.pictures import write_pictures
@@ -39,7 +40,7 @@ from speed_chart import draw
 from speed_tables import plural, replace_tables, to_markdown
 
 from mien.errors import DetectorError, MienError
-from mien.files import make_folder, written_aside
+from mien.files import make_folder
 from mien.runtime.download import place
 from mien.runtime.weights import YUNET, find_model, find_yunet
 
@@ -239,8 +240,7 @@ def report(results: Mapping[str, Any], markdown: Path | None, chart: Path | None
         print(tables)
     else:
         text = replace_tables(markdown.read_text(encoding="utf-8"), tables)
-        with written_aside(markdown) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(markdown, text)
     if chart is not None:
         draw(results, chart)
 
@@ -296,9 +296,7 @@ def main() -> int:
     for name, reason in bench.absent.items():
         say(f"absent: {name}: {reason}")
     if options.json is not None:
-        make_folder(options.json.parent)
-        with written_aside(options.json) as part:
-            part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, results)
     report(results, options.markdown, options.chart)
     return 0
 

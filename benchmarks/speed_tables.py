@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from output import markdown_table
 from peers.room import DISTURBED
 
 BEGIN: Final = "<!-- measured by benchmarks/speed.py: begin -->"
@@ -252,5 +253,4 @@ def _times(group: Mapping[str, Any], name: str, quantity: str = "seconds") -> st
 def _titled(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     if not rows:
         return []
-    lines = [" | ".join(line) for line in (heads, ["---"] * len(heads), *rows)]
-    return [f"### {title}", "", *(f"| {line} |" for line in lines)]
+    return [f"### {title}", "", *markdown_table(heads, rows).splitlines()]

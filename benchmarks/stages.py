@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import skimage.data
 from numpy.typing import NDArray
+from output import markdown_table, write_text
 from PIL import Image
 
 import mien
@@ -91,14 +92,14 @@ def measure(parts: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 
 
 def table(found: dict[str, dict[str, float]]) -> str:
-    """Milliseconds of each stage with its share of their sum, and the whole."""
+    """Milliseconds of each stage with its fraction of their sum, and the whole."""
     names = [name for name in next(iter(found.values())) if name != "analyze"]
-    lines = ["| picture | " + " | ".join(names) + " | analyze, whole |", "| --- " * (len(names) + 2) + "|"]
+    rows = []
     for name, times in found.items():
         total = sum(times[stage] for stage in names)
         cells = [f"{times[stage]:.2f} ({100 * times[stage] / total:.0f} %)" for stage in names]
-        lines.append("| " + " | ".join([name, *cells, f"{times['analyze']:.2f}"]) + " |")
-    return "\n".join([*lines, ""])
+        rows.append([name, *cells, f"{times['analyze']:.2f}"])
+    return markdown_table(["picture", *names, "analyze, whole"], rows)
 
 
 def main() -> None:
@@ -116,7 +117,7 @@ def main() -> None:
     found = {name: measure(stages(analyzer, classifier, source), options.rounds) for name, source in pictures().items()}
     text = table(found)
     if options.markdown:
-        options.markdown.write_text(text, encoding="utf-8")
+        write_text(options.markdown, text)
     print(text)
 
 

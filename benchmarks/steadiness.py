@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -34,8 +33,9 @@ from typing import Any
 import filmed_stills
 import numpy as np
 from numpy.typing import NDArray
+from output import markdown_table, write_json
+from smoothers import Floats, Steadied, average, hidden_markov, mien, unsmoothed
 from steadiness_chart import draw
-from steadiness_ways import Floats, Steadied, average, hidden_markov, mien, unsmoothed
 
 from mien.cli import console
 from mien.cli.reading import read_dataset
@@ -148,17 +148,11 @@ def answers_of(dataset: FaceDataset, classifier: Classifier, *, count: int, seco
         task = bar.add_task("filming and judging", total=len(halves) * len(KINDS) * count)
         for seed, (half, own) in enumerate(halves.items()):
             result[half] = []
+            faces, labels = dataset.faces[own], truth[own]
             for several in range(len(KINDS)):
                 found = []
-                for one in filmed_stills.sequences(
-                    dataset.faces[own],
-                    truth[own],
-                    count=count,
-                    seconds=seconds,
-                    rate=RATE,
-                    several=bool(several),
-                    seed=2 * seed + several,
-                ):
+                for rng in np.random.default_rng(2 * seed + several).spawn(count):
+                    one = filmed_stills.sequence(faces, labels, round(seconds * RATE), RATE, bool(several), rng)
                     found.append((classifier.probabilities(one.faces).astype(np.float64), one.truth, one.segment))
                     bar.advance(task)
                 result[half].append(Answers(*(np.stack(part) for part in zip(*found, strict=True))))
@@ -249,11 +243,9 @@ def figures(answers: Mapping[str, list[Answers]]) -> dict[str, Any]:
 
 def to_markdown(found: Mapping[str, Any]) -> str:
     """The rows as a table."""
-    lines = [
-        "| sequences | frames/s | way | changes a minute | flicker | fewer, % | delay, median, s | 90 % within, s "
-        "| never, % | right, % | ECE, % | over, % |",
-        "| --- " * 12 + "|",
-    ]
+    heads = ["sequences", "frames/s", "way", "changes a minute", "flicker", "fewer, %", "delay, median, s"]
+    heads += ["90 % within, s", "never, %", "right, %", "ECE, %", "over, %"]
+    table = []
     base = {(row["kind"], row["rate"]): row["flicker"] for row in found["rows"] if row["way"] == "unsmoothed"}
     for row in found["rows"]:
         fewer = 100 * (1 - row["flicker"] / base[row["kind"], row["rate"]])
@@ -261,8 +253,8 @@ def to_markdown(found: Mapping[str, Any]) -> str:
         cells += ["" if row["way"] == "unsmoothed" else f"{fewer:.1f}"]
         cells += ["never" if row[key] is None else f"{row[key]:.2f}" for key in ("delay_median", "delay_p90")]
         cells += [f"{100 * row[key]:.1f}" for key in ("never", "right", "ece", "over")]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        table.append(cells)
+    return markdown_table(heads, table)
 
 
 def main() -> None:
@@ -281,11 +273,9 @@ def main() -> None:
     for row in found["calibration_by_window_on_first_half"]:
         print(f"window {row['window_s']} s: ECE {100 * row['ece']:.1f} %, over {100 * row['over']:.1f} %")
     print()
-    print(to_markdown(found))
+    print(to_markdown(found), end="")
     if options.json:
-        make_folder(options.json.parent)
-        with written_aside(options.json) as part:
-            part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8", newline="\n")
+        write_json(options.json, found)
     if options.chart:
         draw(found, options.chart)
 

@@ -15,7 +15,6 @@ CPU time of one thread: of a frame between detections, and of one with a detecti
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from time import thread_time
 
 import cv2
 from moving_faces import KINDS, Film, Image, TrueDetector, Truth, any_portraits, film
+from output import write_json
 from rich.table import Table
 
 from mien.cli import console
@@ -164,7 +164,7 @@ def main() -> None:
     console.out().print(table)
     console.out().print(f"{sum(one['switches'] for one in results.values())} switches in all")
     if args.json:
-        args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        write_json(args.json, results)
 
 
 if __name__ == "__main__":

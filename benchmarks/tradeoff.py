@@ -23,6 +23,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from output import markdown_table, write_json, write_text
 from robustness import paired_drop
 
 from mien.cli.reading import read_dataset
@@ -113,7 +114,7 @@ def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table."""
     heads = ["network", "precision", "file, MB", "weights, M", "multiply-adds, M", "input"]
     heads += ["accuracy, %", "macro-F1, %", "behind the best, points", "1 face, ms", "64 at once, ms a face"]
-    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    table = []
     for row in rows:
         low, high = (100 * value for value in row["behind_ci95"])
         cells = (
@@ -123,8 +124,8 @@ def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
             f"{100 * row['behind']:.1f} ({low:.1f} to {high:.1f})",
             *(f"{row['ms_1']:.2f}", f"{row['ms_64']:.3f}"),
         )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, ""])
+        table.append(cells)
+    return markdown_table(heads, table)
 
 
 def plot(rows: Sequence[Mapping[str, Any]], performance: Mapping[str, Any], path: Path) -> None:
@@ -183,11 +184,10 @@ def main() -> None:
         runs |= {name: Path(folder) for name, _, folder in (text.partition("=") for text in options.also)}
         rows = measure(runs, read_dataset(options.data), options.graphs, options.rounds)
     if options.json:
-        with written_aside(options.json) as part:
-            part.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, rows)
     text = to_markdown(rows)
     if options.markdown:
-        options.markdown.write_text(text, encoding="utf-8")
+        write_text(options.markdown, text)
     if options.plot:
         there = options.performance.exists()
         plot(rows, json.loads(options.performance.read_text(encoding="utf-8")) if there else {}, options.plot)

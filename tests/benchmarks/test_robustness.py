@@ -151,7 +151,7 @@ def test_the_tables_are_shown_and_written(
     assert "- 15°, aligned by landmarks: a face found in 0.0 %." in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert widths == {len(tables.HEADS) + 1, len(tables.NON_FACE_HEADS) + 1}
-    robustness.write(tmp_path / "new" / "table.md", text)
+    robustness.write_text(tmp_path / "new" / "table.md", text)
     assert (tmp_path / "new" / "table.md").read_text(encoding="utf-8") == text
     assert json.loads(json.dumps([asdict(row) for row in [*rows, *others]], allow_nan=False))
 
