@@ -85,11 +85,11 @@ model: $(VENV)/.dev
 
 # Each tool gets an environment in .bench the first time (about 3 GB, minutes of downloads). BENCH="--only start" measures
 # a part, BENCH="--env fer=FOLDER" takes an environment that is there.
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/speed.py --json docs/results/performance.json --markdown docs/performance.md \
 	  --chart docs/images/performance.png $(BENCH)
 
-bench-photos: $(VENV)/.dev
+bench-photos: $(VENV)/.bench
 	@for name in crop_frame detection photos; do echo "benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 vendor: $(VENV)/.demo
@@ -117,7 +117,12 @@ $(VENV)/.page: $(VENV)/.pip pyproject.toml constraints.txt
 	@$(PIP) install -c constraints.txt -e '.[serve]' --group page
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.pip pyproject.toml constraints.txt
+	@echo "Installing Mien and what its benchmarks need into $(VENV) (about 900 MB) ..."
+	@$(PIP) install -c constraints.txt -e . --group bench
+	@touch $@ $(VENV)/.demo
+
 $(VENV)/.dev: $(VENV)/.pip pyproject.toml constraints.txt
 	@echo "Installing Mien, PyTorch and the tools of development into $(VENV) (about 2.3 GB) ..."
 	@$(PIP) install -c constraints.txt -e '.[train,tables,serve,ray]' --group dev
-	@touch $@ $(VENV)/.demo $(VENV)/.page
+	@touch $@ $(VENV)/.demo $(VENV)/.page $(VENV)/.bench
