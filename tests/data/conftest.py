@@ -21,6 +21,10 @@ USAGE = {"training": "Training", "validation": "PublicTest", "test": "PrivateTes
 NAMES = {"anger": "angry", "happiness": "Happy", "sadness": "sad"}
 
 
+Same = Callable[[FaceDataset, FaceDataset], None]
+"""Raises where two datasets differ."""
+
+
 @dataclass(frozen=True)
 class Forms:
     """Writes a dataset in each form that the readers read."""
@@ -47,7 +51,7 @@ class Forms:
     @staticmethod
     def kaggle_text(dataset: FaceDataset, header: str = "emotion,pixels,Usage") -> str:
         lines = [header]
-        for face, label, split in zip(dataset.faces, dataset.labels, dataset.split, strict=True):
+        for face, label, split in zip(dataset.faces[:], dataset.labels, dataset.split, strict=True):
             cells = {
                 "emotion": str(FER2013_CODES.index(EMOTIONS[label])),
                 "pixels": " ".join(map(str, face.ravel())),
@@ -83,12 +87,12 @@ class Forms:
                 writer = csv.writer(file)
                 for i in np.flatnonzero(dataset.split == split):
                     name = f"fer{i:07d}.png"
-                    (folder / name).write_bytes(self.png(dataset.faces[i]))
+                    (folder / name).write_bytes(self.png(dataset.faces[:][i]))
                     writer.writerow([name, "(0, 0, 48, 48)", *(int(v) for v in dataset.votes[i])])
         return root
 
     def folders(self, root: Path, dataset: FaceDataset, names: dict[str, str], form: str = "png") -> Path:
-        for i, face in enumerate(dataset.faces):
+        for i, face in enumerate(dataset.faces[:]):
             label = EMOTIONS[dataset.labels[i]]
             folder = root / names[dataset.split[i]] / NAMES.get(label, label)
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +107,7 @@ class Forms:
             "row": [int(row) for row in dataset.row],
             "usage": [USAGE[split] for split in dataset.split],
             "emotion": [FER2013_CODES.index(EMOTIONS[label]) for label in dataset.labels],
-            "image": [self.png(face, "WEBP", lossless=True) for face in dataset.faces],
+            "image": [self.png(face, "WEBP", lossless=True) for face in dataset.faces[:]],
         }
         if dataset.votes is not None:
             columns |= {name: dataset.votes[:, i].astype(int).tolist() for i, name in enumerate(FERPLUS_COLUMNS)}
@@ -130,7 +134,7 @@ def forms() -> Forms:
 
 
 @pytest.fixture(scope="session")
-def same() -> Callable[[FaceDataset, FaceDataset], None]:
+def same() -> Same:
     return assert_same
 
 

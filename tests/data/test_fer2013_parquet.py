@@ -2,31 +2,44 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mien.data.dataset import FaceDataset
 from mien.data.readers import read_faces
 from mien.errors import ConfigError, DataError, MissingExtraError
 
+if TYPE_CHECKING:
+    from tests.data.conftest import Forms, Same
+
 
 @pytest.fixture(scope="module", autouse=True)
-def _pyarrow():
+def _pyarrow() -> None:
     pytest.importorskip("pyarrow")
 
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 6), votes=st.booleans())
-def test_round_trip(seed, n, votes, forms, same, tmp_path_factory):
+def test_round_trip(
+    seed: int,
+    n: int,
+    votes: bool,
+    forms: Forms,
+    same: Same,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     made = forms.random(seed, n, votes=votes)
     made = replace(made, row=np.array([str(100 + i) for i in range(n)]))
     same(read_faces(forms.parquet(tmp_path_factory.mktemp("parquet") / "x", made)), made)
 
 
 @pytest.mark.parametrize("missing", ["usage", "emotion", "image", "contempt"])
-def test_missing_column(missing, forms, made, tmp_path):
+def test_missing_column(missing: str, forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     path = forms.parquet(tmp_path / "x.parquet", made, **{missing: []})
     with pytest.raises(DataError, match=rf"x\.parquet: missing column {missing}; it has"):
         read_faces(path)
@@ -45,7 +58,15 @@ def test_missing_column(missing, forms, made, tmp_path):
         ("nf", -1, "votes must be finite and not negative"),
     ],
 )
-def test_bad_row(column, value, reason, forms, same, made, tmp_path):
+def test_bad_row(
+    column: str,
+    value: object,
+    reason: str,
+    forms: Forms,
+    same: Same,
+    made: FaceDataset,
+    tmp_path: Path,
+) -> None:
     whole = forms.parquet(tmp_path / "whole.parquet", made)
     import pyarrow.parquet as pq
 
@@ -61,20 +82,20 @@ def test_bad_row(column, value, reason, forms, same, made, tmp_path):
     assert [row.row for row in read.bad] == ["3"]
 
 
-def test_truncated(forms, made, tmp_path):
+def test_truncated(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     path = forms.parquet(tmp_path / "x.parquet", made)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DataError, match=r"x\.parquet: not a whole Parquet file"):
         read_faces(path)
 
 
-def test_without_pyarrow(forms, made, tmp_path, monkeypatch):
+def test_without_pyarrow(forms: Forms, made: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = forms.parquet(tmp_path / "x.parquet", made)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"reading Parquet needs .*mien\[tables\]"):
         read_faces(path)
 
 
-def test_own_classes_need_names(forms, made, tmp_path):
+def test_own_classes_need_names(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="own classes"):
         read_faces(forms.parquet(tmp_path / "x.parquet", made), own_classes=True)

@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mien.data.dataset import FaceDataset
 from mien.data.readers import read_faces
 from mien.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from tests.data.conftest import Forms, Same
 
 FOLDERS = {"training": "FER2013Train", "validation": "FER2013Valid", "test": "FER2013Test"}
 
 
-def as_stored(made):
+def as_stored(made: FaceDataset) -> FaceDataset:
     """The dataset in the order in which the three folders hold it, without the original labels."""
     order = np.concatenate([np.flatnonzero(made.split == split) for split in FOLDERS])
     ids = np.array([f"{FOLDERS[made.split[i]]}/fer{i:07d}.png" for i in order])
@@ -22,13 +29,19 @@ def as_stored(made):
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 6))
-def test_round_trip(seed, n, forms, same, tmp_path_factory):
+def test_round_trip(
+    seed: int,
+    n: int,
+    forms: Forms,
+    same: Same,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     made = forms.random(seed, n)
     same(read_faces(forms.ferplus(tmp_path_factory.mktemp("ferplus"), made)), as_stored(made))
 
 
 @pytest.fixture
-def root(forms, tmp_path):
+def root(forms: Forms, tmp_path: Path) -> Path:
     made = forms.random(2, 6)
     return forms.ferplus(tmp_path, replace(made, split=np.full(6, "validation")))
 
@@ -43,7 +56,7 @@ def root(forms, tmp_path):
         (lambda line: line.replace("fer", "ref"), "no such file"),
     ],
 )
-def test_bad_row(change, reason, root):
+def test_bad_row(change: Callable[[str], str], reason: str, root: Path) -> None:
     labels = root / "FER2013Valid" / "label.csv"
     lines = labels.read_text(encoding="utf-8").splitlines()
     lines[4] = change(lines[4])
@@ -57,19 +70,19 @@ def test_bad_row(change, reason, root):
     assert [(row.file, row.row) for row in read.bad] == [(str(labels), "4")]
 
 
-def test_damaged_picture(root):
+def test_damaged_picture(root: Path) -> None:
     picture = root / "FER2013Valid" / "fer0000002.png"
     picture.write_bytes(picture.read_bytes()[:200])
     with pytest.raises(DataError, match=r"label\.csv: row 2: .*fer0000002\.png"):
         read_faces(root)
 
 
-def test_missing_labels(root):
+def test_missing_labels(root: Path) -> None:
     (root / "FER2013Test").mkdir()
     with pytest.raises(DataError, match=r"FER2013Test.label\.csv: missing"):
         read_faces(root)
 
 
-def test_own_classes_need_names(root):
+def test_own_classes_need_names(root: Path) -> None:
     with pytest.raises(ConfigError, match="own classes"):
         read_faces(root, own_classes=True)

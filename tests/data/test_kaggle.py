@@ -2,41 +2,57 @@ from __future__ import annotations
 
 import gzip
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mien.data.dataset import FaceDataset
 from mien.data.readers import read_faces
 from mien.data.readers.kaggle import parse_pixels
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from tests.data.conftest import Forms, Same
 
 seeds = st.integers(0, 2**32 - 1)
 
 
 @settings(max_examples=15, deadline=None)
 @given(seed=seeds, n=st.integers(1, 6), votes=st.booleans())
-def test_round_trip(seed, n, votes, forms, same, tmp_path_factory):
+def test_round_trip(
+    seed: int,
+    n: int,
+    votes: bool,
+    forms: Forms,
+    same: Same,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     made = forms.random(seed, n, votes=votes)
     same(read_faces(forms.kaggle(tmp_path_factory.mktemp("kaggle"), made)), made)
 
 
 @settings(max_examples=30, deadline=None)
 @given(seed=seeds, space=st.sampled_from([" ", "  ", "\t", " \n "]))
-def test_pixels_round_trip(seed, space):
+def test_pixels_round_trip(seed: int, space: str) -> None:
     face = np.random.default_rng(seed).integers(0, 256, (48, 48), np.uint8)
     np.testing.assert_array_equal(parse_pixels(space.join(map(str, face.ravel()))), face)
 
 
 @pytest.mark.parametrize("header", ["emotion, Usage, pixels", "pixels,Usage,emotion", " Emotion ,PIXELS,usage"])
-def test_headers_in_any_order_and_spelling(header, forms, same, made, tmp_path):
+def test_headers_in_any_order_and_spelling(
+    header: str, forms: Forms, same: Same, made: FaceDataset, tmp_path: Path
+) -> None:
     same(read_faces(forms.kaggle(tmp_path, made, header=header)), made)
 
 
-def test_crlf_bom_and_blank_lines(forms, same, made, tmp_path):
+def test_crlf_bom_and_blank_lines(forms: Forms, same: Same, made: FaceDataset, tmp_path: Path) -> None:
     path = forms.kaggle(tmp_path, replace(made, votes=None))
     text = path.read_text(encoding="utf-8").replace("\n", "\r\n\r\n")
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
@@ -44,7 +60,7 @@ def test_crlf_bom_and_blank_lines(forms, same, made, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["fer2013.csv.gz", "whatever.bin"])
-def test_gzip_is_told_by_content(name, forms, same, made, tmp_path):
+def test_gzip_is_told_by_content(name: str, forms: Forms, same: Same, made: FaceDataset, tmp_path: Path) -> None:
     path = forms.kaggle(tmp_path, made)
     packed = tmp_path / name
     packed.write_bytes(gzip.compress(path.read_bytes()))
@@ -53,7 +69,13 @@ def test_gzip_is_told_by_content(name, forms, same, made, tmp_path):
 
 
 @pytest.mark.parametrize("votes_inside", [True, False])
-def test_zip(votes_inside, forms, same, made, tmp_path):
+def test_zip(
+    votes_inside: bool,
+    forms: Forms,
+    same: Same,
+    made: FaceDataset,
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "archive.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("fer2013/README", "no table")
@@ -65,7 +87,7 @@ def test_zip(votes_inside, forms, same, made, tmp_path):
     same(read_faces(path), made)
 
 
-def test_zip_without_or_with_several_tables(forms, made, tmp_path):
+def test_zip_without_or_with_several_tables(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     path = tmp_path / "archive.zip"
     for names in ([], ["a.csv", "b.csv"]):
         with zipfile.ZipFile(path, "w") as archive:
@@ -76,7 +98,7 @@ def test_zip_without_or_with_several_tables(forms, made, tmp_path):
 
 
 @pytest.mark.parametrize("cut", [0.2, 0.5, 0.95])
-def test_truncated_archives(cut, forms, tmp_path):
+def test_truncated_archives(cut: float, forms: Forms, tmp_path: Path) -> None:
     text = forms.kaggle_text(forms.random(3, 20, votes=False)).encode()
     packed = tmp_path / "fer2013.csv.gz"
     whole = gzip.compress(text)
@@ -91,7 +113,7 @@ def test_truncated_archives(cut, forms, tmp_path):
         read_faces(zipped, skip_bad=True)
 
 
-def test_damaged_zip_member(forms, tmp_path):
+def test_damaged_zip_member(forms: Forms, tmp_path: Path) -> None:
     path = tmp_path / "fer2013.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("fer2013.csv", forms.kaggle_text(forms.random(3, 5, votes=False)))
@@ -103,7 +125,7 @@ def test_damaged_zip_member(forms, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["emotion", "pixels", "Usage"])
-def test_missing_column(missing, forms, made, tmp_path):
+def test_missing_column(missing: str, forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     header = ",".join(name for name in ("emotion", "pixels", "Usage") if name != missing)
     path = forms.kaggle(tmp_path, made, header=header)
     with pytest.raises(DataError, match=rf"fer2013\.csv: missing column {missing.lower()}; it has"):
@@ -130,7 +152,7 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize("kind", BAD_ROWS)
-def test_bad_row_names_file_row_and_reason(kind, forms, same, tmp_path):
+def test_bad_row_names_file_row_and_reason(kind: str, forms: Forms, same: Same, tmp_path: Path) -> None:
     line, reason = BAD_ROWS[kind]
     made = forms.random(5, 4, votes=False)
     path = forms.kaggle(tmp_path, made)
@@ -148,14 +170,14 @@ def test_bad_row_names_file_row_and_reason(kind, forms, same, tmp_path):
     assert str(read.bad[0]).startswith(f"{path}: row 2: {reason}")
 
 
-def test_codes_are_those_of_fer2013(tmp_path):
+def test_codes_are_those_of_fer2013(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_text("emotion,pixels,Usage\n" + "".join(f"{code},{GOOD},Training\n" for code in range(7)))
     names = [EMOTIONS[label] for label in read_faces(path).labels]
     assert names == ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
 
 
-def test_nothing_good_and_nothing_at_all(tmp_path):
+def test_nothing_good_and_nothing_at_all(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_text("emotion,pixels,Usage\n0,1 2,Training\n")
     with pytest.raises(DataError, match="no rows could be read; row 0: expected 2304 pixels, got 2"):
@@ -165,7 +187,7 @@ def test_nothing_good_and_nothing_at_all(tmp_path):
         read_faces(path)
 
 
-def test_votes_of_other_rows_are_refused(forms, made, tmp_path):
+def test_votes_of_other_rows_are_refused(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     path = forms.kaggle(tmp_path, made)
     votes = tmp_path / "fer2013new.csv"
     lines = votes.read_text(encoding="utf-8").splitlines()
@@ -191,7 +213,14 @@ def test_votes_of_other_rows_are_refused(forms, made, tmp_path):
         (lambda cells: ["Someday", *cells[1:]], "unknown split 'Someday'"),
     ],
 )
-def test_bad_votes(change, reason, forms, same, made, tmp_path):
+def test_bad_votes(
+    change: Callable[[list[str]], list[str]],
+    reason: str,
+    forms: Forms,
+    same: Same,
+    made: FaceDataset,
+    tmp_path: Path,
+) -> None:
     path = forms.kaggle(tmp_path, made)
     votes = tmp_path / "fer2013new.csv"
     lines = votes.read_text(encoding="utf-8").splitlines()
@@ -205,7 +234,7 @@ def test_bad_votes(change, reason, forms, same, made, tmp_path):
     assert [row.file for row in read.bad] == [str(votes)]
 
 
-def test_missing_vote_column(forms, made, tmp_path):
+def test_missing_vote_column(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     path = forms.kaggle(tmp_path, made)
     votes = tmp_path / "fer2013new.csv"
     votes.write_text(votes.read_text(encoding="utf-8").replace("contempt", "scorn"), encoding="utf-8")
@@ -213,12 +242,12 @@ def test_missing_vote_column(forms, made, tmp_path):
         read_faces(path)
 
 
-def test_own_classes_need_names(forms, made, tmp_path):
+def test_own_classes_need_names(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="own classes need class folders or a manifest"):
         read_faces(forms.kaggle(tmp_path, made), own_classes=True)
 
 
-def test_progress_ends_at_the_whole(forms, made, tmp_path):
+def test_progress_ends_at_the_whole(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     seen = []
     path = forms.kaggle(tmp_path, made)
     read_faces(path, progress=lambda done, total: seen.append((done, total)))

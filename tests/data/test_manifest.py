@@ -1,21 +1,30 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mien.data.dataset import FaceDataset
 from mien.data.readers import read_faces
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 
+if TYPE_CHECKING:
+    from tests.data.conftest import Forms, Same
 
-def write_csv(forms, folder, made, columns=("path", "label", "split")):
+
+def write_csv(
+    forms: Forms, folder: Path, made: FaceDataset, columns: Sequence[str] = ("path", "label", "split")
+) -> Path:
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     lines = [",".join(columns)]
-    for i, face in enumerate(made.faces):
+    for i, face in enumerate(made.faces[:]):
         name = f"pictures/{i}.png"
         (folder / name).write_bytes(forms.png(face))
         cells = {"path": name, "label": EMOTIONS[made.labels[i]], "split": made.split[i]}
@@ -25,7 +34,7 @@ def write_csv(forms, folder, made, columns=("path", "label", "split")):
     return path
 
 
-def write_parquet(file, /, **columns):
+def write_parquet(file: Path, /, **columns: Sequence[object]) -> Path:
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq
 
@@ -35,7 +44,13 @@ def write_parquet(file, /, **columns):
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 6))
-def test_csv_round_trip(seed, n, forms, same, tmp_path_factory):
+def test_csv_round_trip(
+    seed: int,
+    n: int,
+    forms: Forms,
+    same: Same,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     made = forms.random(seed, n, votes=False)
     read = read_faces(write_csv(forms, tmp_path_factory.mktemp("manifest"), made))
     same(read, replace(made, row=np.array([f"pictures/{i}.png" for i in range(n)])))
@@ -43,9 +58,16 @@ def test_csv_round_trip(seed, n, forms, same, tmp_path_factory):
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 6), wrapped=st.booleans())
-def test_parquet_round_trip(seed, n, wrapped, forms, same, tmp_path_factory):
+def test_parquet_round_trip(
+    seed: int,
+    n: int,
+    wrapped: bool,
+    forms: Forms,
+    same: Same,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     made = forms.random(seed, n, votes=False)
-    pictures = [forms.png(face) for face in made.faces]
+    pictures = [forms.png(face) for face in made.faces[:]]
     path = write_parquet(
         tmp_path_factory.mktemp("manifest") / "faces.parquet",
         image=[{"bytes": p, "path": None} for p in pictures] if wrapped else pictures,
@@ -55,7 +77,7 @@ def test_parquet_round_trip(seed, n, wrapped, forms, same, tmp_path_factory):
     same(read_faces(path), made)
 
 
-def test_parquet_with_paths(forms, made, tmp_path):
+def test_parquet_with_paths(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     write_csv(forms, tmp_path, made)
     paths = [f"pictures/{i}.png" for i in range(5)]
     path = write_parquet(tmp_path / "faces.parquet", path=paths, label=["sad"] * 5)
@@ -65,14 +87,14 @@ def test_parquet_with_paths(forms, made, tmp_path):
     assert read.row.tolist() == paths
 
 
-def test_split_may_be_missing_or_empty(forms, made, tmp_path):
+def test_split_may_be_missing_or_empty(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     path = write_csv(forms, tmp_path, made, ("label", "path"))
     assert set(read_faces(path).split.tolist()) == {"training"}
     path.write_text("path,label,split\npictures/0.png,happy,\npictures/1.png,happy,val\n", encoding="utf-8")
     assert read_faces(path, default_split="test").split.tolist() == ["test", "validation"]
 
 
-def test_absolute_paths(forms, made, tmp_path):
+def test_absolute_paths(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     write_csv(forms, tmp_path, made)
     path = tmp_path / "elsewhere" / "faces.csv"
     path.parent.mkdir()
@@ -80,7 +102,7 @@ def test_absolute_paths(forms, made, tmp_path):
     np.testing.assert_array_equal(read_faces(path).faces, made.faces[3:4])
 
 
-def test_own_classes(forms, made, tmp_path):
+def test_own_classes(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     path = write_csv(forms, tmp_path, made)
     path.write_text("path,label\npictures/0.png,tired\npictures/1.png,Bored\n", encoding="utf-8")
     read = read_faces(path, own_classes=True)
@@ -98,7 +120,7 @@ def test_own_classes(forms, made, tmp_path):
         ("pictures/none.png,happy,train", "no such file"),
     ],
 )
-def test_bad_row(line, reason, forms, made, tmp_path):
+def test_bad_row(line: str, reason: str, forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     path = write_csv(forms, tmp_path, made)
     with path.open("a", encoding="utf-8") as file:
         file.write(f"\n{line}\n")
@@ -111,15 +133,15 @@ def test_bad_row(line, reason, forms, made, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["path", "label"])
-def test_missing_column(missing, forms, made, tmp_path):
+def test_missing_column(missing: str, forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     columns = [name for name in ("path", "label", "split") if name != missing]
     path = write_csv(forms, tmp_path, made, columns)
     with pytest.raises(DataError, match=rf"faces\.csv: missing column {missing}; it has"):
         read_faces(path)
 
 
-def test_parquet_bad_rows(forms, made, tmp_path):
-    pictures = [forms.png(made.faces[0]), None, b"no picture", forms.png(made.faces[3])]
+def test_parquet_bad_rows(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
+    pictures = [forms.png(made.faces[:][0]), None, b"no picture", forms.png(made.faces[:][3])]
     path = write_parquet(tmp_path / "faces.parquet", image=pictures, label=["sad", "sad", "sad", None])
     with pytest.raises(DataError, match=r"faces\.parquet: row 1: image must be the bytes of a picture file"):
         read_faces(path)
@@ -127,7 +149,7 @@ def test_parquet_bad_rows(forms, made, tmp_path):
     assert (len(read), [row.row for row in read.bad]) == (1, ["1", "2", "3"])
 
 
-def test_parquet_missing_column(forms, made, tmp_path):
-    path = write_parquet(tmp_path / "faces.parquet", image=[forms.png(made.faces[0])])
+def test_parquet_missing_column(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "faces.parquet", image=[forms.png(made.faces[:][0])])
     with pytest.raises(DataError, match=r"faces\.parquet: missing column label"):
         read_faces(path)

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,9 +17,12 @@ from mien.data.packing import write_pack
 from mien.data.readers import read_faces
 from mien.errors import DataError
 
+if TYPE_CHECKING:
+    from tests.data.conftest import Forms, Same
+
 
 @pytest.fixture(scope="module")
-def source(forms, tmp_path_factory):
+def source(forms: Forms, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixty faces with votes, every third of them a copy of another one, some across splits."""
     made = forms.random(4, 60)
     copied = made.take(np.where(np.arange(60) % 3 == 0, np.arange(60) // 2, np.arange(60)))
@@ -24,23 +30,23 @@ def source(forms, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def kept(source, tmp_path_factory):
+def kept(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("packs") / "pack"
     write_pack(source, out)
     return out
 
 
 @pytest.fixture
-def pack(kept, tmp_path):
+def pack(kept: Path, tmp_path: Path) -> Path:
     return shutil.copytree(kept, tmp_path / "pack")
 
 
-def change(pack, **values):
+def change(pack: Path, **values: object) -> None:
     path = pack / DESCRIPTION
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **values}), encoding="utf-8")
 
 
-def test_a_pack_is_its_source_with_the_faces_on_disk(source, kept, same):
+def test_a_pack_is_its_source_with_the_faces_on_disk(source: Path, kept: Path, same: Same) -> None:
     read, packed = read_faces(source), read_faces(kept)
     assert isinstance(packed.faces, PackedFaces)
     same(replace(packed, faces=packed.faces[:]), read)
@@ -50,7 +56,7 @@ def test_a_pack_is_its_source_with_the_faces_on_disk(source, kept, same):
         same(replace(part, faces=part.faces[:]), read.of_split(split))
 
 
-def test_the_audit_finds_the_same(source, kept):
+def test_the_audit_finds_the_same(source: Path, kept: Path) -> None:
     read, packed = read_faces(source), open_pack(kept)
     assert leaks(read).any()
     assert leaks(packed).tolist() == leaks(read).tolist()
@@ -60,7 +66,7 @@ def test_the_audit_finds_the_same(source, kept):
     assert audit(drop_leaks(packed)).leaks == 0
 
 
-def test_verifying_tells_how_far_it_is(kept):
+def test_verifying_tells_how_far_it_is(kept: Path) -> None:
     told = []
     verify(kept, lambda done, total: told.append((done, total)))
     assert told == sorted(told)
@@ -68,7 +74,7 @@ def test_verifying_tells_how_far_it_is(kept):
 
 
 @pytest.mark.parametrize("name", ["faces", "keys", "labels", "votes", "split", "row"])
-def test_any_changed_byte_is_found_and_the_file_named(pack, name):
+def test_any_changed_byte_is_found_and_the_file_named(pack: Path, name: str) -> None:
     path = pack / f"{name}.npy"
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
@@ -77,7 +83,7 @@ def test_any_changed_byte_is_found_and_the_file_named(pack, name):
         audit(read_faces(pack))
 
 
-def test_a_changed_description_is_found(pack):
+def test_a_changed_description_is_found(pack: Path) -> None:
     classes = description(pack)["classes"]
     change(pack, classes=[*classes[1:], classes[0]])
     with pytest.raises(DataError, match="its fingerprint differs"):
@@ -99,14 +105,14 @@ def test_a_changed_description_is_found(pack):
         (lambda pack: change(pack, files={"../x.npy": {"bytes": 1, "sha256": ""}}), "does not describe a pack"),
     ],
 )
-def test_a_pack_that_is_not_whole_is_refused(pack, damage, message):
+def test_a_pack_that_is_not_whole_is_refused(pack: Path, damage: Callable[[Path], object], message: str) -> None:
     damage(pack)
     with pytest.raises(DataError, match=message):
         read_faces(pack)
 
 
 @pytest.mark.parametrize("name", ["faces", "keys", "labels", "votes", "split", "row"])
-def test_an_array_of_another_kind_is_refused(pack, name):
+def test_an_array_of_another_kind_is_refused(pack: Path, name: str) -> None:
     array = np.full(60, 0.5) if name != "faces" else np.zeros((60, 48, 48), np.int8)
     np.save(pack / f"{name}.npy", array)
     files = description(pack)["files"]
@@ -116,7 +122,7 @@ def test_an_array_of_another_kind_is_refused(pack, name):
         read_faces(pack)
 
 
-def test_an_array_of_another_shape_is_refused(pack):
+def test_an_array_of_another_shape_is_refused(pack: Path) -> None:
     np.save(pack / "faces.npy", np.zeros((60, 48, 47), np.uint8))
     files = description(pack)["files"]
     files["faces.npy"]["bytes"] = (pack / "faces.npy").stat().st_size

@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,13 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.data import packing
+from mien.data.dataset import FaceDataset
 from mien.data.pack import description, verify
 from mien.data.packing import write_pack
 from mien.data.readers import read_faces
 from mien.errors import ConfigError, DataError
 
+if TYPE_CHECKING:
+    from tests.data.conftest import Forms, Same
 
-def names(folder):
+
+def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -32,7 +37,16 @@ def names(folder):
     form=st.sampled_from(["kaggle", "parquet"]),
     chunk=st.integers(1, 13),
 )
-def test_a_pack_holds_what_its_source_does(n, seed, votes, form, chunk, forms, same, tmp_path_factory):
+def test_a_pack_holds_what_its_source_does(
+    n: int,
+    seed: int,
+    votes: bool,
+    form: str,
+    chunk: int,
+    forms: Forms,
+    same: Same,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     folder = tmp_path_factory.mktemp("any")
     made = forms.random(seed, n, votes=votes)
     source = forms.kaggle(folder, made) if form == "kaggle" else forms.parquet(folder / "faces.parquet", made)
@@ -45,7 +59,13 @@ def test_a_pack_holds_what_its_source_does(n, seed, votes, form, chunk, forms, s
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_classes_of_one_s_own_are_sorted_as_the_readers_do(own, forms, same, tmp_path, monkeypatch):
+def test_classes_of_one_s_own_are_sorted_as_the_readers_do(
+    own: bool,
+    forms: Forms,
+    same: Same,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(packing, "_CHUNK", 2)
     made = forms.random(3, 20, votes=False)
     source = forms.folders(tmp_path / "faces", made, {"training": "train", "validation": "val", "test": "test"})
@@ -55,13 +75,13 @@ def test_classes_of_one_s_own_are_sorted_as_the_readers_do(own, forms, same, tmp
     assert read_faces(tmp_path / "pack").classes == packed.classes
 
 
-def test_faces_of_ferplus_have_no_labels(forms, same, made, tmp_path):
+def test_faces_of_ferplus_have_no_labels(forms: Forms, same: Same, made: FaceDataset, tmp_path: Path) -> None:
     packed = write_pack(forms.ferplus(tmp_path / "faces", made), tmp_path / "pack")
     assert packed.labels.tolist() == [-1] * 5
     same(replace(packed, faces=packed.faces[:]), read_faces(tmp_path / "faces"))
 
 
-def test_bad_rows_end_it_or_are_skipped_and_counted(forms, made, tmp_path):
+def test_bad_rows_end_it_or_are_skipped_and_counted(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     source = forms.kaggle(tmp_path / "faces", replace(made, votes=None))
     with source.open("a", encoding="utf-8") as file:
         file.write("0,1 2 3,Training\n")
@@ -74,7 +94,7 @@ def test_bad_rows_end_it_or_are_skipped_and_counted(forms, made, tmp_path):
     assert description(tmp_path / "pack")["skipped"] == 1
 
 
-def test_nothing_good_is_no_pack(tmp_path):
+def test_nothing_good_is_no_pack(tmp_path: Path) -> None:
     source = tmp_path / "fer2013.csv"
     source.write_text("emotion,pixels,Usage\n0,1 2 3,Training\n", encoding="utf-8")
     with pytest.raises(DataError, match="no rows could be read; row 0: expected 2304 pixels"):
@@ -82,7 +102,7 @@ def test_nothing_good_is_no_pack(tmp_path):
     assert names(tmp_path) == ["fer2013.csv"]
 
 
-def test_what_is_there_is_kept_unless_it_is_a_pack_that_may_be_replaced(forms, tmp_path):
+def test_what_is_there_is_kept_unless_it_is_a_pack_that_may_be_replaced(forms: Forms, tmp_path: Path) -> None:
     sources = [forms.kaggle(tmp_path / str(seed), forms.random(seed, 3)) for seed in (0, 1)]
     pack = tmp_path / "pack"
     write_pack(sources[0], pack)
@@ -98,13 +118,14 @@ def test_what_is_there_is_kept_unless_it_is_a_pack_that_may_be_replaced(forms, t
     assert names(tmp_path) == ["0", "1", "other", "pack"]
 
 
-def test_a_pack_that_cannot_be_replaced_stays(forms, tmp_path, monkeypatch):
+def test_a_pack_that_cannot_be_replaced_stays(forms: Forms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = [forms.kaggle(tmp_path / str(seed), forms.random(seed, 3)) for seed in (0, 1)]
     pack = tmp_path / "pack"
     write_pack(sources[0], pack)
-    rename, failed = Path.rename, []
+    rename = Path.rename
+    failed: list[Path] = []
 
-    def failing(path, target):
+    def failing(path: Path, target: Path) -> Path:
         if path.suffix == ".part" and not failed:
             failed.append(path)
             raise OSError(errno.EACCES, "Permission denied")
@@ -122,7 +143,7 @@ def test_a_pack_that_cannot_be_replaced_stays(forms, tmp_path, monkeypatch):
     assert names(tmp_path) == ["0", "1", "pack"]
 
 
-def test_a_pack_is_not_packed_and_none_lies_within_its_source(forms, made, tmp_path):
+def test_a_pack_is_not_packed_and_none_lies_within_its_source(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     pack = tmp_path / "pack"
     source = forms.ferplus(tmp_path / "faces", made)
     with pytest.raises(ConfigError, match="lies within the dataset"):
@@ -132,14 +153,14 @@ def test_a_pack_is_not_packed_and_none_lies_within_its_source(forms, made, tmp_p
         write_pack(pack, tmp_path / "again")
 
 
-def test_a_folder_that_cannot_be_made_is_named(forms, made, tmp_path):
+def test_a_folder_that_cannot_be_made_is_named(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     source = forms.kaggle(tmp_path, made)
     with pytest.raises(ConfigError, match="cannot be made a folder"):
         write_pack(source, source / "below" / "pack")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is for POSIX")
-def test_a_kill_leaves_nothing_under_the_name(forms, tmp_path):
+def test_a_kill_leaves_nothing_under_the_name(forms: Forms, tmp_path: Path) -> None:
     source = forms.kaggle(tmp_path / "faces", forms.random(0, 50, votes=False))
     code = (
         "import sys, time; from pathlib import Path; from mien.data import packing\n"

@@ -4,29 +4,36 @@ import contextlib
 import gzip
 import io
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mien.data.dataset import FaceDataset
 from mien.data.readers import read_faces
 from mien.emotions import FER2013_CODES, FERPLUS_COLUMNS
 from mien.errors import ConfigError, DataError, MienError
 
+if TYPE_CHECKING:
+    from tests.data.conftest import Forms, Same
 
-def test_nothing_there(tmp_path):
+
+def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.csv: no such file or folder"):
         read_faces(tmp_path / "nowhere.csv")
 
 
-def test_empty_file(tmp_path):
+def test_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.touch()
     with pytest.raises(DataError, match=r"fer2013\.csv: the file is empty"):
         read_faces(path)
 
 
-def test_empty_folder_and_folder_of_files(forms, made, tmp_path):
+def test_empty_folder_and_folder_of_files(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no folders; expected Kaggle's FER2013 csv"):
         read_faces(tmp_path)
     forms.kaggle(tmp_path, made)
@@ -34,14 +41,14 @@ def test_empty_folder_and_folder_of_files(forms, made, tmp_path):
         read_faces(tmp_path)
 
 
-def test_unknown_csv_says_what_it_has_and_what_was_expected(tmp_path):
+def test_unknown_csv_says_what_it_has_and_what_was_expected(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_text("file,mood\na.png,happy\n")
     with pytest.raises(DataError, match=r"its columns are file, mood; expected Kaggle's FER2013 csv"):
         read_faces(path)
 
 
-def test_unknown_parquet(tmp_path):
+def test_unknown_parquet(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq
 
@@ -52,44 +59,44 @@ def test_unknown_parquet(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0 no text", bytes(range(256)), b"fer2013/\0\0\0ustar"])
-def test_no_text(content, tmp_path):
+def test_no_text(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"expected CSV text"):
         read_faces(path)
 
 
-def test_a_cell_without_end(tmp_path):
+def test_a_cell_without_end(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_text('emotion,pixels,Usage\n0,"' + "1 " * 200_000)
     with pytest.raises(DataError, match="field larger than field limit"):
         read_faces(path)
 
 
-def test_votes_alone(forms, made, tmp_path):
+def test_votes_alone(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     forms.kaggle(tmp_path, made)
     with pytest.raises(DataError, match="holds FER\\+'s votes without faces"):
         read_faces(tmp_path / "fer2013new.csv")
 
 
-def test_the_name_of_a_file_does_not_matter(forms, same, made, tmp_path):
+def test_the_name_of_a_file_does_not_matter(forms: Forms, same: Same, made: FaceDataset, tmp_path: Path) -> None:
     path = forms.kaggle(tmp_path, made).rename(tmp_path / "table.dat")
     same(read_faces(path), made)
 
 
-def test_unknown_default_split(tmp_path):
+def test_unknown_default_split(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown split 'holdout'"):
         read_faces(tmp_path, default_split="holdout")  # type: ignore[arg-type]
 
 
-def test_code_books_as_published():
+def test_code_books_as_published() -> None:
     """Goodfellow et al. (ICONIP 2013) and the header of FER+'s fer2013new.csv."""
     assert FER2013_CODES == ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
     expected = "neutral happiness surprise sadness anger disgust fear contempt unknown nf"
     assert " ".join(FERPLUS_COLUMNS) == expected
 
 
-def _zipped(text):
+def _zipped(text: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("fer2013.csv", text)
@@ -102,7 +109,13 @@ def _zipped(text):
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=5),
     length=st.floats(0, 1),
 )
-def test_any_damage_is_named_and_never_another_error(pack, changes, length, forms, tmp_path_factory):
+def test_any_damage_is_named_and_never_another_error(
+    pack: Callable[[bytes], bytes],
+    changes: list[tuple[float, int]],
+    length: float,
+    forms: Forms,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     content = bytearray(pack(forms.kaggle_text(forms.random(0, 2, votes=False)).encode()))
     for where, value in changes:
         content[int(where * len(content))] = value

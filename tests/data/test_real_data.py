@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mien.data.audit import audit
-from mien.data.dataset import evaluated_rows
+from mien.data.dataset import FaceDataset, evaluated_rows
 from mien.data.readers import read_faces
 from mien.emotions import EMOTIONS, FER2013_CODES, FERPLUS_COLUMNS
 
@@ -25,20 +27,20 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def fer2013():
+def fer2013() -> FaceDataset:
     pytest.importorskip("pyarrow")
     return read_faces(PARQUET)
 
 
 @pytest.fixture(scope="module")
-def columns():
+def columns() -> dict[str, NDArray[Any]]:
     """Its columns, read without Mien."""
     pq = pytest.importorskip("pyarrow.parquet")
     names = ["row", "usage", "emotion", "group", *FERPLUS_COLUMNS]
     return {name: np.array(values) for name, values in pq.read_table(PARQUET, columns=names).to_pydict().items()}
 
 
-def test_published_counts(fer2013):
+def test_published_counts(fer2013: FaceDataset) -> None:
     assert len(fer2013) == 31_548
     assert len(fer2013.of_split("training")) == 28_005
     validation = fer2013.of_split("validation")
@@ -46,14 +48,14 @@ def test_published_counts(fer2013):
     assert not fer2013.bad
 
 
-def test_labels_votes_and_rows(fer2013, columns):
+def test_labels_votes_and_rows(fer2013: FaceDataset, columns: dict[str, NDArray[Any]]) -> None:
     assert [EMOTIONS[i] for i in fer2013.labels] == [FER2013_CODES[code] for code in columns["emotion"]]
     assert fer2013.votes is not None
     np.testing.assert_array_equal(fer2013.votes, np.stack([columns[name] for name in FERPLUS_COLUMNS], 1))
     assert fer2013.row.tolist() == list(map(str, columns["row"]))
 
 
-def test_no_leaks_and_the_known_groups_of_copies(fer2013, columns):
+def test_no_leaks_and_the_known_groups_of_copies(fer2013: FaceDataset, columns: dict[str, NDArray[Any]]) -> None:
     found = audit(fer2013)
     assert found.leaks == 0
     assert set(found.shared.values()) == {0}
@@ -66,12 +68,12 @@ def test_no_leaks_and_the_known_groups_of_copies(fer2013, columns):
     assert len(found.conflicts) == sum(len(codes) > 1 for codes in labels.values()) > 0
 
 
-def test_original_and_ferplus_labels_agree_on_two_thirds(fer2013):
+def test_original_and_ferplus_labels_agree_on_two_thirds(fer2013: FaceDataset) -> None:
     truth, mask = evaluated_rows(fer2013, "ferplus")
     assert (truth == fer2013.labels)[mask].mean() == pytest.approx(0.66, abs=0.02)
 
 
-def test_the_forms_that_users_have_agree_with_it(fer2013, tmp_path):
+def test_the_forms_that_users_have_agree_with_it(fer2013: FaceDataset, tmp_path: Path) -> None:
     made = subprocess.run(
         [sys.executable, str(DATA / "kaggle_csv.py"), str(tmp_path), "--rows", "300"],
         capture_output=True,
