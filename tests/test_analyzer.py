@@ -6,7 +6,7 @@ import pickle
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -154,7 +154,7 @@ def test_a_buffer_may_be_filled_anew_between_pictures(squares: Analyzer) -> None
 
 
 def test_large_pictures_are_not_held_back(squares: Analyzer) -> None:
-    read = []
+    read: list[int] = []
     pictures = (read.append(n) or np.zeros((6000, 6000, 3), np.uint8) for n in range(6))
     next(squares.analyze_many(pictures))
     assert len(read) == 2
@@ -240,13 +240,15 @@ def test_a_detector_that_looks_at_every_pixel_gets_every_pixel(brightness_model:
 
 
 def test_a_bad_picture_raises_in_its_place_or_is_handed_out(squares: Analyzer) -> None:
-    sources = [picture("fear"), b"no picture", picture("anger", "fear")]
+    sources: list[Any] = [picture("fear"), b"no picture", picture("anger", "fear")]
     results = squares.analyze_many(sources)
     assert emotions(next(results)) == ["fear"]
     with pytest.raises(ImageError, match="not a picture"):
         next(results)
     first, second, third = squares.try_many(sources)
     assert isinstance(second, ImageError)
+    assert isinstance(first, mien.Analysis)
+    assert isinstance(third, mien.Analysis)
     assert (len(first.faces), len(third.faces)) == (1, 2)
 
 
@@ -265,6 +267,8 @@ def test_overlap_changes_nothing(squares: Analyzer) -> None:
             assert isinstance(other, ImageError)
             assert str(one) == str(other)
         else:
+            assert isinstance(one, mien.Analysis)
+            assert isinstance(other, mien.Analysis)
             assert one.faces == other.faces
             np.testing.assert_array_equal(one.image, other.image)
 
@@ -274,7 +278,7 @@ def test_what_is_no_error_of_a_picture_gets_out_of_an_overlap(squares: Analyzer)
         yield from (picture("fear"),) * 16
         raise RuntimeError("torn")
 
-    results = squares.try_many(sources(), overlap=True)
+    results: Iterator[Any] = squares.try_many(sources(), overlap=True)
     assert [emotions(next(results)) for _ in range(16)] == [["fear"]] * 16
     with pytest.raises(RuntimeError, match="torn"):
         next(results)
@@ -282,9 +286,10 @@ def test_what_is_no_error_of_a_picture_gets_out_of_an_overlap(squares: Analyzer)
 
 @pytest.mark.parametrize("taken", [0, 1, 20])
 def test_an_overlap_that_is_closed_early_leaves_no_thread(squares: Analyzer, taken: int) -> None:
-    before, closed = threading.active_count(), []
+    before = threading.active_count()
+    closed: list[bool] = []
 
-    def sources() -> Iterator[np.ndarray]:
+    def sources() -> Generator[np.ndarray]:
         try:
             while True:
                 yield picture("fear")
@@ -417,7 +422,7 @@ def test_an_analyzer_keeps_to_its_formats_and_pixels(brightness_model: Path) -> 
 def test_classify_takes_faces_in_all_their_forms(squares: Analyzer) -> None:
     levels = [level(emotion) for emotion in EMOTIONS]
     faces = np.stack([np.full((48, 48), grey, np.uint8) for grey in levels])
-    forms = [
+    forms: list[Any] = [
         faces,
         np.repeat(faces, 2, axis=1).repeat(2, axis=2),
         np.repeat(faces[..., None], 3, axis=3),

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -77,19 +78,20 @@ def test_ahead_runs_in_another_thread_and_makes_no_more_than_its_depth() -> None
 
 
 @pytest.mark.parametrize("wrap", [lambda items: ReadAhead(items, 2), Latest])
-def test_closing_stops_the_thread_and_closes_the_iterable(wrap) -> None:
+def test_closing_stops_the_thread_and_closes_the_iterable(wrap: Any) -> None:
     items = Marked()
     source = wrap(items)
     next(source)
     source.close()
     assert items.closed.is_set()
+    assert items.thread is not None
     assert not items.thread.is_alive()
     assert list(source) == []
     source.close()
 
 
 @pytest.mark.parametrize("wrap", [lambda items: ReadAhead(items, 2), Latest])
-def test_closing_wakes_whoever_waits_for_an_item(wrap) -> None:
+def test_closing_wakes_whoever_waits_for_an_item(wrap: Any) -> None:
     gate = threading.Event()
 
     def blocked() -> Iterator[int]:

@@ -75,8 +75,8 @@ def test_a_face_names_its_likeliest_class() -> None:
 
 
 def test_a_face_below_its_threshold_is_uncertain() -> None:
-    def shown(confidence: float, *threshold: float) -> Face:
-        return Face(Box(0, 0, 9, 9), None, {"calm": confidence, "keen": 0.2}, None, *threshold)
+    def shown(confidence: float, threshold: float = UNCERTAIN_BELOW) -> Face:
+        return Face(Box(0, 0, 9, 9), None, {"calm": confidence, "keen": 0.2}, None, threshold)
 
     assert not shown(UNCERTAIN_BELOW).uncertain
     assert shown(UNCERTAIN_BELOW - 1e-6).uncertain

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mien.annotate import Engine, Options, Watcher, annotate, prefetch, storage
+from mien.annotate import Engine, Options, Watcher, annotate, prefetch
 from mien.annotate.listing import Naming
 from mien.annotate.plan import Plan
 from mien.annotate.run import Progress
@@ -43,7 +43,7 @@ def flaky() -> Trouble:
 
     trouble = Trouble()
 
-    class Flaky(MemoryFileSystem):
+    class Flaky(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
         protocol = "flaky"
         store: dict[str, Any] = {}  # noqa: RUF012 - as its parent has it
         pseudo_dirs = [""]  # noqa: RUF012 - as above
@@ -95,7 +95,7 @@ def memory() -> Iterator[Any]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What would have been slept, in seconds."""
     slept: list[float] = []
-    monkeypatch.setattr(storage.time, "sleep", slept.append)
+    monkeypatch.setattr("time.sleep", slept.append)
     monkeypatch.setattr(prefetch, "sleep", slept.append)
     return slept
 

@@ -89,13 +89,13 @@ def cluster(custom: Path) -> Iterator[Cluster]:
         patched.setenv("PYTHONPATH", os.pathsep.join([str(custom), *([others] if others else [])]))
         patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patched.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         yield cluster
         cluster.shutdown()
 
 
 @pytest.fixture
-def second(cluster: Cluster) -> Iterator[Any]:
+def second(cluster: Any) -> Iterator[Any]:
     node = cluster.add_node(num_cpus=1)
     yield node
     if node in cluster.list_all_nodes():

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.annotate import columns as column_reading
-from mien.annotate import prefetch
+from mien.annotate import prefetch, storage
 from mien.annotate.columns import Columns
 from mien.annotate.listing import Naming
 from mien.annotate.plan import Options, Plan, Shard, is_sampled, row_name
@@ -45,7 +45,7 @@ def shard_of(folder: Path, count: int) -> Shard:
 def test_pictures_come_in_order_whatever_their_reading_takes(
     plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shard, read, chance = shard_of(tmp_path, 60), prefetch.read_at_most, random.Random(0)
+    shard, read, chance = shard_of(tmp_path, 60), storage.read_at_most, random.Random(0)
 
     def slowly(*arguments: Any) -> bytes:
         time.sleep(chance.random() * 0.01)
@@ -131,7 +131,7 @@ def test_each_failure_has_its_kind(
     (tmp_path / "large.jpg").write_bytes(bytes(11))
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     monkeypatch.setattr(prefetch, "MAX_BYTES", 10)
-    read = prefetch.read_at_most
+    read = storage.read_at_most
 
     def refused(system: Any, path: str, limit: int) -> bytes:
         if path.endswith("secret.jpg"):
@@ -279,7 +279,8 @@ def test_a_driver_that_is_not_installed_stops_it(
 def test_pictures_that_are_to_be_left_out_are_not_read(
     in_advance: bool, plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shard, read, met = shard_of(tmp_path, 5), prefetch.read_at_most, []
+    shard, read = shard_of(tmp_path, 5), storage.read_at_most
+    met: list[str] = []
     monkeypatch.setattr(
         prefetch, "read_at_most", lambda system, path, limit: met.append(path) or read(system, path, limit)
     )

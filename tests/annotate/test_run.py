@@ -189,7 +189,7 @@ def test_interrupted_anywhere_it_goes_on(
 ) -> None:
     """Each write of a run is its last one, once; what is written then is what an uninterrupted run writes."""
     run(photos, tmp_path / "whole", options=Options(shard=16))
-    write = storage.Folder.write
+    write, written = storage.Folder.write, 0
 
     def interrupted(self: Any, name: str, content: bytes) -> None:
         nonlocal written
@@ -295,7 +295,7 @@ def test_everything_in_memory(photos: Path, run: Any) -> None:
         memory.rm("/", recursive=True)
 
 
-class Flaky(MemoryFileSystem):
+class Flaky(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
     """A file system in memory that fails at first: each path, so many times, with some error."""
 
     protocol = "flaky"
@@ -320,19 +320,19 @@ class Flaky(MemoryFileSystem):
             if self.met[path] <= self.failures:
                 raise self.error(self.number, os.strerror(self.number))
 
-    def open(self, path: str, mode: str = "rb", **more: Any) -> Any:  # type: ignore[override]
+    def open(self, path: str, mode: str = "rb", **more: Any) -> Any:
         self._fail(path)
         return super().open(path, mode, **more)
 
-    def ls(self, path: str, **more: Any) -> Any:  # type: ignore[override]
+    def ls(self, path: str, **more: Any) -> Any:
         self._fail(path)
         return super().ls(path, **more)
 
-    def cat_file(self, path: str, **more: Any) -> Any:  # type: ignore[override]
+    def cat_file(self, path: str, **more: Any) -> Any:
         self._fail(path)
         return super().cat_file(path, **more)
 
-    def pipe_file(self, path: str, value: bytes, **more: Any) -> Any:  # type: ignore[override]
+    def pipe_file(self, path: str, value: bytes, **more: Any) -> Any:
         self._fail(path)
         return super().pipe_file(path, value, **more)
 
@@ -622,16 +622,16 @@ def test_a_manifest_that_cannot_be_written_hides_no_error(
 
 def tried(patch: pytest.MonkeyPatch) -> list[str]:
     """The pictures that a dry run is to fetch from now on."""
-    from mien.annotate import run as module
+    from mien.annotate.prefetch import fetch
 
-    fetch, names = module.fetch, []
+    names: list[str] = []
 
     def noting(*arguments: Any) -> Any:
         for item in fetch(*arguments):
             names.append(Path(item.source).name)
             yield item
 
-    patch.setattr(module, "fetch", noting)
+    patch.setattr("mien.annotate.run.fetch", noting)
     return names
 
 
@@ -642,7 +642,8 @@ def test_an_estimate_is_made_of_pictures_from_all_over(
     paths = sorted(photos.rglob("*.png"))
     for path in paths[:20]:
         path.write_bytes(b"no picture")
-    names, detected = tried(monkeypatch), []
+    names = tried(monkeypatch)
+    detected: list[Any] = []
     look = mien.analyzer.Analyzer._detect
     monkeypatch.setattr(
         mien.analyzer.Analyzer, "_detect", lambda *arguments: detected.append(look(*arguments)) or detected[-1]

@@ -47,7 +47,8 @@ def face(emotion: str, score: float | None = 0.9) -> dict[str, Any]:
 
 
 def rows(*faces: dict[str, Any]) -> Sequence[dict[str, Any]]:
-    return to_rows({"source": None, "frame": None, "time_s": None, "faces": faces})
+    record: Any = {"source": None, "frame": None, "time_s": None, "faces": faces}
+    return to_rows(record)
 
 
 def filled(shard: int = 0) -> ShardOutput:

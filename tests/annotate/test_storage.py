@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from mien.annotate import storage
-from mien.annotate.storage import Folder, Origin, locate, may_pass, one_line, persistently, read_at_most, reason, walk
-from mien.errors import ConfigError, DataError, MissingExtraError, StorageError
+from mien.annotate.storage import Folder, Origin, locate, may_pass, persistently, read_at_most, walk
+from mien.errors import ConfigError, DataError, MissingExtraError, StorageError, one_line, reason
 
 pytest.importorskip("fsspec")
 
@@ -164,13 +163,13 @@ def test_a_local_write_that_fails_midway_leaves_nothing(
     folder = Folder(str(tmp_path))
     if old is not None:
         folder.write("f", old)
-    seen = []
+    seen: list[Path] = []
 
     def full(_: int) -> None:
         seen.extend(tmp_path.glob(".f.*.part"))
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(storage.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match=r": f cannot be written: No space left on device$"):
         folder.write("f", b"new")
     assert len(seen) == 1
@@ -181,7 +180,7 @@ def test_a_local_write_that_fails_midway_leaves_nothing(
     def stop(_: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(storage.os, "fsync", stop)
+    monkeypatch.setattr(os, "fsync", stop)
     with pytest.raises(KeyboardInterrupt):
         folder.write("f", b"new")
     assert folder.read("f") == old
@@ -352,7 +351,7 @@ def test_an_object_and_a_prefix_may_have_one_name(memory: Any, monkeypatch: pyte
         "in/a": [{"name": "in/a/b", "type": "file"}],
     }
     monkeypatch.setattr(type(memory), "ls", lambda _, path, detail: entries[path])
-    assert list(walk(memory, "in", pytest.fail)) == ["in/a", "in/a/b"]
+    assert list(walk(memory, "in", lambda path, error: pytest.fail(path))) == ["in/a", "in/a/b"]
 
 
 @pytest.mark.parametrize("place", ["local", "memory"])

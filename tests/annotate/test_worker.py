@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.annotate.storage import read_at_most
+
 pytest.importorskip("fsspec")
 pytest.importorskip("pyarrow")
 import pyarrow.parquet as pq
@@ -102,7 +104,7 @@ def die_in_decoding(patch: pytest.MonkeyPatch, guilty: set[int]) -> None:
 
 
 def die_in_fetching(patch: pytest.MonkeyPatch, guilty: set[int]) -> None:
-    read = prefetch.read_at_most
+    read = read_at_most
 
     def deadly(system: Any, path: str, limit: int) -> bytes:
         if int(Path(path).stem) in guilty:
@@ -137,9 +139,10 @@ def test_who_dies_of_fetching_the_first_picture_had_begun(
 ) -> None:
     """Else it would pass for a process that cannot begin at all."""
     looked: list[int] = []
+    nothing: dict[str, bool] = {}
     die_in_fetching(monkeypatch, set(range(PICTURES)))
     with pytest.raises(LookupError):
-        work(photos, lambda number: looked.append(number) or {}["stop"])
+        work(photos, lambda number: looked.append(number) or nothing["stop"])
     assert looked == [0]
 
 

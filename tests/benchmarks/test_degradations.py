@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -207,12 +208,14 @@ class SpotFinder:
     name = "yunet"
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        y, x = np.indices(image.shape[:2])
+        places: Any = np.indices(image.shape[:2])
+        y, x = places
         near = np.where(np.hypot(x - 143.5, y - 143.5) < 80, image[..., 0], 0)  # the mirrored ones lie further out
         bright = near > 180
         halo = cv2.dilate(bright.astype(np.uint8), np.ones((25, 25), np.uint8)) > 0
         spots = (bright, (near > 50) & ~halo)
-        return [eyes(*((float(x[spot].mean()), float(y[spot].mean())) for spot in spots))]
+        left, right = ((float(x[spot].mean()), float(y[spot].mean())) for spot in spots)
+        return [eyes(left, right)]
 
 
 @pytest.mark.parametrize("roll", [0, 15, -30])

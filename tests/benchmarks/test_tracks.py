@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +19,12 @@ NUMBERS = (1, 2)  # of occlusions one by a board, one by the edge
 
 
 @pytest.fixture(scope="module")
-def portraits() -> list:
+def portraits() -> list[Any]:
     return films.astronaut_portraits()
 
 
 @pytest.fixture(scope="module")
-def shown(portraits: list) -> dict:
+def shown(portraits: list[Any]) -> dict[tuple[str, int], Any]:
     """Two films of each kind, each as the list of its frames."""
     return {
         (kind, number): list(films.film(kind, number, portraits).frames()) for kind in films.KINDS for number in NUMBERS
@@ -31,7 +32,7 @@ def shown(portraits: list) -> dict:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_crossing_faces_share_more_than_half_of_a_box(shown: dict, number: int) -> None:
+def test_crossing_faces_share_more_than_half_of_a_box(shown: dict[tuple[str, int], Any], number: int) -> None:
     fractions = []
     for _, _, (one, other) in shown["crossing", number]:
         iou, areas = one.box.iou(other.box), (one.box.area, other.box.area)
@@ -43,7 +44,7 @@ def test_crossing_faces_share_more_than_half_of_a_box(shown: dict, number: int) 
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_an_occlusion_lasts_half_a_second(shown: dict, number: int) -> None:
+def test_an_occlusion_lasts_half_a_second(shown: dict[tuple[str, int], Any], number: int) -> None:
     visible = np.array([truth[0].visible for _, _, truth in shown["occlusion", number]])
     assert 12 <= (visible < 0.5).sum() <= 18
     assert visible.min() < 0.3
@@ -51,14 +52,14 @@ def test_an_occlusion_lasts_half_a_second(shown: dict, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_face_doubles_or_halves(shown: dict, number: int) -> None:
+def test_a_face_doubles_or_halves(shown: dict[tuple[str, int], Any], number: int) -> None:
     widths = [truth[0].box.width for _, _, truth in shown["size", number]]
     ratio = widths[-1] / widths[0]
     assert max(ratio, 1 / ratio) == pytest.approx(2)
     assert len({round(width, 6) for width in widths}) <= 32  # it takes a second
 
 
-def test_the_true_detector_finds_what_is_visible_a_little_off(portraits: list) -> None:
+def test_the_true_detector_finds_what_is_visible_a_little_off(portraits: list[Any]) -> None:
     film = films.film("dropped", 0, portraits)
     detector = films.TrueDetector(film)
     truth = [films.Truth(0, Box(100, 100, 80, 80), 1.0), films.Truth(1, Box(300, 100, 80, 80), 0.2)]
@@ -69,14 +70,14 @@ def test_the_true_detector_finds_what_is_visible_a_little_off(portraits: list) -
     assert detector.detect(truth, films.EVENT_S + 1.1) != []
 
 
-def test_films_come_out_the_same_each_time(shown: dict, portraits: list) -> None:
+def test_films_come_out_the_same_each_time(shown: dict[tuple[str, int], Any], portraits: list[Any]) -> None:
     again = next(iter(films.film("size", NUMBERS[0], portraits).frames()))
     np.testing.assert_array_equal(again[1], shown["size", NUMBERS[0]][0][1])
     assert again[1].shape == (480, 640, 3)
 
 
 @pytest.mark.parametrize("kind", ["crossing", "occlusion", "dropped", "size"])
-def test_ids_survive(shown: dict, portraits: list, kind: str) -> None:
+def test_ids_survive(shown: dict[tuple[str, int], Any], portraits: list[Any], kind: str) -> None:
     counts = tracks.Counts()
     for number in NUMBERS:
         film = films.film(kind, number, portraits)

@@ -110,7 +110,7 @@ def test_skip_takes_each_picture_as_a_face_of_whatever_size(squares: Any, pictur
 
 
 def test_backends_go_by_deepfaces_names(monkeypatch: pytest.MonkeyPatch, squares: Any, picture: Picture) -> None:
-    asked = []
+    asked: list[str] = []
     monkeypatch.setattr(common, "_detector", lambda name: asked.append(name) or squares)
     for backend in ("opencv", "yunet", "skip"):
         DeepFace.analyze(picture("fear"), detector_backend=backend)

@@ -96,7 +96,7 @@ def test_a_face_has_fers_shape(squares: Any, picture: Picture) -> None:
 
 
 def test_mtcnn_is_yunet_and_gives_lists(monkeypatch: pytest.MonkeyPatch, squares: Any, picture: Picture) -> None:
-    asked = []
+    asked: list[str] = []
     monkeypatch.setattr(common, "_detector", lambda name: asked.append(name) or squares)
     faces = FER(mtcnn=True).detect_emotions(picture("neutral", "fear"))
     assert [face["box"] for face in faces] == [[10, 10, 60, 60], [80, 10, 60, 60]]
@@ -132,7 +132,7 @@ def test_the_top_emotion_is_the_first_faces(squares: Any, picture: Picture) -> N
 
 def test_given_rectangles_are_judged_in_their_order(squares: Any, picture: Picture) -> None:
     image = picture("happiness", "anger")
-    given = [(85, 15, 50, 50), np.array([15, 15, 50, 50], np.int32), [-200.0, 5.0, 20.0, 20.0]]
+    given: list[Any] = [(85, 15, 50, 50), np.array([15, 15, 50, 50], np.int32), [-200.0, 5.0, 20.0, 20.0]]
     faces = FER().detect_emotions(image, face_rectangles=given)
     assert [max(face["emotions"], key=face["emotions"].get) for face in faces] == ["angry", "happy", "angry"]
     for face, rectangle in zip(faces, given, strict=True):
@@ -140,6 +140,7 @@ def test_given_rectangles_are_judged_in_their_order(squares: Any, picture: Pictu
         assert face["box"] is rectangle
     assert FER().detect_emotions(image, face_rectangles=np.array([[15, 15, 50, 50]]))[0]["emotions"]["happy"] > 0.9
     assert FER().detect_emotions(image, face_rectangles=[]) == []
+    bad: Any
     for bad in ((1, 2, 3), "abcd", 7, (1, 2, 0, 5), (1, 2, 5, float("nan")), "1234", (0, 0, float("inf"), 5)):
         with pytest.raises(InvalidOptionError, match="face rectangle"):
             FER().detect_emotions(image, face_rectangles=[bad])

@@ -49,7 +49,7 @@ def canvas(height: int, width: int, grey: int = 100) -> np.ndarray:
 def changed(before: np.ndarray, after: np.ndarray) -> Box:
     """The smallest box around the pixels that differ."""
     rows, columns = np.nonzero((before != after).any(2))
-    return Box(columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
+    return Box(int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
 
 
 def test_the_picture_is_copied_and_becomes_rgb() -> None:
@@ -185,7 +185,8 @@ def test_the_emoji_theme_leaves_nothing_of_a_face(size: tuple[int, int], place: 
     found = [face(box, emotion, most=most) for emotion, most in (("disgust", 0.9), ("surprise", 0.4))]
     for one in found:
         np.testing.assert_array_equal(draw_frame(marked, [one], ANONYMOUS), draw_frame(blank, [one], ANONYMOUS))
-    assert not np.array_equal(*(draw_frame(blank, [one], ANONYMOUS) for one in found))
+    first, second = (draw_frame(blank, [one], ANONYMOUS) for one in found)
+    assert not np.array_equal(first, second)
 
 
 def test_the_emoji_theme_says_nothing_unless_asked() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_a_model_that_is_always_right_or_always_wrong_stays_in_range() -> None:
     ("logits", "targets"),
     [(np.zeros((0, 3)), np.zeros(0, int)), (np.zeros((2, 3)), np.zeros(3, int)), (np.zeros((2, 3)), np.zeros((2, 4)))],
 )
-def test_shapes_that_do_not_fit_are_refused(logits: NDArray, targets: NDArray) -> None:
+def test_shapes_that_do_not_fit_are_refused(logits: NDArray[Any], targets: NDArray[Any]) -> None:
     pytest.importorskip("scipy")
     with pytest.raises(DataError, match="targets"):
         fit_temperature(logits, targets)

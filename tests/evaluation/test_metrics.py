@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_a_class_without_rows_has_no_recall_and_does_not_count_in_macro_f1() -> 
 def test_against_definitions_counted_row_by_row(seed: int, n: int, skill: float) -> None:
     probabilities, truth = some(seed, n, skill)
     metrics = evaluate(probabilities, truth, classes=ABC, resamples=20)
-    predictions = [max(range(3), key=lambda c, row=row: row[c]) for row in probabilities.tolist()]
+    predictions = [max(range(3), key=row.__getitem__) for row in probabilities.tolist()]
     pairs = list(zip(truth.tolist(), predictions, strict=True))
     f1 = []
     for c, name in enumerate(ABC):
@@ -198,6 +199,6 @@ def test_the_report_has_the_promised_keys() -> None:
         (np.array([[1, 0, 0], [3, 1, 2]]), np.array([0, 1]), "add up to 1"),
     ],
 )
-def test_what_is_no_evaluation_is_refused(probabilities: NDArray, truth: NDArray, said: str) -> None:
+def test_what_is_no_evaluation_is_refused(probabilities: NDArray[Any], truth: NDArray[Any], said: str) -> None:
     with pytest.raises(DataError, match=said):
         evaluate(probabilities, truth, classes=ABC)

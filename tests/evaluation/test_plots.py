@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,10 @@ def test_without_matplotlib_the_extra_is_named(
 ) -> None:
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
-    for call in (lambda: plot_confusion(metrics, tmp_path / "c.png"), lambda: require_plots("c.png")):
+    calls: list[Callable[[], object]] = [
+        lambda: plot_confusion(metrics, tmp_path / "c.png"),
+        lambda: require_plots("c.png"),
+    ]
+    for call in calls:
         with pytest.raises(MissingExtraError, match=r"pip install 'mien\[train\]'"):
             call()

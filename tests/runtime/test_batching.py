@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def faces(*values: int) -> NDArray[np.uint8]:
     return np.stack([np.full((48, 48), value, np.uint8) for value in values])
 
 
-def asked_while_busy(slow: SlowClassifier, shared: SharedClassifier, requests: list[NDArray[np.uint8]]) -> list[object]:
+def asked_while_busy(slow: SlowClassifier, shared: SharedClassifier, requests: list[NDArray[np.uint8]]) -> list[Any]:
     """What comes of requests that are made while the network is at work on another face."""
 
     def ask(request: NDArray[np.uint8]) -> object:
@@ -61,7 +62,8 @@ def asked_while_busy(slow: SlowClassifier, shared: SharedClassifier, requests: l
 
 
 def test_faces_that_wait_are_judged_in_one_batch_and_each_gets_its_own() -> None:
-    slow, sizes = SlowClassifier(), []
+    slow = SlowClassifier()
+    sizes: list[int] = []
     shared = SharedClassifier(slow, sizes.append)
     requests = [faces(10), faces(20, 30), faces(40, 50, 60)]
     answers = asked_while_busy(slow, shared, requests)

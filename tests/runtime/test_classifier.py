@@ -90,7 +90,7 @@ def test_probabilities_of_each_face(save: Save) -> None:
     assert classifier.classes == ("calm", "cross", "glad")
     result = classifier.probabilities(faces_of([0, 51, 255]))
     assert result.dtype == np.float32
-    np.testing.assert_allclose(result, [[0, 0.5, 0.5], [0.2, 0.4, 0.4], [1, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(result, np.array([[0, 0.5, 0.5], [0.2, 0.4, 0.4], [1, 0, 0]]), atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 200])
@@ -101,7 +101,8 @@ def test_batches_keep_the_order(save: Save, count: int) -> None:
 
 
 def test_memory_is_bounded_by_batches_of_64(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    classifier, sizes = Classifier(save()), []
+    classifier = Classifier(save())
+    sizes: list[int] = []
     run = Classifier._run
     monkeypatch.setattr(Classifier, "_run", lambda self, batch: sizes.append(len(batch)) or run(self, batch))
     classifier.probabilities(faces_of([1] * 150))

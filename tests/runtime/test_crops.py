@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mien.errors import ConfigError, ImageError
-from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, CropRule, crop_face, crop_square, to_grey
-from mien.types import Box
+from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, crop_face, crop_square, to_grey
+from mien.types import Box, CropRule
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "crops.json").read_text(encoding="utf-8"))
 AS_IS = CropRule(1.0, 0.5, 0.5)
@@ -32,7 +33,7 @@ def formula(height: int, width: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["name"])
-def test_golden_vectors(case: dict[str, object]) -> None:
+def test_golden_vectors(case: dict[str, Any]) -> None:
     grey = formula(case["height"], case["width"])
     crop = crop_face(grey, Box(*case["box"]), CropRule(**case["rule"]))
     np.testing.assert_array_equal(crop, np.array(case["crop"], np.uint8).reshape(FACE_SIZE, FACE_SIZE))

@@ -240,7 +240,7 @@ def test_a_damaged_yunet_is_refused(tmp_path: Path, damage: Callable[[bytes], by
 
 
 def test_opencv_without_cascades_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
+    monkeypatch.setattr("cv2.data.haarcascades", str(tmp_path))
     with pytest.raises(DetectorError, match=r"has no Haar cascade.*mien detector yunet"):
         HaarDetector()
     monkeypatch.delattr(cv2, "CascadeClassifier")

@@ -186,7 +186,7 @@ for int8 in ("auto", "fast", "exact", "float"):
 print(json.dumps({"flags": sorted(cpu_flags()), "path": choose(cpu_flags()).path, "answers": answers}))
 """
     assert QEMU is not None
-    command = [QEMU, "-cpu", "Haswell", sys.executable, "-c", script, overflowing, find_model(None)]
+    command: list[str | Path] = [QEMU, "-cpu", "Haswell", sys.executable, "-c", script, overflowing, find_model(None)]
     ran = subprocess.run(
         [*command, tmp_path / "faces.npz"],
         env={**os.environ, "QEMU_LD_PREFIX": str(tmp_path)},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -63,7 +64,7 @@ def bright_cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
-    constants = {
+    constants: dict[str, Any] = {
         "white": np.array(255, np.float32),
         "none": np.array(0, np.float32),
         "list": np.array([1, -1, 1], np.int64),

@@ -37,7 +37,7 @@ def test_int8_is_smaller_and_close(exported: dict[str, Path], trained: Path, str
     graph = onnx.load(exported["int8"]).graph
     assert sum(node.op_type == "QuantizeLinear" for node in graph.node) >= 8
     expected = predict_faces(trained, striped.faces)[1]
-    got = Classifier(exported["int8"]).probabilities(striped.faces)
+    got = Classifier(exported["int8"]).probabilities(striped.faces[:])
     assert np.abs(got - expected).mean() < 0.05
 
 
@@ -71,10 +71,11 @@ def test_channels_and_mirror_images_are_made_inside_the_graph(
     import torch
 
     from mien.training import checkpoint
-    from mien.training.network import AlexNet
+    from mien.training.network import AlexNet, AlexNetConfig
 
     description, _ = checkpoint.load_network(trained)
     recipe = {**description.recipe, "network": {**description.recipe["network"], **changed}}
+    assert isinstance(description.network, AlexNetConfig)
     network = AlexNet(dataclasses.replace(description.network, **changed))
     torch.manual_seed(0)
     torch.nn.init.normal_(network.last.weight)

@@ -21,7 +21,7 @@ from mien.training.checkpoint import load_network, logits_of
 from mien.training.export import export
 from mien.training.initialization import initialise, network_of
 from mien.training.loop import Devices, Start, train
-from mien.training.network import AlexNet, AlexNetConfig, named_network, prepare
+from mien.training.network import AlexNet, AlexNetConfig, NetworkConfig, named_network, prepare
 from mien.training.recipes import Recipe
 
 CPU = Devices("cpu")
@@ -42,9 +42,14 @@ def graphs(tmp_path_factory: pytest.TempPathFactory, trained: Path, striped: Fac
     return found
 
 
-def fresh(config: AlexNetConfig, seed: int = 7) -> AlexNet:
+def alex(config: NetworkConfig) -> AlexNetConfig:
+    assert isinstance(config, AlexNetConfig)
+    return config
+
+
+def fresh(config: NetworkConfig, seed: int = 7) -> AlexNet:
     torch.manual_seed(seed)
-    return AlexNet(config)
+    return AlexNet(alex(config))
 
 
 def probabilities(network: AlexNet, faces: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -96,16 +101,16 @@ def test_a_run_gives_all_its_weights(trained: Path, striped: FaceDataset) -> Non
 def test_the_last_layer_stays_fresh_for_other_classes(trained: Path, striped: FaceDataset) -> None:
     description, source = load_network(trained)
     network = fresh(dataclasses.replace(description.network, classes=4))
-    before = network.classifier[6].weight.clone()
+    before = network.get_parameter("classifier.6.weight").clone()
     record = initialise(network, str(trained / "best.safetensors"), striped.faces[:8])
     assert record["fresh"] == ["classifier.6.weight", "classifier.6.bias"]
-    assert torch.equal(network.classifier[6].weight, before)
-    assert torch.equal(network.classifier[4].weight, source.classifier[4].weight)
+    assert torch.equal(network.get_parameter("classifier.6.weight"), before)
+    assert torch.equal(network.get_parameter("classifier.4.weight"), source.get_parameter("classifier.4.weight"))
 
 
 def test_nothing_is_taken_behind_a_layer_that_does_not_fit(trained: Path, striped: FaceDataset) -> None:
     description, _ = load_network(trained)
-    network = fresh(dataclasses.replace(description.network, hidden=(8, 16)))
+    network = fresh(dataclasses.replace(alex(description.network), hidden=(8, 16)))
     record = initialise(network, str(trained), striped.faces[:8])
     assert record["taken"] == 15
     assert [name for name in record["fresh"] if name.endswith("weight")] == [
@@ -122,8 +127,8 @@ def test_a_graph_is_restored(
     network = fresh(load_network(trained)[0].network)
     record = initialise(network, str(graphs[kind]), striped.faces)
     classifier = Classifier(graphs[kind])
-    expected = classifier.probabilities(striped.faces)
-    difference = np.abs(probabilities(network.eval(), striped.faces, classifier.card.temperature) - expected)
+    expected = classifier.probabilities(striped.faces[:])
+    difference = np.abs(probabilities(network.eval(), striped.faces[:], classifier.card.temperature) - expected)
     assert difference.mean() <= mean
     assert difference.max() <= largest
     assert expected.std(0).mean() > 0.05, "the predictions differ, so that agreement means something"
@@ -166,7 +171,7 @@ def test_three_channels_take_torchvision_kernels_as_they_are(
     theirs, path = reference
     network = fresh(dataclasses.replace(TORCHVISION, in_channels=3, classes=7))
     record = initialise(network, str(path), striped.faces[:8])
-    assert torch.equal(network.features[0].weight, theirs.state_dict()["features.0.weight"])
+    assert torch.equal(network.get_parameter("features.0.weight"), theirs.state_dict()["features.0.weight"])
     assert record["fresh"] == ["classifier.6.weight", "classifier.6.bias"]
 
 
@@ -179,7 +184,7 @@ def test_what_does_not_fit_is_refused_with_what_would(
 
 @pytest.fixture
 def torchvision_sized(tmp_path: Path) -> Path:
-    config = dataclasses.replace(named_network("alexnet-torchvision"), hidden=(8, 8))
+    config = dataclasses.replace(alex(named_network("alexnet-torchvision")), hidden=(8, 8))
     torch.save(torchvision_alexnet(config).state_dict(), tmp_path / "imagenet.pth")
     return tmp_path / "imagenet.pth"
 
@@ -326,6 +331,6 @@ def test_training_begins_with_the_weights(tmp_path: Path, trained: Path, striped
     best = train(striped, recipe, tmp_path / "tuned", start=Start(init=str(trained)), devices=CPU)
     description, network = load_network(best)
     _, source = load_network(trained)
-    assert torch.equal(network.features[11].weight, source.features[11].weight)
-    assert not torch.equal(network.classifier[4].weight, source.classifier[4].weight)
+    assert torch.equal(network.get_parameter("features.11.weight"), source.get_parameter("features.11.weight"))
+    assert not torch.equal(network.get_parameter("classifier.4.weight"), source.get_parameter("classifier.4.weight"))
     assert description.data["init"]["source"] == "tiny/best.safetensors"

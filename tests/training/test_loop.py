@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ class OnStep(Watcher):
 def test_a_run_that_is_killed_and_resumed_ends_where_the_uninterrupted_one_does(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     assert start(tmp_path, "whole").wait(300) == 0, log.read_text(encoding="utf-8")
-    cuts = set()
+    cuts: set[Any] = set()
     for _ in range(2):
         process = start(tmp_path, "cut", *(["resume"] if cuts else []))
         before = cuts.copy()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,12 @@ from mien.training.network import NETWORKS, AlexNet, AlexNetConfig, multiply_add
 PAPER = [(96, 55), (256, 27), (384, 13), (384, 13), (256, 13)]
 PAPER_WEIGHTS = 60_965_224  # with its 10,568 biases
 PAPER_BIASES = 96 + 256 + 384 + 384 + 256 + 4096 + 4096 + 1000
+
+
+def alexnet(name: str) -> AlexNetConfig:
+    config = named_network(name)
+    assert isinstance(config, AlexNetConfig)
+    return config
 
 
 def maps_of(network: AlexNet) -> tuple[list[tuple[int, int]], list[int]]:
@@ -42,7 +49,7 @@ def test_weights_are_the_papers_with_its_groups_colors_and_classes() -> None:
 
 
 def test_canonical_network_has_the_parameters_that_the_documents_say() -> None:
-    assert sum(p.numel() for p in AlexNet(named_network("alexnet")).parameters()) == pytest.approx(58.3e6, rel=0.002)
+    assert sum(p.numel() for p in AlexNet(alexnet("alexnet")).parameters()) == pytest.approx(58.3e6, rel=0.002)
 
 
 def test_pooling_overlaps_and_batch_normalisation_follows_each_convolution() -> None:
@@ -57,7 +64,7 @@ def test_pooling_overlaps_and_batch_normalisation_follows_each_convolution() -> 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("groups", [1, 2])
 def test_each_network_answers_with_its_classes(name: str, channels: int, groups: int) -> None:
-    config = dataclasses.replace(named_network(name), in_channels=channels, groups=groups, classes=5)
+    config = dataclasses.replace(alexnet(name), in_channels=channels, groups=groups, classes=5)
     faces = prepare(torch.rand(2, 1, 48, 48), config)
     assert faces.shape == (2, channels, config.input_size, config.input_size)
     assert AlexNet(config).eval()(faces).shape == (2, 5)
@@ -90,8 +97,9 @@ def test_width_scales_filters_in_multiples_of_eight() -> None:
     ],
 )
 def test_bad_values_are_refused_by_name(field: str, value: object) -> None:
+    changed: dict[str, Any] = {field: value}
     with pytest.raises(ConfigError, match=field):
-        AlexNetConfig(**{field: value})
+        AlexNetConfig(**changed)
 
 
 def test_config_survives_json() -> None:
@@ -142,7 +150,7 @@ def test_pooling_before_the_classifier_fits_any_input() -> None:
 
 def test_pool_is_the_identity_at_the_papers_input() -> None:
     torch.manual_seed(0)
-    network = AlexNet(dataclasses.replace(named_network("alexnet"), hidden=(8, 8), width=0.1)).eval()
+    network = AlexNet(dataclasses.replace(alexnet("alexnet"), hidden=(8, 8), width=0.1)).eval()
     plain = AlexNet(AlexNetConfig(hidden=(8, 8), width=0.1)).eval()
     plain.load_state_dict(network.state_dict())
     faces = torch.rand(2, 1, 227, 227)
@@ -150,7 +158,7 @@ def test_pool_is_the_identity_at_the_papers_input() -> None:
 
 
 def test_the_layout_of_torchvision_has_its_parameters() -> None:
-    config = dataclasses.replace(named_network("alexnet-torchvision"), in_channels=3, classes=1000)
+    config = dataclasses.replace(alexnet("alexnet-torchvision"), in_channels=3, classes=1000)
     weights = sum(p.numel() for p in AlexNet(config).parameters() if p.ndim > 1)
     assert weights == 61_100_840 - (64 + 192 + 384 + 256 + 256 + 4096 + 4096 + 1000)  # torchvision's, less its biases
 

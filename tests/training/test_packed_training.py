@@ -33,7 +33,7 @@ def test_a_run_on_a_pack_is_the_run_on_its_source(
     tmp_path: Path, striped: FaceDataset, tiny: Recipe, trained: Path, balance: float
 ) -> None:
     recipe = dataclasses.replace(tiny, balance=balance, epochs=2)
-    runs = []
+    runs: list[Path] = []
     for dataset in (striped, packed(striped, tmp_path)):
         runs.append(tmp_path / f"run{len(runs)}")
         train(dataset, recipe, runs[-1], devices=CPU, start=Start(teachers=[trained]))
@@ -48,8 +48,8 @@ def test_a_run_on_a_pack_is_the_run_on_its_source(
     for record in (*records[0], *records[1]):
         del record["faces_per_s"]
     assert records[0] == records[1]
-    one, other = (checkpoint.describe(run / checkpoint.BEST).data for run in runs)
-    assert one == other
+    left, right = (checkpoint.describe(run / checkpoint.BEST).data for run in runs)
+    assert left == right
 
 
 # Trains on a pack of 230 MB with room for 150 MB more than there is when it begins; its faces do not fit there.

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.errors import ConfigError
+from mien.training.network import AlexNetConfig
 from mien.training.recipes import RECIPES, Recipe, named_recipe, scratch, with_settings
 
 
@@ -36,6 +37,7 @@ def test_settings_reach_their_fields(
             f"optimizer={optimizer}",
         ],
     )
+    assert isinstance(recipe.network, AlexNetConfig)
     assert (recipe.epochs, recipe.learning_rate, recipe.network.hidden) == (epochs, rate, hidden)
     assert (recipe.augmentation.flip, recipe.optimizer) == (flip, optimizer)
     assert recipe.augmentation.rotation == scratch().augmentation.rotation
@@ -72,7 +74,9 @@ def test_bad_settings_are_refused_by_name(setting: str, named: str) -> None:
     ("text", "value"), [("true", True), ("Yes", True), ("1", True), ("False", False), ("no", False)]
 )
 def test_truth_has_several_names(text: str, value: bool) -> None:
-    assert with_settings(scratch(), [f"network.mirror={text}"]).network.mirror is value
+    network = with_settings(scratch(), [f"network.mirror={text}"]).network
+    assert isinstance(network, AlexNetConfig)
+    assert network.mirror is value
 
 
 def test_unknown_names_are_refused() -> None:

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from mien.data.dataset import FaceDataset
+from mien.data.packed_faces import Faces
 from mien.errors import DataError
 from mien.training.recipes import Recipe
 from mien.training.splits import gather
 
 
-def keys(faces: np.ndarray) -> set[bytes]:
-    return {face.tobytes() for face in faces}
+def keys(faces: Faces) -> set[bytes]:
+    return {face.tobytes() for face in faces[:]}
 
 
 def test_parts_are_disjoint_and_complete(striped: FaceDataset, tiny: Recipe) -> None:

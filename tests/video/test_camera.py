@@ -12,7 +12,6 @@ from PIL import Image
 
 from mien.concurrency import Latest
 from mien.errors import ConfigError, ImageError
-from mien.video import camera as camera_module
 from mien.video.camera import PATIENCE_S, Clock, open_live
 
 
@@ -66,11 +65,14 @@ class FakeCapture:
         self.released = True
 
 
+Captures = Callable[..., type[FakeCapture]]
+
+
 @pytest.fixture
-def captures(monkeypatch: pytest.MonkeyPatch):
+def captures(monkeypatch: pytest.MonkeyPatch) -> Captures:
     def use(*scripts: list[object] | None) -> type[FakeCapture]:
         FakeCapture.scripts, FakeCapture.opened = iter(scripts), []
-        monkeypatch.setattr(camera_module.cv2, "VideoCapture", FakeCapture)
+        monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
         return FakeCapture
 
     return use
@@ -181,7 +183,7 @@ def test_mirror(folder: Path) -> None:
             np.testing.assert_array_equal(next(iter(live)).image, expected)
 
 
-def test_a_camera_is_mirrored_and_timed_from_its_first_frame(captures) -> None:
+def test_a_camera_is_mirrored_and_timed_from_its_first_frame(captures: Captures) -> None:
     captures([PICTURE] * 3)
     time = Time()
     with open_live("0", clock=time.clock) as live:
@@ -198,7 +200,7 @@ def test_a_camera_is_mirrored_and_timed_from_its_first_frame(captures) -> None:
         np.testing.assert_array_equal(next(iter(live)).image, PICTURE)
 
 
-def test_an_address_is_not_mirrored_and_its_password_not_told(captures) -> None:
+def test_an_address_is_not_mirrored_and_its_password_not_told(captures: Captures) -> None:
     captures([PICTURE])
     with open_live("rtsp://me:secret@host:554/live", clock=Time().clock) as live:
         np.testing.assert_array_equal(next(iter(live)).image, PICTURE)
@@ -220,19 +222,19 @@ def test_an_address_is_not_mirrored_and_its_password_not_told(captures) -> None:
     ],
     ids=["grey", "grey with a channel", "16 bits", "with alpha"],
 )
-def test_whatever_a_camera_gives_becomes_bgr(captures, given: np.ndarray, expected: np.ndarray) -> None:
+def test_whatever_a_camera_gives_becomes_bgr(captures: Captures, given: np.ndarray, expected: np.ndarray) -> None:
     captures([given])
     with open_live("0", mirror=False, clock=Time().clock) as live:
         np.testing.assert_array_equal(next(iter(live)).image, expected)
 
 
-def test_a_camera_that_is_not_there_names_those_that_are(captures) -> None:
+def test_a_camera_that_is_not_there_names_those_that_are(captures: Captures) -> None:
     captures(None, [PICTURE], None, [PICTURE], [PICTURE])
     with pytest.raises(ConfigError, match=r"^camera 7: cannot be opened; cameras that open here: 0, 2, 3$"):
         open_live("7")
 
 
-def test_no_camera_at_all(captures) -> None:
+def test_no_camera_at_all(captures: Captures) -> None:
     captures()
     with pytest.raises(
         ConfigError, match=r"^camera 0: cannot be opened; no camera opens here, of 0 to 3; is it plugged"
@@ -244,9 +246,10 @@ def test_no_camera_at_all(captures) -> None:
 @pytest.mark.parametrize(
     "broken", [[], [np.zeros((4, 6, 2), np.uint8)], [np.zeros((0, 0, 3), np.uint8)], [cv2.error("driver")]]
 )
-def test_a_camera_that_was_taken_away_comes_back(captures, broken: list[object]) -> None:
+def test_a_camera_that_was_taken_away_comes_back(captures: Captures, broken: list[object]) -> None:
     captures([PICTURE, PICTURE, *broken], None, None, [], [PICTURE] * 2)
-    time, told = Time(), []
+    time = Time()
+    told: list[str] = []
     with open_live("0", clock=time.clock, report=told.append) as live:
         frames = list(islice(live, 4))
     assert [frame.index for frame in frames] == [0, 1, 2, 3]
@@ -255,9 +258,10 @@ def test_a_camera_that_was_taken_away_comes_back(captures, broken: list[object])
     assert told == ["camera 0: gives no picture; trying again for 10 s", "camera 0: is back after 1.5 s"]
 
 
-def test_a_camera_that_stays_away_ends_in_one_line(captures) -> None:
+def test_a_camera_that_stays_away_ends_in_one_line(captures: Captures) -> None:
     captures([PICTURE])
-    time, told = Time(), []
+    time = Time()
+    told: list[str] = []
     with open_live("0", clock=time.clock, report=told.append) as live:
         frames = iter(live)
         next(frames)
@@ -268,7 +272,7 @@ def test_a_camera_that_stays_away_ends_in_one_line(captures) -> None:
     assert len(told) == 1
 
 
-def test_a_camera_that_opens_but_gives_nothing(captures) -> None:
+def test_a_camera_that_opens_but_gives_nothing(captures: Captures) -> None:
     captures([])
     with (
         open_live("0", clock=Time().clock) as live,
@@ -277,7 +281,7 @@ def test_a_camera_that_opens_but_gives_nothing(captures) -> None:
         list(live)
 
 
-def test_closing_ends_the_wait_for_a_camera(captures) -> None:
+def test_closing_ends_the_wait_for_a_camera(captures: Captures) -> None:
     captures([PICTURE])
     waiting = Event()
     with open_live("0", report=lambda line: waiting.set()) as live:
@@ -289,7 +293,7 @@ def test_closing_ends_the_wait_for_a_camera(captures) -> None:
         newest.close()
 
 
-def test_what_cannot_be_a_live_source(tmp_path: Path, captures) -> None:
+def test_what_cannot_be_a_live_source(tmp_path: Path, captures: Captures) -> None:
     captures([PICTURE])
     with pytest.raises(ConfigError, match="camera 0: a camera never ends"):
         open_live("0", loop=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.types import Frame
+
 pytest.importorskip("av")
 
 import av
@@ -20,7 +22,7 @@ MakeVideo = Callable[..., Path]
 RED = (0, 0, 255)
 
 
-def read(path: Path, **options: float) -> tuple[list, VideoFile]:
+def read(path: Path, **options: float) -> tuple[list[Frame], VideoFile]:
     with VideoFile(path, **options) as video:
         return list(video), video
 

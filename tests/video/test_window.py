@@ -72,7 +72,9 @@ def test_a_pulled_window_keeps_the_pictures_ratio(window: Window) -> None:
         ((4000, 10), (300, 200), (0, 99, 300, 1)),
     ],
 )
-def test_where_a_picture_is_placed(picture, window, expected) -> None:
+def test_where_a_picture_is_placed(
+    picture: tuple[int, int], window: tuple[int, int], expected: tuple[int, int, int, int]
+) -> None:
     assert placed(*picture, *window) == expected
 
 

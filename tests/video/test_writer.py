@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def sound_of(path: Path) -> list[tuple[float, bytes]]:
         zero = video.zero_s
     with av.open(str(path)) as container:
         return [
-            (float(packet.pts * packet.time_base) - zero, bytes(packet))
+            (float((packet.pts or 0) * (packet.time_base or 0)) - zero, bytes(packet))
             for packet in container.demux(audio=0)
             if packet.size
         ]
@@ -245,7 +246,8 @@ def test_what_cannot_be_written_is_refused_at_once(make_video: MakeVideo, tmp_pa
         VideoWriter(tmp_path / "out.gif")
     with VideoFile(source) as video, pytest.raises(ConfigError, match="is the video itself"):
         VideoWriter(tmp_path / "." / "in.mp4", video)
-    for options in ({"crf": 52}, {"rate": 0}):
+    bad_options: list[dict[str, Any]] = [{"crf": 52}, {"rate": 0}]
+    for options in bad_options:
         with pytest.raises(ConfigError, match="must be within"):
             VideoWriter(tmp_path / "out.mp4", **options)
     with pytest.raises(ConfigError, match="cannot be written"), VideoWriter(tmp_path / "gone" / "out.mp4"):
