@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -176,7 +176,7 @@ def test_behind_works_off_everything_in_order(items: list[int], depth: int) -> N
 
 def test_behind_holds_no_more_than_its_depth() -> None:
     gate, handed = threading.Event(), threading.Semaphore(0)
-    sink = Behind(lambda item: gate.wait(LONG_S), 2)
+    sink: Behind[int] = Behind(lambda item: gate.wait(LONG_S), 2)
 
     def hand_over() -> None:
         for item in range(3):
@@ -240,6 +240,6 @@ def test_behind_finishes_what_was_handed_over_when_interrupted() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: ReadAhead([], 0), lambda: Behind(print, 0)])
-def test_a_depth_below_one_is_refused(make) -> None:
+def test_a_depth_below_one_is_refused(make: Any) -> None:
     with pytest.raises(ValueError, match="1 or more, got 0"):
         make()
