@@ -49,14 +49,14 @@ class Row:
 
     def command(self, runs: str, seed: int, data: str = "trainval.parquet") -> list[str]:
         """What trains it: arguments of `mien`."""
-        told = [part for setting in self.settings for part in ("--set", setting)]
+        settings = [part for setting in self.settings for part in ("--set", setting)]
         verb = ["distill", *(f"{runs}/{name}" for name in self.teachers)] if self.teachers else ["train"]
         begin = (
             ["--init", self.init if self.init in ("mien", "imagenet") else f"{runs}/{self.init}"] if self.init else []
         )
         return [
             *verb,
-            *("--data", data, "--drop-leaks", "--recipe", self.recipe, *begin, *told),
+            *("--data", data, "--drop-leaks", "--recipe", self.recipe, *begin, *settings),
             *("--seed", str(seed), "--out", f"{runs}/{self.name}-{seed}"),
         ]
 
@@ -213,19 +213,19 @@ def gather(row: Row, runs: Path) -> dict[str, Any] | None:
         if described.progress["epoch"] < described.recipe["epochs"]:
             continue
         record = dict(described.history[described.progress["best_epoch"]])
-        if "validation_accuracy" not in record:  # without labels there is nothing to judge
+        if "validation_accuracy" not in record:  # without labels there is nothing to evaluate
             continue
         found.append({"seed": seed, **record})
         config = described.network
     if config is None:
         return None
-    kept = ("validation_accuracy", "validation_macro_f1", "validation_ece")
+    figures = ("validation_accuracy", "validation_macro_f1", "validation_ece")
     return {
         "name": row.name,
         "says": row.says,
         "protocol": found[0]["protocol"],
         "seeds": [one["seed"] for one in found],
-        **{name: [one[name] for one in found] for name in kept},
+        **{name: [one[name] for one in found] for name in figures},
         "train_loss": [one["train_loss"] for one in found],
         "multiply_adds": multiply_adds(config),
         "parameters": sum(p.numel() for p in build(config).parameters()),

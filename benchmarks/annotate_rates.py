@@ -10,7 +10,7 @@ stages   Each stage alone on all processors: a process for each goes through the
          other. From this follow what the slowest stage alone allows, and what the processors allow: they do all stages.
 workers  The command with one worker on one processor, and with one for each on all.
 overlap  One worker on two processors: reading and detecting in one thread, classifying in another, beside each alone.
-storage  Storage that answers late: the rate beside that of fetching alone, when that is the slowest stage and when not.
+storage  Slow storage: the rate beside that of fetching alone, when that is the slowest stage and when not.
 memory   Of the command and its workers together (PSS), as the pictures go by.
 around   Planning a list of a million paths; handing out shards of one tiny picture, in which there is hardly any work,
          by either engine, Ray's start included; finding that they are done. FOLDER is not read.
@@ -168,7 +168,7 @@ class Late(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
 
 
 def storage(folder: Path, count: int, detector_model: Path | None) -> list[Row]:
-    """The rate with storage that answers late."""
+    """The rate with storage that responds late."""
     fsspec.register_implementation("late", Late, clobber=True)
     options = Options(detector_model=detector_model, limit=count, shard=250)
     table: list[Row] = []
@@ -184,7 +184,7 @@ def storage(folder: Path, count: int, detector_model: Path | None) -> list[Row]:
                 with closing(fetch(plan, shards[number])) as items:
                     fetched += sum(1 for _ in islice(items, count))
             limit = fetched / (time.perf_counter() - began)
-        table.append({"answers after ms": 1000 * delay, "pictures/s": rate, "fetching alone": limit})
+        table.append({"responds after ms": 1000 * delay, "pictures/s": rate, "fetching alone": limit})
     undelayed = table[0]["pictures/s"]
     for row in table:
         slowest = min(float(row["fetching alone"]), float(undelayed))  # type: ignore[arg-type]
@@ -269,16 +269,16 @@ def rates(folder: Path, paths: Sequence[Path], detector_model: Path | None, roun
     cpus = len(os.sched_getaffinity(0))
     best: dict[str, float] = {}
 
-    def keep(name: str, rate: float) -> None:
+    def note(name: str, rate: float) -> None:
         best[name] = max(best.get(name, 0.0), rate)
 
     for _ in range(rounds):
         if "stages" in parts:
             for name, rate in stages(paths, detector_model, cpus).items():
-                keep(name, rate)
+                note(name, rate)
         if "workers" in parts:
-            keep("one", command(folder, len(paths), detector_model, 1, 1))
-            keep("all", command(folder, len(paths), detector_model, cpus, cpus))
+            note("one", command(folder, len(paths), detector_model, 1, 1))
+            note("all", command(folder, len(paths), detector_model, cpus, cpus))
     table: list[Row] = []
     if "stages" in parts:
         names = ("fetch", "read", "detect", "classify")

@@ -3,8 +3,8 @@
     python benchmarks/crop_frame.py [--data ../shared/data] [--faces 2000]
 
 Two measurements. Directly: training faces of FER2013, enlarged four times, alone or in a border (which repeats the edge
-or is grey, a quarter of the face wide), through the detector; the frame is then known and its side and centre are told
-in the box's own units, as a CropRule has them. By way of photos: Haar's box in units of YuNet's on the same photo of
+or is grey, a quarter of the face wide), through the detector; the frame is then known and its side and centre are
+given in the box's units, as a CropRule has them. By way of photos: Haar's box in units of YuNet's on the same photo of
 LFW, as Haar finds fewer of FER2013's faces. Medians, with the 10th and 90th percentile in brackets.
 """
 
@@ -43,9 +43,9 @@ def read_training_faces(path: Path, count: int, seed: int = 0) -> list[NDArray[n
 
 
 def largest(detector: Detector, image: NDArray[np.uint8]) -> Box | None:
-    """The largest sure find, if any."""
-    sure = [d.box for d in detector.detect(image) if d.score is None or d.score >= MIN_FACE_SCORE]
-    return max(sure, key=lambda box: box.area, default=None)
+    """The largest confident detection, if any."""
+    boxes = [d.box for d in detector.detect(image) if d.score is None or d.score >= MIN_FACE_SCORE]
+    return max(boxes, key=lambda box: box.area, default=None)
 
 
 def relate(box: Box, frame: Box) -> tuple[float, float, float]:

@@ -1,7 +1,7 @@
 """What can be wrong with a face, each fault alone: (N, 48, 48) uint8 faces in, as many and as large out.
 
 FER2013's faces have no surroundings. Where a fault asks for what lies beyond the edge, a box that is off repeats the
-edge, as `crop_face` does at the edge of a picture, and a roll mirrors the face outwards, which looks most like more
+edge, as `crop_face` does at the edge of a picture, and a roll mirrors the face outwards, which is most like more
 hair, neck and wall. What is drawn at random follows from the seed.
 """
 
@@ -22,7 +22,7 @@ Faces = NDArray[np.uint8]
 
 ENLARGED = 4
 MARGIN = 12
-"""A face's picture shows it enlarged so often, with so many pixels of the face's own on each side: 288x288."""
+"""A face's picture is enlarged ENLARGED times, with MARGIN pixels of the face on each side: 288x288."""
 
 # YuNet sees the eyes of 400 validation faces at 18.5 pixels from the top (5th to 95th percentile 11 to 23), the tip of
 # the nose at 29 and the corners of the mouth at 36.5, in the median.
@@ -53,7 +53,7 @@ def compressed(faces: Faces, quality: int) -> Faces:
 
 
 def darkened(faces: Faces, gain: float = 1.0, gamma: float = 1.0) -> Faces:
-    """Pixels as shares of white to the power gamma, times the gain."""
+    """Pixels as fractions of white to the power gamma, times the gain."""
     return _rounded(255 * gain * (faces / 255) ** gamma)
 
 
@@ -73,11 +73,11 @@ def reframed(faces: Faces, scale: float = 1.0, x: float = 0.0, y: float = 0.0) -
     return np.stack([crop_face(face, _box(scale, x, y), WHOLE_PICTURE) for face in faces])
 
 
-def shifted(faces: Faces, share: float, seed: int = 0) -> Faces:
-    """Cut by a box that is off by a share of its side, for each face in a direction of its own."""
+def shifted(faces: Faces, fraction: float, seed: int = 0) -> Faces:
+    """Cut by a box that is off by a fraction of its side, for each face in another direction."""
     angles = np.random.default_rng(seed).uniform(0, 2 * np.pi, len(faces))
-    ways = zip(faces, share * np.cos(angles), share * np.sin(angles), strict=True)
-    return np.stack([crop_face(face, _box(1.0, x, y), WHOLE_PICTURE) for face, x, y in ways])
+    moves = zip(faces, fraction * np.cos(angles), fraction * np.sin(angles), strict=True)
+    return np.stack([crop_face(face, _box(1.0, x, y), WHOLE_PICTURE) for face, x, y in moves])
 
 
 def covered(faces: Faces, part: tuple[slice, slice], grey: int) -> Faces:
@@ -88,7 +88,7 @@ def covered(faces: Faces, part: tuple[slice, slice], grey: int) -> Faces:
 
 
 def square_covered(faces: Faces, side: int = FACE_SIZE // 2, seed: int = 0) -> Faces:
-    """A square somewhere in each face, of a grey of its own: with half the face's side, a quarter of its area."""
+    """A square somewhere in each face, of another grey each: with half the face's side, a quarter of its area."""
     rng = np.random.default_rng(seed)
     corners = rng.integers(0, FACE_SIZE - side, (len(faces), 2), endpoint=True)
     greys = rng.integers(0, 256, len(faces))
@@ -99,7 +99,7 @@ def square_covered(faces: Faces, side: int = FACE_SIZE // 2, seed: int = 0) -> F
 
 
 def picture(face: Faces, roll: float) -> Faces:
-    """The (288, 288) picture of one (48, 48) face, rolled by so many degrees clockwise about its centre."""
+    """The (288, 288) picture of one (48, 48) face, rolled by `roll` degrees clockwise about its centre."""
     side = (FACE_SIZE + 2 * MARGIN) * ENLARGED
     matrix = np.asarray(cv2.getRotationMatrix2D(((FACE_SIZE - 1) / 2,) * 2, -roll, ENLARGED), np.float64)
     matrix[:, 2] += (side - FACE_SIZE) / 2
@@ -126,12 +126,12 @@ def rolled(faces: Faces, roll: float, back: float | NDArray[np.floating] = math.
 
 
 def roll_by_landmarks(shown: Faces, detector: Detector) -> float:
-    """The roll of the largest sure find in a grey picture, degrees clockwise, or NaN."""
+    """The roll of the largest confident detection in a grey picture, degrees clockwise, or NaN."""
     found = detector.detect(np.asarray(cv2.cvtColor(shown, cv2.COLOR_GRAY2BGR), np.uint8))
-    sure = [one for one in found if one.landmarks and (one.score is None or one.score >= MIN_FACE_SCORE)]
-    if not sure:
+    confident = [one for one in found if one.landmarks and (one.score is None or one.score >= MIN_FACE_SCORE)]
+    if not confident:
         return math.nan
-    return face_roll(max(sure, key=lambda one: one.box.area).landmarks)
+    return face_roll(max(confident, key=lambda one: one.box.area).landmarks)
 
 
 def _box(scale: float, x: float, y: float) -> Box:

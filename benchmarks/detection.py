@@ -8,8 +8,8 @@ pasted, two to six a picture and apart from each other, into pictures without a 
 which are enlarged or shrunk to 640 to 1600 pixels. Everything follows from the seed. Haar's settings were chosen on
 seed 0, YuNet's least score on seeds 0 and 1; other seeds are unseen.
 
-A find counts at an intersection over union of 0.5 or more, one find a face; what is left over is a false box. There are
-two truths, as neither is beyond doubt: "yunet" is YuNet's box on the photo in full size, which flatters YuNet (it
+A detection counts at an intersection over union of 0.5 or more, one a face; what is left over is a false box. There are
+two truths, as neither is certain: "yunet" is YuNet's box on the photo in full size, which flatters YuNet (it
 agrees with itself) and not Haar; "frame" is the pasted square itself, which no detector made, but which fits each face
 only about. The photos are easy: mostly frontal, well lit, sharp, and chosen by a face detector in the first place.
 Recall on crowds, profiles or blur will be lower.
@@ -65,7 +65,7 @@ class Tally:
 
 
 def load_photos(folder: Path, detector: YuNetDetector) -> list[tuple[NDArray[np.uint8], Box]]:
-    """Each photo with YuNet's surest box on it."""
+    """Each photo with YuNet's most confident box on it."""
     photos = []
     for path in sorted(folder.glob("*.jpg")):
         image = np.asarray(cv2.imread(str(path)), np.uint8)
@@ -99,7 +99,7 @@ def make_scenes(
 
 
 def score(detections: Sequence[Detection], truth: Sequence[Box], tally: Tally) -> None:
-    """Match finds and faces one to one, best overlap first, and add to the tally."""
+    """Match detections and faces one to one, best overlap first, and add to the tally."""
     pairs = sorted(((d.box.iou(t), i, j) for i, d in enumerate(detections) for j, t in enumerate(truth)), reverse=True)
     used: set[int] = set()
     met: set[int] = set()
@@ -117,12 +117,12 @@ def measure(detector: mien.Detector, scenes: Sequence[Scene]) -> dict[str, objec
     on_empty, times = 0, []
     for scene in scenes:
         start = time.perf_counter()
-        found = _sure(detector.detect(scene.image))
+        found = _confident(detector.detect(scene.image))
         times.append(time.perf_counter() - start)
         for name, truth in (("yunet", scene.boxes), ("frame", scene.frames)):
             score(found, truth, tallies[name])
             tallies[name].sides += [frame.width for frame in scene.frames]
-        on_empty += len(_sure(detector.detect(scene.empty)))
+        on_empty += len(_confident(detector.detect(scene.empty)))
     result: dict[str, object] = {"faces": len(tallies["frame"].found), "ms": round(float(np.median(times)) * 1e3, 1)}
     for name, tally in tallies.items():
         found_, sides = np.array(tally.found), np.array(tally.sides)
@@ -146,12 +146,12 @@ def _background(name: str, longer: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(resized, code), np.uint8)
 
 
-def _grown(box: Box, share: float) -> Box:
-    border = box.width * share
+def _grown(box: Box, fraction: float) -> Box:
+    border = box.width * fraction
     return Box(box.x - border, box.y - border, box.width + 2 * border, box.height + 2 * border)
 
 
-def _sure(detections: Sequence[Detection]) -> list[Detection]:
+def _confident(detections: Sequence[Detection]) -> list[Detection]:
     return [d for d in detections if d.score is None or d.score >= MIN_FACE_SCORE]
 
 

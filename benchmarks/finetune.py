@@ -1,4 +1,4 @@
-"""How much fine-tuning saves: few faces of classes of one's own, from Mien's weights and from scratch.
+"""How much fine-tuning saves: few faces of custom classes, from Mien's weights and from scratch.
 
     python benchmarks/finetune.py [--init mien|FILE|imagenet] [--data FILE] [--seeds N] [--json FILE] [--markdown FILE]
 

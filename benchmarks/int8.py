@@ -1,4 +1,4 @@
-"""What does each way of running an int8 model cost on this CPU, in accuracy and in time?
+"""What does each mode of an int8 model cost on this CPU, in accuracy and in time?
 
 Classifies validation faces by each path on one thread, and sets its probabilities against those of the same network in
 float32 (`mien export` without --int8), where one is given. Times are medians, the paths taking turns.

@@ -4,7 +4,7 @@
 
 The naive loop runs a Haar cascade and the classifier on each frame: once with the cascade, scale and neighbours that
 tutorials use (haarcascade_frontalface_default, 1.3, 5), once with Mien's own Haar detector, which finds more. Mien's
-pipeline is `Analyzer.stream`, with YuNet and with Haar. All judge faces with the same model. Films are made by
+pipeline is `Analyzer.stream`, with YuNet and with Haar. All classify faces with the same model. Films are made by
 `moving_faces.py`: faces of photos that wander, tilt and change size in front of pictures that move, in changing light,
 with noise. Frames lie in memory, so nobody decodes or draws. The loops take turns, film by film, in one process; a
 film's first frames warm up and do not count. A face-frame is a face, at least half of it visible, in a frame; it is

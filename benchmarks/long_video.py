@@ -34,7 +34,7 @@ SIZE = 1280, 720
 SECONDS = 60
 SOUND_RATE = 48_000
 LAUNCH = Path(__file__).parent / "peers" / "launch.py"
-"""Runs a command and tells its peak memory."""
+"""Runs a command and prints its peak memory."""
 
 COPY = """
 import sys

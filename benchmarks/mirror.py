@@ -2,7 +2,7 @@
 
     python benchmarks/mirror.py runs/ablation/scratch-0 runs/ablation/student-4 [--data trainval.parquet]
 
-Each run is judged as it is without `network.mirror` and with it; the temperature is fitted anew each time, on the
+Each run is evaluated as it is without `network.mirror` and with it; the temperature is fitted anew each time, on the
 held-back faces. "NLL" is the cross-entropy of held-back faces against their label, at that temperature.
 """
 
@@ -26,16 +26,16 @@ from mien.training.splits import Material, gather
 HEAD = "| run | mirror | held back: accuracy, % | NLL | validation: accuracy, % | macro-F1, % | ECE, % |"
 
 
-def judge(network: AlexNet, material: Material) -> str:
+def cells(network: AlexNet, material: Material) -> str:
     """The cells of one network: held-back accuracy and cross-entropy, validation accuracy, macro-F1 and ECE."""
-    judged = material.held_truth >= 0
-    truth = material.held_truth[judged]
-    held = logits_of(network, material.held.faces[judged])
+    labelled = material.held_truth >= 0
+    truth = material.held_truth[labelled]
+    held = logits_of(network, material.held.faces[labelled])
     temperature = fit_temperature(held, truth)
     right = np.mean(held.argmax(1) == truth)
     loss = -np.log(apply_temperature(held, temperature)[np.arange(len(truth)), truth]).mean()
-    answers = apply_temperature(logits_of(network, material.validation.faces), temperature)
-    found = evaluate(answers, material.validation.truth, classes=material.classes, resamples=1)
+    predictions = apply_temperature(logits_of(network, material.validation.faces), temperature)
+    found = evaluate(predictions, material.validation.truth, classes=material.classes, resamples=1)
     figures = (found.accuracy, found.macro_f1, found.ece)
     return f"{100 * right:.1f} | {loss:.3f} | " + " | ".join(f"{100 * value:.1f}" for value in figures)
 
@@ -54,7 +54,7 @@ def main() -> None:
         material = gather(dataset, Recipe.from_dict(description.recipe))
         for mirror in (False, True):
             network.config = dataclasses.replace(network.config, mirror=mirror)
-            print(f"| `{run.name}` | {'yes' if mirror else 'no'} | {judge(network, material)} |", flush=True)
+            print(f"| `{run.name}` | {'yes' if mirror else 'no'} | {cells(network, material)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def film(kind: str, number: int, portraits: Sequence[Portrait]) -> Film:
 def wandering_film(
     number: int, portraits: Sequence[Portrait], count: int, *, size: tuple[int, int], seconds: float
 ) -> Film:
-    """So many people side by side, who go round, each about a place, and come nearer and go again."""
+    """`count` people side by side, who go round, each about a place, and come nearer and go again."""
     rng = _random(WANDERING, number, 0)
     cast = [portraits[index] for index in rng.permutation(len(portraits))[:count]]
     curves = []
@@ -262,7 +262,7 @@ def _breathing(curve: Curve, phase: float) -> Curve:
 def _over_the_edge(rng: np.random.Generator, side: float) -> Curve:
     """A face whose middle is beyond the left edge for HIDDEN_S."""
     start, rise = float(rng.uniform(200, 320)), float(rng.uniform(-50, 50))
-    deep = side * float(rng.uniform(0.35, 0.6))  # so far beyond the edge
+    deep = side * float(rng.uniform(0.35, 0.6))  # beyond the edge
 
     def at(time_s: float) -> tuple[float, float, float]:
         phase = (time_s - EVENT_S) / HIDDEN_S
@@ -288,8 +288,8 @@ def _sized(curve: Curve, grows: bool) -> Curve:
 
     def at(time_s: float) -> tuple[float, float, float]:
         x, y, side = curve(time_s)
-        share = min(max(time_s - EVENT_S + 0.5, 0.0), 1.0)
-        factor = 2 ** (share if grows else -share)
+        grown = min(max(time_s - EVENT_S + 0.5, 0.0), 1.0)
+        factor = 2 ** (grown if grows else -grown)
         return x, y, factor * (0.9 * side if grows else 1.3 * side) * (0.75 if grows else 1.0)
 
     return at

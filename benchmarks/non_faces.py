@@ -29,7 +29,7 @@ def non_faces(dataset: FaceDataset, count: int = 2000, seed: int = 0) -> dict[st
     Raises ConfigError where the dataset has no votes.
     """
     if dataset.votes is None:
-        raise ConfigError(f"which rows are no face is told by FER+ votes; {dataset.source} has none")
+        raise ConfigError(f"FER+ votes decide which rows are no face; {dataset.source} has none")
     rejected = 2 * dataset.votes[:, FERPLUS_COLUMNS.index("nf")] > dataset.votes.sum(1)
     rng = np.random.default_rng(seed)
     kinds: dict[str, NDArray[np.uint8]] = {

@@ -19,11 +19,11 @@ import numpy as np
 import mien
 from mien.emotions import parse_emotion
 
-SURE = ("happiness", "neutral")
+RELIABLE = ("happiness", "neutral")
 
 
 def interval(right: np.ndarray, seed: int = 0) -> list[float]:
-    """95 % bootstrap interval of a share, in per cent."""
+    """95 % bootstrap interval of a fraction, in per cent."""
     draws = np.random.default_rng(seed).choice(right, (2000, len(right))).mean(1)
     return [round(100 * float(q), 1) for q in np.quantile(draws, [0.025, 0.975])]
 
@@ -31,13 +31,13 @@ def interval(right: np.ndarray, seed: int = 0) -> list[float]:
 def measure(analyzer: mien.Analyzer, photos: Path) -> dict[str, object]:
     with (photos / "labels.csv").open(encoding="utf-8") as file:
         rows = [(row["file"], parse_emotion(row["emotion"])) for row in csv.DictReader(file)]
-    answers, found = [], 0
+    predictions, found = [], 0
     for analysis in analyzer.analyze_many(photos / name for name, _ in rows):
         largest = max(analysis.faces, key=lambda face: face.box.area, default=None)
         found += largest is not None
-        answers.append(None if largest is None else largest.emotion)
-    right = np.array([answer == label for answer, (_, label) in zip(answers, rows, strict=True)], float)
-    sure = np.array([label in SURE for _, label in rows])
+        predictions.append(None if largest is None else largest.emotion)
+    right = np.array([prediction == label for prediction, (_, label) in zip(predictions, rows, strict=True)], float)
+    reliable = np.array([label in RELIABLE for _, label in rows])
     return {
         "detector": analyzer.detector.name,
         "model": analyzer.card.id,
@@ -45,9 +45,9 @@ def measure(analyzer: mien.Analyzer, photos: Path) -> dict[str, object]:
         "found": found,
         "seven, %": round(100 * right.mean(), 1),
         "seven, ci95": interval(right),
-        "happiness and neutral, n": int(sure.sum()),
-        "happiness and neutral, %": round(100 * right[sure].mean(), 1),
-        "happiness and neutral, ci95": interval(right[sure]),
+        "happiness and neutral, n": int(reliable.sum()),
+        "happiness and neutral, %": round(100 * right[reliable].mean(), 1),
+        "happiness and neutral, ci95": interval(right[reliable]),
     }
 
 

@@ -1,10 +1,10 @@
-"""How a model bears what goes wrong with faces, and what it answers to what is no face.
+"""How a model bears what goes wrong with faces, and what it predicts for what is no face.
 
     python benchmarks/robustness.py [--model FILE] [--data FILE] [--detectors FOLDER] [--limit N] [--threads N]
                                     [--json FILE] [--markdown FILE]
 
 FER2013's validation faces, protocol ferplus, each fault alone (`degradations.py` says how each is made). Uncertain are
-answers below `mien.types.UNCERTAIN_BELOW`; the drop is paired, against the same faces as they are, with a 95 %
+predictions below `mien.types.UNCERTAIN_BELOW`; the drop is paired, against the same faces as they are, with a 95 %
 bootstrap interval; a roll is taken to both sides, and counts once. For the roll, faces are enlarged to 192 pixels in a
 picture with mirrored surroundings, and "aligned" means turned back before the cut: as `head_roll.py` says by YuNet's
 landmarks, where it finds a face, else not at all; or by the true angle, which loses by resampling alone. The frame
@@ -93,9 +93,9 @@ def conditions(rolls: Mapping[int, Floats]) -> list[Condition]:
         ("light", "contrast 0.3", partial(flattened, contrast=0.3)),
         ("noise", "deviation 10 of 255", partial(noised, sigma=10)),
         ("noise", "deviation 25 of 255", partial(noised, sigma=25)),
-        ("box", "shifted by 10 %", partial(shifted, share=0.1)),
-        *(("box", f"{share} % larger", partial(reframed, scale=1 + share / 100)) for share in (15, 20)),
-        *(("box", f"{share} % smaller", partial(reframed, scale=1 - share / 100)) for share in (15, 20)),
+        ("box", "shifted by 10 %", partial(shifted, fraction=0.1)),
+        *(("box", f"{percent} % larger", partial(reframed, scale=1 + percent / 100)) for percent in (15, 20)),
+        *(("box", f"{percent} % smaller", partial(reframed, scale=1 - percent / 100)) for percent in (15, 20)),
         ("covered", "lower face (mask)", partial(covered, part=LOWER_FACE, grey=MASK_GREY)),
         ("covered", "eyes (dark glasses)", partial(covered, part=EYES, grey=GLASSES_GREY)),
         ("covered", "a quarter, anywhere", square_covered),
@@ -119,7 +119,7 @@ def _by_landmarks(rolls: Mapping[int, Floats], angles: Sequence[int]) -> Conditi
 
 
 def alignment_figures(rolls: Mapping[int, Floats]) -> dict[str, float | None]:
-    """How well landmarks tell the roll: share found, median angle (towards the true side), median error, in degrees."""
+    """How well landmarks give the roll: fraction found, median angle (towards the true side), median error; degrees."""
     angles = np.concatenate([np.where(true < 0, -1, 1) * found for true, found in rolls.items()])
     errors = np.concatenate([np.abs(found - true) for true, found in rolls.items()])
     known = ~np.isnan(angles)
@@ -130,7 +130,7 @@ def alignment_figures(rolls: Mapping[int, Floats]) -> dict[str, float | None]:
 def paired_drop(before: Floats, after: Floats, resamples: int = 2000) -> tuple[float, tuple[float, float]]:
     """How far the mean of the same N faces falls, and its 95 % bootstrap interval over the faces.
 
-    before and after are (N,), 0..1: how often each face's answer is right. The faces fall into few kinds by their
+    before and after are (N,), 0..1: how often each face's prediction is right. The faces fall into few kinds by their
     difference, so drawing how many there are of each kind is that bootstrap, exactly.
     """
     kinds, counts = np.unique(before - after, return_counts=True)
@@ -140,11 +140,11 @@ def paired_drop(before: Floats, after: Floats, resamples: int = 2000) -> tuple[f
     return float((before - after).mean()), (float(low), float(high))
 
 
-def judge(condition: Condition, answers: Sequence[Floats], truth: NDArray[np.int64], clean: Floats) -> Row:
-    """The figures of one condition: a (N, C) of answers for each version; clean is the answers to the clean faces."""
-    pooled = np.concatenate(answers)
-    metrics = evaluate(pooled, np.tile(truth, len(answers)), classes=EMOTIONS, resamples=1)
-    right = np.mean([one.argmax(1) == truth for one in answers], axis=0)
+def figures_of(condition: Condition, predictions: Sequence[Floats], truth: NDArray[np.int64], clean: Floats) -> Row:
+    """The figures of one condition: probabilities (N, C) for each version; clean is those of the clean faces."""
+    pooled = np.concatenate(predictions)
+    metrics = evaluate(pooled, np.tile(truth, len(predictions)), classes=EMOTIONS, resamples=1)
+    right = np.mean([one.argmax(1) == truth for one in predictions], axis=0)
     drop, interval = paired_drop((clean.argmax(1) == truth).astype(float), right)
     return Row(
         group=condition.group,
@@ -161,32 +161,32 @@ def judge(condition: Condition, answers: Sequence[Floats], truth: NDArray[np.int
     )
 
 
-def judge_non_faces(name: str, answers: Floats) -> NonFaceRow:
-    """What (N, C) answers to pictures without a face say."""
-    shares = np.bincount(answers.argmax(1), minlength=len(EMOTIONS)) / len(answers)
-    top = answers.max(1)
+def figures_of_non_faces(name: str, predictions: Floats) -> NonFaceRow:
+    """The figures of probabilities (N, C) for pictures without a face."""
+    fractions = np.bincount(predictions.argmax(1), minlength=len(EMOTIONS)) / len(predictions)
+    top = predictions.max(1)
     return NonFaceRow(
         name,
-        len(answers),
-        dict(zip(EMOTIONS, shares.tolist(), strict=True)),
+        len(predictions),
+        dict(zip(EMOTIONS, fractions.tolist(), strict=True)),
         float(top.mean()),
         float((top < UNCERTAIN_BELOW).mean()),
     )
 
 
 def ask(classifier: Classifier, faces: Faces, done: Callable[[int], None]) -> Floats:
-    """The probabilities (N, C) of faces, telling the size of each batch."""
-    answers = []
+    """The probabilities (N, C) of faces, reporting the size of each batch."""
+    predictions = []
     for start in range(0, len(faces), BATCH):
-        answers.append(classifier.probabilities(faces[start : start + BATCH]))
-        done(len(answers[-1]))
-    return np.concatenate(answers)
+        predictions.append(classifier.probabilities(faces[start : start + BATCH]))
+        done(len(predictions[-1]))
+    return np.concatenate(predictions)
 
 
 def measure(
     classifier: Classifier, detector: Detector, dataset: FaceDataset, limit: int | None = None
 ) -> tuple[list[Row], list[NonFaceRow]]:
-    """Both tables, the clean faces first, on only so many faces as the limit.
+    """Both tables, the clean faces first, on the first `limit` faces.
 
     Raises ConfigError on a model of other classes, a dataset without votes or a limit below 1.
     """
@@ -218,10 +218,10 @@ def measure(
         clean: Floats | None = None
         for condition in asked:
             bar.update(task, description=f"{condition.group}: {condition.name}")
-            answers = [ask(classifier, version(faces), done) for version in condition.versions]
-            clean = answers[0] if clean is None else clean
-            rows.append(judge(condition, answers, truth, clean))
-        return rows, [judge_non_faces(name, ask(classifier, shown, done)) for name, shown in others.items()]
+            predictions = [ask(classifier, version(faces), done) for version in condition.versions]
+            clean = predictions[0] if clean is None else clean
+            rows.append(figures_of(condition, predictions, truth, clean))
+        return rows, [figures_of_non_faces(name, ask(classifier, shown, done)) for name, shown in others.items()]
 
 
 def main() -> None:
@@ -229,7 +229,7 @@ def main() -> None:
     parser.add_argument("--model", default=None, help="an ONNX file or the version of a shipped model")
     parser.add_argument("--data", type=Path, default=Path("../shared/data/fer2013/trainval.parquet"))
     parser.add_argument("--detectors", type=Path, default=Path("../shared/data/detectors"), help="holds YuNet's file")
-    parser.add_argument("--limit", type=int, default=None, help="only so many of the faces")
+    parser.add_argument("--limit", type=int, default=None, help="only the first N faces")
     parser.add_argument("--threads", type=int, default=None, help="of the processor, for the model; one a core")
     parser.add_argument("--json", type=Path, default=None)
     parser.add_argument("--markdown", type=Path, default=None)

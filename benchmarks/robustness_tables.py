@@ -13,7 +13,7 @@ from mien.cli import console
 
 @dataclass(frozen=True)
 class Row:
-    """What a condition does to the answers. Shares are 0..1, the drop is of accuracy."""
+    """What a condition does to the predictions. Fractions are 0..1, the drop is of accuracy."""
 
     group: str
     name: str
@@ -30,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True)
 class NonFaceRow:
-    """What is answered to what is no face. Shares are 0..1."""
+    """What is predicted for what is no face. Fractions are 0..1."""
 
     name: str
     pictures: int
@@ -49,13 +49,13 @@ def cells(row: Row | NonFaceRow) -> list[str]:
     """A row as the tables show it, in per cent; of the answers, those of 1 % and more."""
     if isinstance(row, NonFaceRow):
         ordered = sorted(row.answers.items(), key=lambda answer: -answer[1])
-        answers = ", ".join(f"{name} {100 * share:.0f}" for name, share in ordered if share >= 0.01)
+        answers = ", ".join(f"{name} {100 * fraction:.0f}" for name, fraction in ordered if fraction >= 0.01)
         return [row.name, str(row.pictures), f"{100 * row.confidence:.1f}", f"{100 * row.uncertain:.1f}", answers]
     low, high = (f"{100 * end:.1f}" for end in row.drop_ci95)
     drop = ["", ""] if row.group == "clean" else [f"{100 * row.drop:.1f}", f"{low} to {high}"]
-    shares = (row.macro_f1, row.confidence, row.ece, row.uncertain)
+    fractions = (row.macro_f1, row.confidence, row.ece, row.uncertain)
     name = f"{row.group}: {row.name}"
-    return [name, f"{100 * row.accuracy:.1f}", *drop, *(f"{100 * share:.1f}" for share in shares)]
+    return [name, f"{100 * row.accuracy:.1f}", *drop, *(f"{100 * fraction:.1f}" for fraction in fractions)]
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
@@ -64,8 +64,8 @@ def remarks(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row.alignment:
             found, angle, error = (row.alignment[key] for key in ("found", "angle", "error"))
-            told = "" if angle is None else f"; median angle {angle:.1f}°, off the true one by {error:.1f}° (median)"
-            sentences.append(f"{row.name}: a face found in {100 * (found or 0):.1f} %{told}.")
+            angles = "" if angle is None else f"; median angle {angle:.1f}°, off the true one by {error:.1f}° (median)"
+            sentences.append(f"{row.name}: a face found in {100 * (found or 0):.1f} %{angles}.")
     return sentences
 
 

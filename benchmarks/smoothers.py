@@ -1,6 +1,6 @@
-"""Ways to steady the answers of a video: Mien's, and those that it was compared with.
+"""Ways to smooth the predictions of a video: Mien's, and those that it was compared with.
 
-Each takes probabilities (N, F, C) float64 of N sequences with so many frames a second, and gives the class shown
+Each takes probabilities (N, F, C) float64 of N sequences with `rate` frames a second, and gives the class shown
 (N, F) int64 and its probabilities (N, F, C).
 """
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from mien.tracking.smoothing import EVIDENCE_S, WINDOW_S, Smoother
 
 Floats = NDArray[np.float64]
-Steadied = tuple[NDArray[np.int64], Floats]
+Smoothed = tuple[NDArray[np.int64], Floats]
 
 LEAST = 1e-6
-"""A probability counts as so much at least where its logarithm is taken."""
+"""A probability counts as this at least where its logarithm is taken."""
 
 
-def unsmoothed(probabilities: Floats, rate: float) -> Steadied:
+def unsmoothed(probabilities: Floats, rate: float) -> Smoothed:
     """Each frame by itself."""
     return probabilities.argmax(2), probabilities
 
 
-def mien(probabilities: Floats, rate: float, *, evidence_s: float = EVIDENCE_S, window_s: float = WINDOW_S) -> Steadied:
+def mien(probabilities: Floats, rate: float, *, evidence_s: float = EVIDENCE_S, window_s: float = WINDOW_S) -> Smoothed:
     """What ships: a cumulative sum test for the class shown, an exponential average for the numbers."""
     result = np.empty_like(probabilities)
     smoother = Smoother(probabilities.shape[2], evidence_s=evidence_s, window_s=window_s)
@@ -33,7 +33,7 @@ def mien(probabilities: Floats, rate: float, *, evidence_s: float = EVIDENCE_S, 
     return result.argmax(2), result
 
 
-def hidden_markov(probabilities: Floats, rate: float, *, window_s: float, changes_per_s: float = 1.0) -> Steadied:
+def hidden_markov(probabilities: Floats, rate: float, *, window_s: float, changes_per_s: float = 1.0) -> Smoothed:
     """The forward algorithm (Rabiner, Proc. IEEE, 1989), in continuous time.
 
     With a rate of changes_per_s an emotion is drawn anew, evenly; a frame's evidence is its probabilities to the power
@@ -52,12 +52,12 @@ def hidden_markov(probabilities: Floats, rate: float, *, window_s: float, change
 
 def average(
     probabilities: Floats, rate: float, *, window_s: float, margin: float = 0.2, logarithms: bool = False
-) -> Steadied:
+) -> Smoothed:
     """The exponential average of probabilities or of their logarithms; the class shown changes past a margin."""
-    keep = np.exp(-1 / (rate * window_s))
+    memory = np.exp(-1 / (rate * window_s))
     result = np.log(np.maximum(probabilities, LEAST)) if logarithms else probabilities.copy()
     for place in range(1, probabilities.shape[1]):
-        result[:, place] = keep * result[:, place - 1] + (1 - keep) * result[:, place]
+        result[:, place] = memory * result[:, place - 1] + (1 - memory) * result[:, place]
     if logarithms:
         result = np.exp(result)
         result /= result.sum(2, keepdims=True)

@@ -11,7 +11,7 @@ reported as absent, the rest goes on.
 Every measurement goes in rounds: each contestant in turn, in an order drawn anew, works alone for a burst of --seconds.
 A round gives the burst's median; the tables give the median of rounds, and ratios within rounds. It needs Linux or
 macOS, a machine with nothing else to do, and 4 to 6 minutes once the environments are there. On Linux it watches for
-other programs: bursts that they disturb are done again, within bounds, and the tables say how many stayed disturbed.
+other programs: bursts that they disturb are done again, within bounds, and the tables report how many stayed disturbed.
 
 --json FILE holds what was measured; with --only the other sections of that file stay. --markdown FILE gets the tables
 between its two marker lines, --chart FILE the picture. --report measures nothing and writes both from --json.
@@ -35,7 +35,7 @@ from output import write_json, write_text
 from peers.environments import AbsentError, Environment, by_package, last_line, run
 from peers.graphs import PEAKS, cost, peak_multiply_adds, write_peak
 from peers.pictures import write_pictures
-from peers.room import PEERS, Bench, Contestant, Entry, in_rounds, noted, say, timed
+from peers.room import PEERS, Bench, Contestant, Entry, in_rounds, log, noted, timed
 from speed_chart import draw
 from speed_tables import plural, replace_tables, to_markdown
 
@@ -97,7 +97,7 @@ def pictures(bench: Bench) -> dict[str, Any]:
 
 
 def start(bench: Bench) -> dict[str, Any]:
-    """Start of the process to the first face's answer and the end of the process, and its peak memory."""
+    """Start of the process to the first face's prediction and the end of the process, and its peak memory."""
     photo = str(write_pictures(bench.work / "pictures")["photo"])
     read = "import sys, cv2; from fer.fer import FER; print(FER().detect_emotions(cv2.imread(sys.argv[1]))[0])"
     commands: dict[str, list[str]] = {}
@@ -119,10 +119,10 @@ def start(bench: Bench) -> dict[str, Any]:
         done = subprocess.run(
             [*launcher, *commands[name]], capture_output=True, text=True, check=False, env=bench.variables
         )
-        answer = json.loads(done.stdout) if done.returncode == 0 else {"code": done.returncode}
-        if answer["code"]:
-            raise AbsentError(last_line(done.stderr) or f"exit code {answer['code']}")
-        return {"seconds": round(answer["seconds"], 5), "bytes": answer["bytes"], "cpu": answer["cpu"]}
+        reply = json.loads(done.stdout) if done.returncode == 0 else {"code": done.returncode}
+        if reply["code"]:
+            raise AbsentError(last_line(done.stderr) or f"exit code {reply['code']}")
+        return {"seconds": round(reply["seconds"], 5), "bytes": reply["bytes"], "cpu": reply["cpu"]}
 
     for name in list(commands):  # what is read from the disk for the first time does not count
         try:
@@ -173,16 +173,16 @@ SECTIONS: Final = {"classifier": classifier, "pictures": pictures, "start": star
 def measure_all(bench: Bench, only: Sequence[str], before: Mapping[str, Any]) -> dict[str, Any]:
     """The results: sections that are measured now, and those of before where the machine is the same."""
     here = machine()
-    kept = before if before.get("machine") == here else {}
+    saved = before if before.get("machine") == here else {}
     found: dict[str, Any] = {"machine": here}
     sections = {}
     for name in SECTIONS:
         if name in only:
             now = datetime.now(UTC).strftime("%Y-%m-%d")
             sections[name] = {"date": now, "rounds": bench.rounds, "measured": SECTIONS[name](bench)}
-        elif name in kept.get("sections", {}):
-            sections[name] = kept["sections"][name]
-    found["versions"] = {**kept.get("versions", {}), **versions(bench)}
+        elif name in saved.get("sections", {}):
+            sections[name] = saved["sections"][name]
+    found["versions"] = {**saved.get("versions", {}), **versions(bench)}
     networks = {"mien": asdict(cost(find_model()))}
     for path in sorted((bench.work / "networks").glob("*.onnx")):
         if path.stem in BARE:
@@ -229,7 +229,7 @@ def place_yunet(named: Path | None, cache: Path) -> Path:
     lent = Path("../shared/data/detectors") / YUNET.name
     source = named or find_yunet() or lent
     if not source.is_file():
-        raise DetectorError("YuNet is not at hand: run `mien detector yunet` once, or name its file with --yunet FILE")
+        raise DetectorError("YuNet is not installed: run `mien detector yunet` once, or name a file by --yunet FILE")
     return place(source, YUNET.sha256, cache / YUNET.name)
 
 
@@ -283,18 +283,18 @@ def main() -> int:
     try:
         yunet = place_yunet(options.yunet, work / "cache")
     except MienError as error:
-        say(f"error: {error}")
+        log(f"error: {error}")
         return 2
     bench = Bench(work, given, options.rounds, options.seconds, yunet)
     try:
         results = measure_all(bench, options.only, before)
     except KeyboardInterrupt:
-        say("stopped; nothing was written")
+        log("stopped; nothing was written")
         return 130
     finally:
         bench.close()
     for name, reason in bench.absent.items():
-        say(f"absent: {name}: {reason}")
+        log(f"absent: {name}: {reason}")
     if options.json is not None:
         write_json(options.json, results)
     report(results, options.markdown, options.chart)

@@ -71,10 +71,10 @@ def disturbed(results: Mapping[str, Any], section: str) -> tuple[int, int]:
     def rows(values: Any) -> list[float]:
         if not isinstance(values, Mapping):
             return []
-        return [*values.get("others", []), *(share for value in values.values() for share in rows(value))]
+        return [*values.get("others", []), *(cores for value in values.values() for cores in rows(value))]
 
     others = rows(measured(results, section))
-    return sum(share > DISTURBED for share in others), len(others)
+    return sum(cores > DISTURBED for cores in others), len(others)
 
 
 def aims(results: Mapping[str, Any]) -> list[list[str]]:

@@ -1,10 +1,10 @@
-"""Where the time goes between a picture and its answer: each stage of `analyze`, and what it takes as a whole.
+"""Where the time goes between a picture and its result: each stage of `analyze`, and what it takes as a whole.
 
     python benchmarks/stages.py [--data ../shared/data] [--detector yunet|haar] [--markdown stages.md]
 
 Pictures are scikit-image's astronaut (512x512) as an array and as a JPEG, her copies in a frame of 1280x720, and a
 JPEG of 12 megapixels. Stages are timed one by one, interleaved over rounds, and stand beside `analyze` as a whole;
-medians in milliseconds. `python -X importtime -m mien predict PHOTO` tells where a cold start goes.
+medians in milliseconds. `python -X importtime -m mien predict PHOTO` shows where a cold start goes.
 """
 
 from __future__ import annotations

@@ -1,22 +1,22 @@
-"""How steady a video's answers are, and how soon they follow: label changes a minute against the delay of true ones.
+"""How steady a video's predictions are, and how soon they follow: label changes a minute against delay.
 
     python benchmarks/steadiness.py [--data FILE] [--model FILE] [--count N] [--seconds S] [--json FILE] [--chart FILE]
 
 Sequences are made of FER2013's validation faces (`filmed_stills.py` says how), as often as each emotion occurs there by
 protocol ferplus: N of S seconds for each of two kinds (an emotion shown by one still, or by several one after the
-other), from one half of the stills to choose settings by, and as many from the other half to quote. The model judges
-them at 60 frames a second, of which 30 and 15 take every second and fourth. Its answers are kept in the folder for
-temporary files, so that a second run takes seconds.
+other), from one half of the stills to choose settings by, and as many from the other half to quote. The model
+classifies them at 60 frames a second, of which 30 and 15 take every second and fourth. Its predictions are saved in the
+folder for temporary files, so that a second run takes seconds.
 
-The classifier may be wrong about a still, which no smoothing can mend. So what is waited for is its own steady answer:
+The classifier may be wrong about a still, which no smoothing can mend. So what is waited for is its steady prediction:
 the label that most frames of a segment (the time for which an emotion is held) have unsmoothed.
 
 - Changes: all label changes a minute. Flicker: those beyond the one that each segment may ask for, which is where the
-  label shown just before it is not the segment's steady answer.
-- Delay: from the beginning of a segment to the first frame that shows its steady answer, where the segment before had
-  another one. Never, where that does not come while the segment lasts; quantiles count it as endless.
-- Right: share of frames that show the true emotion. ECE: expected calibration error of the probabilities put out, in 15
-  bins of equal mass; over: their mean confidence, less the share that is right.
+  label shown just before it is not the segment's steady prediction.
+- Delay: from the beginning of a segment to the first frame that shows its steady prediction, where the segment before
+  had another one. Never, where that does not come while the segment lasts; quantiles count it as endless.
+- Right: fraction of frames that show the true emotion. ECE: expected calibration error of the smoothed probabilities,
+  in 15 bins of equal mass; over: their mean confidence, less the fraction that is right.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import filmed_stills
 import numpy as np
 from numpy.typing import NDArray
 from output import markdown_table, write_json
-from smoothers import Floats, Steadied, average, hidden_markov, mien, unsmoothed
+from smoothers import Floats, Smoothed, average, hidden_markov, mien, unsmoothed
 from steadiness_chart import draw
 
 from mien.cli import console
@@ -55,7 +55,7 @@ WAITED_S = 0.2
 EVIDENCE = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 WINDOWS = (0.03, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7)
 
-Way = Callable[[Floats, float], Steadied]
+Way = Callable[[Floats, float], Smoothed]
 
 FAMILIES: Mapping[str, Mapping[float, Way]] = {
     "Mien": {value: partial(mien, evidence_s=value) for value in EVIDENCE},
@@ -69,22 +69,22 @@ FAMILIES: Mapping[str, Mapping[float, Way]] = {
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What the model says of N sequences of F frames: probabilities (N, F, C), truth and segment (N, F)."""
+class Predictions:
+    """The model's predictions for N sequences of F frames: probabilities (N, F, C), truth and segment (N, F)."""
 
     probabilities: Floats
     truth: NDArray[np.int64]
     segment: NDArray[np.int64]
 
-    def at(self, rate: int) -> Answers:
+    def at(self, rate: int) -> Predictions:
         """The same at fewer frames a second."""
-        kept = slice(None, None, RATE // rate)
-        return Answers(self.probabilities[:, kept], self.truth[:, kept], self.segment[:, kept])
+        saved = slice(None, None, RATE // rate)
+        return Predictions(self.probabilities[:, saved], self.truth[:, saved], self.segment[:, saved])
 
 
 @dataclass(frozen=True)
 class Steadiness:
-    """Figures as the head of this file says: rates in changes a minute, delays in seconds (None: never), shares 0..1.
+    """Figures as described above: rates in changes a minute, delays in seconds (None: never), fractions 0..1.
 
     delays is how many changes were waited for.
     """
@@ -100,12 +100,12 @@ class Steadiness:
     over: float
 
 
-def measure(answers: Answers, rate: float, way: Way) -> Steadiness:
-    """Steady the answers one way, and judge what comes out."""
-    shown, numbers = way(answers.probabilities, rate)
-    raw = answers.probabilities.argmax(2)
+def measure(predictions: Predictions, rate: float, way: Way) -> Steadiness:
+    """Smooth the predictions one way, and measure what comes out."""
+    shown, numbers = way(predictions.probabilities, rate)
+    raw = predictions.probabilities.argmax(2)
     flicker, delays = 0, []
-    for labels, own, segments in zip(shown, raw, answers.segment, strict=True):
+    for labels, own, segments in zip(shown, raw, predictions.segment, strict=True):
         starts = np.flatnonzero(np.diff(segments, prepend=-1))
         before = None
         for start, end in zip(starts, [*starts[1:], len(segments)], strict=True):
@@ -119,7 +119,7 @@ def measure(answers: Answers, rate: float, way: Way) -> Steadiness:
             before = steady
     minutes = shown.size / rate / 60
     flat = numbers.reshape(-1, numbers.shape[2])
-    truth = answers.truth.ravel()
+    truth = predictions.truth.ravel()
     return Steadiness(
         changes=float(np.count_nonzero(np.diff(shown, axis=1)) / minutes),
         flicker=flicker / minutes,
@@ -127,25 +127,27 @@ def measure(answers: Answers, rate: float, way: Way) -> Steadiness:
         delay_p90=_quantile(delays, 0.9),
         delays=len(delays),
         never=float(np.isinf(delays).mean()),
-        right=float((shown == answers.truth).mean()),
+        right=float((shown == predictions.truth).mean()),
         ece=reliability(flat, truth).ece,
         over=float(flat.max(1).mean() - (flat.argmax(1) == truth).mean()),
     )
 
 
-def _quantile(delays: list[float], share: float) -> float | None:
-    value = float(np.quantile(delays, share, method="inverted_cdf"))
+def _quantile(delays: list[float], fraction: float) -> float | None:
+    value = float(np.quantile(delays, fraction, method="inverted_cdf"))
     return value if np.isfinite(value) else None
 
 
-def answers_of(dataset: FaceDataset, classifier: Classifier, *, count: int, seconds: float) -> dict[str, list[Answers]]:
-    """The answers to the sequences to choose by and to those to quote, a set for each of KINDS."""
+def predictions_of(
+    dataset: FaceDataset, classifier: Classifier, *, count: int, seconds: float
+) -> dict[str, list[Predictions]]:
+    """The predictions for the sequences to choose by and for those to quote, a set for each of KINDS."""
     truth, mask = evaluated_rows(dataset, "ferplus")
     rows = np.random.default_rng(0).permutation(np.flatnonzero(mask))
     halves = {"choose": rows[: len(rows) // 2], "quote": rows[len(rows) // 2 :]}
-    result: dict[str, list[Answers]] = {}
+    result: dict[str, list[Predictions]] = {}
     with console.progress() as bar:
-        task = bar.add_task("filming and judging", total=len(halves) * len(KINDS) * count)
+        task = bar.add_task("filming and classifying", total=len(halves) * len(KINDS) * count)
         for seed, (half, own) in enumerate(halves.items()):
             result[half] = []
             faces, labels = dataset.faces[own], truth[own]
@@ -155,12 +157,12 @@ def answers_of(dataset: FaceDataset, classifier: Classifier, *, count: int, seco
                     one = filmed_stills.sequence(faces, labels, round(seconds * RATE), RATE, bool(several), rng)
                     found.append((classifier.probabilities(one.faces).astype(np.float64), one.truth, one.segment))
                     bar.advance(task)
-                result[half].append(Answers(*(np.stack(part) for part in zip(*found, strict=True))))
+                result[half].append(Predictions(*(np.stack(part) for part in zip(*found, strict=True))))
     return result
 
 
-def kept_answers(data: Path, model: Path, *, count: int, seconds: float) -> dict[str, list[Answers]]:
-    """`answers_of`, from the folder for temporary files where an earlier run left them."""
+def saved_predictions(data: Path, model: Path, *, count: int, seconds: float) -> dict[str, list[Predictions]]:
+    """`predictions_of`, from the folder for temporary files where an earlier run left them."""
     content = [model.read_bytes(), Path(filmed_stills.__file__).read_bytes(), f"{data} {count} {seconds}".encode()]
     key = hashlib.sha256(b"".join(content)).hexdigest()[:16]
     file = Path(tempfile.gettempdir()) / "mien-steadiness" / f"{key}.npz"
@@ -168,7 +170,7 @@ def kept_answers(data: Path, model: Path, *, count: int, seconds: float) -> dict
     halves = ("choose", "quote")
     if not file.is_file():
         dataset = read_dataset(data).of_split("validation")
-        found = answers_of(dataset, Classifier(model), count=count, seconds=seconds)
+        found = predictions_of(dataset, Classifier(model), count=count, seconds=seconds)
         arrays = {
             f"{half}-{kind}-{name}": getattr(one, name)
             for half in halves
@@ -178,22 +180,22 @@ def kept_answers(data: Path, model: Path, *, count: int, seconds: float) -> dict
         make_folder(file.parent)
         with written_aside(file) as part, part.open("wb") as stream:
             np.savez_compressed(stream, **arrays)
-    with np.load(file) as kept:
+    with np.load(file) as saved:
         return {
-            half: [Answers(*(kept[f"{half}-{kind}-{name}"] for name in fields)) for kind in range(len(KINDS))]
+            half: [Predictions(*(saved[f"{half}-{kind}-{name}"] for name in fields)) for kind in range(len(KINDS))]
             for half in halves
         }
 
 
-def _joined(sets: list[Answers]) -> Answers:
-    return Answers(*(np.concatenate([getattr(one, name) for one in sets]) for name in Answers.__annotations__))
+def _joined(sets: list[Predictions]) -> Predictions:
+    return Predictions(*(np.concatenate([getattr(one, name) for one in sets]) for name in Predictions.__annotations__))
 
 
-def chosen(answers: Answers) -> dict[str, float]:
+def chosen(predictions: Predictions) -> dict[str, float]:
     """For each family the setting with the least flicker at a median delay of no more than WAITED_S."""
     result = {}
     for family, ways in FAMILIES.items():
-        found = {value: measure(answers.at(USUAL), USUAL, way) for value, way in ways.items()}
+        found = {value: measure(predictions.at(USUAL), USUAL, way) for value, way in ways.items()}
         soon = {
             value: one.flicker
             for value, one in found.items()
@@ -203,18 +205,18 @@ def chosen(answers: Answers) -> dict[str, float]:
     return result
 
 
-def by_window(answers: Answers) -> list[dict[str, float]]:
+def by_window(predictions: Predictions) -> list[dict[str, float]]:
     """How well calibrated Mien's numbers are with other windows."""
-    usual = answers.at(USUAL)
+    usual = predictions.at(USUAL)
     found = {value: measure(usual, USUAL, partial(mien, window_s=value)) for value in WINDOWS}
     return [{"window_s": value, "ece": one.ece, "over": one.over} for value, one in found.items()]
 
 
-def figures(answers: Mapping[str, list[Answers]]) -> dict[str, Any]:
+def figures(predictions: Mapping[str, list[Predictions]]) -> dict[str, Any]:
     """Everything measured, ready for JSON."""
-    first = _joined(answers["choose"])
+    first = _joined(predictions["choose"])
     settings = chosen(first)
-    quoted = [*zip(KINDS, answers["quote"], strict=True), ("both", _joined(answers["quote"]))]
+    quoted = [*zip(KINDS, predictions["quote"], strict=True), ("both", _joined(predictions["quote"]))]
     shipped = f"Mien ({EVIDENCE_S} s)"
     ways = {shipped: mien} | {
         f"{family} ({value} s)": FAMILIES[family][value] for family, value in settings.items() if family != "Mien"
@@ -267,8 +269,8 @@ def main() -> None:
     parser.add_argument("--chart", type=Path)
     options = parser.parse_args()
     model = find_model(options.model)
-    answers = kept_answers(options.data, model, count=options.count, seconds=options.seconds)
-    found = {"model": model.stem, "protocol": "ferplus", "split": "validation"} | figures(answers)
+    predictions = saved_predictions(options.data, model, count=options.count, seconds=options.seconds)
+    found = {"model": model.stem, "protocol": "ferplus", "split": "validation"} | figures(predictions)
     print(f"chosen on the first half: {found['chosen_on_first_half']}")
     for row in found["calibration_by_window_on_first_half"]:
         print(f"window {row['window_s']} s: ECE {100 * row['ece']:.1f} %, over {100 * row['over']:.1f} %")

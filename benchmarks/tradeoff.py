@@ -4,7 +4,7 @@
     python benchmarks/tradeoff.py --from docs/results/tradeoff.json --markdown tradeoff.md --plot tradeoff.png
 
 Each network is a finished run of benchmarks/ablation.py, or a run's folder named by --also NAME=FOLDER; it is exported
-in float32 and in int8 (batch normalisation folded), judged by `ferplus` on validation, and timed on one thread: one
+in float32 and in int8 (batch normalisation folded), evaluated by `ferplus` on validation, and timed on one thread: one
 face, and 64 at once, interleaved over rounds, medians. The difference to the best of them is paired over the same
 faces, with a 95 % bootstrap interval.
 """
@@ -54,12 +54,12 @@ def exported(run: Path, folder: Path, dataset: FaceDataset, precision: str) -> P
     return path
 
 
-def judge(path: Path, run: Path, dataset: FaceDataset) -> tuple[dict[str, Any], NDArray[np.float64]]:
+def evaluated(path: Path, run: Path, dataset: FaceDataset) -> tuple[dict[str, Any], NDArray[np.float64]]:
     """What a graph is and how often it is right, and which of the validation faces it names rightly, (N,) 0 or 1."""
     validation = dataset.of_split("validation")
     truth, mask = evaluated_rows(validation, "ferplus")
-    answers = Classifier(path).probabilities(validation.faces[mask])
-    metrics = evaluate(answers, truth[mask], classes=validation.classes, resamples=1)
+    predictions = Classifier(path).probabilities(validation.faces[mask])
+    metrics = evaluate(predictions, truth[mask], classes=validation.classes, resamples=1)
     config = checkpoint.describe(run / checkpoint.BEST if run.is_dir() else run).network
     facts = {
         "file_bytes": path.stat().st_size,
@@ -70,7 +70,7 @@ def judge(path: Path, run: Path, dataset: FaceDataset) -> tuple[dict[str, Any], 
         "macro_f1": metrics.macro_f1,
         "ece": metrics.ece,
     }
-    return facts, (answers.argmax(1) == truth[mask]).astype(float)
+    return facts, (predictions.argmax(1) == truth[mask]).astype(float)
 
 
 def timed(paths: Sequence[Path], rounds: int) -> list[dict[str, float]]:
@@ -98,7 +98,7 @@ def measure(runs: Mapping[str, Path], dataset: FaceDataset, folder: Path, rounds
     for name, run in runs.items():
         for precision in PRECISIONS:
             path = exported(run, folder, dataset, precision)
-            facts, hits = judge(path, run, dataset)
+            facts, hits = evaluated(path, run, dataset)
             rows.append({"name": name, "precision": precision, **facts})
             right.append(hits)
             paths.append(path)

@@ -53,7 +53,7 @@ class Steps:
         return functional.cross_entropy(model(self.ready).float(), targets)
 
     def run(self, objective: Objective, steps: int) -> float:
-        """Faces per second over so many steps."""
+        """Faces per second over `steps` steps."""
         batch = self.recipe.batch
         began = time.perf_counter()
         for _ in range(steps):

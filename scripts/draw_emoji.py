@@ -77,7 +77,7 @@ def write_png(svg: Path) -> None:
 def contact_sheet() -> Image.Image:
     """All emoji in the sizes that they must be told apart in, on white and on black, as RGB, drawn as on faces.
 
-    After the seven come that of an uncertain face, and that of a class of one's own.
+    After the seven come that of an uncertain face, and that of a custom class.
     """
     columns = [(name, False) for name in EMOTIONS] + [("fear", True), ("focused", False)]
     height = _GAP + sum(side + _GAP for side in _SHEET_SIDES)

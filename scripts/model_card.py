@@ -3,7 +3,7 @@
 python scripts/model_card.py EVALUATION.json MODEL.onnx [--out MODEL_CARD.md]
 
 EVALUATION.json holds what `mien evaluate MODEL.onnx --protocol all --json` printed: a line a protocol. What these
-figures do not tell (how the run went, measurements on other data) comes from a file beside it that is named after the
+figures do not hold (how the run went, measurements on other data) comes from a file beside it that is named after the
 model's id, as mien-0.1.0-int8.md, where there is one. Needs mien[train], which knows the network.
 """
 
@@ -31,13 +31,13 @@ Figures = Mapping[str, Mapping[str, Any]]
 TEMPLATE = Path(__file__).with_name("model_card.template.md")
 
 PAPER = AlexNetConfig(in_channels=3, classes=1000, groups=2)
-"""The network of 2012, as far as a config tells it."""
+"""The network of 2012, as far as a config holds it."""
 
 MOST_APART = 0.005
 """How far an accuracy may lie from the model's own card: int8 rounds otherwise on another processor, by few faces."""
 
-TOLD = {"source", "fingerprint", "learned", "held_back", "protocol", "leaked", "min_share"}
-"""What the model's card must say of its data."""
+REQUIRED = {"source", "fingerprint", "learned", "held_back", "protocol", "leaked", "min_share"}
+"""What the model's card must record of its data."""
 
 SPLITS = {
     "validation": "Validation (PublicTest), which chose nothing within the run",
@@ -51,8 +51,10 @@ def write_card(evaluation: Path, model: Path) -> str:
     card = Classifier(model).card
     figures = read_figures(evaluation, card)
     notes = evaluation.with_name(f"{card.id}.md")
-    if not card.data.keys() >= TOLD:
-        raise ModelError(f"{model}: its card does not tell {', '.join(sorted(TOLD - card.data.keys()))} of its data")
+    if not card.data.keys() >= REQUIRED:
+        raise ModelError(
+            f"{model}: its card does not record {', '.join(sorted(REQUIRED - card.data.keys()))} of its data"
+        )
     learned_from = card.data["protocol"]
     if learned_from not in figures:
         raise DataError(f"{evaluation}: expected figures by {learned_from}, got {', '.join(figures)}")
@@ -67,7 +69,7 @@ def write_card(evaluation: Path, model: Path) -> str:
         else "none",
         "temperature": f"{card.temperature:.2f}",
         "commit": f"commit `{card.source[:7]}` trained it" if card.source else "not recorded",
-        "licence": card.license,
+        "license": card.license,
         "learned_from": learned_from,
         "rows": rows(card.data),
         "source": card.data["source"],
@@ -102,7 +104,7 @@ def read_figures(path: Path, card: ModelCard) -> Figures:
 
 
 def network_values(card: ModelCard) -> dict[str, str]:
-    """What the config in the card says of the network."""
+    """What the config in the card records of the network."""
     config = AlexNetConfig.from_dict(dict(card.architecture))
     with torch.device("meta"):
         network = AlexNet(config).eval()
@@ -137,7 +139,7 @@ def differences(network: AlexNet) -> list[str]:
         )
     if filters(network) != paper_filters:
         found.append("-".join(map(str, filters(network))) + " filters for " + "-".join(map(str, paper_filters)))
-    said = {
+    texts = {
         "in_channels": "one grey channel",
         "input_size": "an input of {0}x{0} pixels for {1}x{1}",
         "classes": "{0} classes for {1}",
@@ -149,11 +151,11 @@ def differences(network: AlexNet) -> list[str]:
         "dropout": "dropout {0} for {1}",
         "mirror": "each face judged together with its mirror image, the logits averaged (both are counted above)",
     }
-    told = {"filters", "width", "mean", "std"}  # the first two above; the paper subtracts a mean image
+    skipped = {"filters", "width", "mean", "std"}  # the first two above; the paper subtracts a mean image
     for field, value in own.items():
-        if field not in told and value != paper[field]:
+        if field not in skipped and value != paper[field]:
             pair = ("-".join(map(str, each)) if isinstance(each, list) else each for each in (value, paper[field]))
-            found.append(said.get(field, f"{field} {{0}} for {{1}}").format(*pair))
+            found.append(texts.get(field, f"{field} {{0}} for {{1}}").format(*pair))
     return found
 
 
@@ -188,8 +190,8 @@ def origin(data: Mapping[str, Any]) -> str:
 
 
 def figure_values(figures: Figures, main: str) -> dict[str, str]:
-    """The tables, and what can be said of them in words."""
-    judged = figures[main]
+    """The tables, and what they mean in words."""
+    chosen = figures[main]
     of_protocols, of_classes, of_certain = [], [], []
     for name, line in figures.items():
         accuracy = with_interval(line["accuracy"], line["accuracy_ci95"])
@@ -197,20 +199,20 @@ def figure_values(figures: Figures, main: str) -> dict[str, str]:
         of_protocols.append((f"`{name}`", f"{line['n']:,}", accuracy, macro_f1, percent(line["ece"])))
         certain = line["certain"]
         right = with_interval(certain["accuracy"], certain["accuracy_ci95"])
-        shares = (percent(certain["share"]), right, percent(line["accuracy"]), percent(line["aurc"]))
-        of_certain.append((f"`{name}`", *shares))
-    for name in judged["classes"]:
-        recall = with_interval(judged["recall"][name], judged["recall_ci95"][name])
-        cells = (percent(judged["precision"][name]), recall, percent(judged["f1"][name]))
-        of_classes.append((name, *cells, f"{judged['support'][name]:,}"))
+        values = (percent(certain["share"]), right, percent(line["accuracy"]), percent(line["aurc"]))
+        of_certain.append((f"`{name}`", *values))
+    for name in chosen["classes"]:
+        recall = with_interval(chosen["recall"][name], chosen["recall_ci95"][name])
+        cells = (percent(chosen["precision"][name]), recall, percent(chosen["f1"][name]))
+        of_classes.append((name, *cells, f"{chosen['support'][name]:,}"))
     return {
-        "split_text": SPLITS[judged["split"]],
-        "threshold": f"{judged['certain']['threshold']:g}",
+        "split_text": SPLITS[chosen["split"]],
+        "threshold": f"{chosen['certain']['threshold']:g}",
         "protocol_table": table("protocol | faces | accuracy, % | macro-F1, % | calibration error, %", of_protocols),
         "class_table": table("class | precision, % | recall, % | F1, % | faces", of_classes),
         "certain_table": table("protocol | certain, % | accuracy on these, % | on all, % | AURC, %", of_certain),
-        "weak_classes": weak_classes(judged),
-        "confusions": confusions(judged),
+        "weak_classes": weak_classes(chosen),
+        "confusions": confusions(chosen),
     }
 
 
@@ -227,25 +229,28 @@ def weak_classes(line: Mapping[str, Any]) -> str:
 
 
 def confusions(line: Mapping[str, Any], most: int = 3) -> str:
-    """The worst ways of being wrong, as shares of the true class."""
+    """The worst kinds of error, as fractions of the true class."""
     found = [
-        (count / sum(row), truth, answer)
+        (count / sum(row), truth, prediction)
         for truth, row in zip(line["classes"], line["confusion"], strict=True)
-        for answer, count in zip(line["classes"], row, strict=True)
-        if count and truth != answer
+        for prediction, count in zip(line["classes"], row, strict=True)
+        if count and truth != prediction
     ]
     worst = sorted(found, key=lambda one: (-one[0], *one[1:]))[:most]
-    return ", ".join(f"{truth} for {answer} ({100 * share:.0f} %)" for share, truth, answer in worst) or "none"
+    return (
+        ", ".join(f"{truth} for {prediction} ({100 * fraction:.0f} %)" for fraction, truth, prediction in worst)
+        or "none"
+    )
 
 
-def percent(share: float | None) -> str:
-    """A share in per cent with one digit behind the point, a dash where there is none."""
-    return "–" if share is None else f"{100 * share:.1f}"
+def percent(fraction: float | None) -> str:
+    """A fraction in per cent with one digit behind the point, a dash where there is none."""
+    return "–" if fraction is None else f"{100 * fraction:.1f}"
 
 
-def with_interval(share: float | None, ends: Sequence[float] | None) -> str:
+def with_interval(fraction: float | None, ends: Sequence[float] | None) -> str:
     """As `percent`, with the ends of its interval."""
-    return percent(share) if ends is None else f"{percent(share)} ({percent(ends[0])} to {percent(ends[1])})"
+    return percent(fraction) if ends is None else f"{percent(fraction)} ({percent(ends[0])} to {percent(ends[1])})"
 
 
 def table(head: str, rows: Sequence[Sequence[str]]) -> str:

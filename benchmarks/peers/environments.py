@@ -1,4 +1,4 @@
-"""An environment for each contestant, made once and kept: nothing that one needs can disturb another."""
+"""An environment for each contestant, made once and left there: nothing that one needs can disturb another."""
 
 from __future__ import annotations
 
@@ -81,17 +81,17 @@ print(json.dumps(list(rows.values())))
 """
 
 
-def make(name: str, folder: Path, say: Any) -> Environment:
+def make(name: str, folder: Path, log: Any) -> Environment:
     """The environment of this name below the folder, made where it is not there or was made otherwise.
 
-    say is called with a line before something that takes long. Raises AbsentError where it cannot be made.
+    log is called with a line before something that takes long. Raises AbsentError where it cannot be made.
     """
     environment = Environment(folder / name)
     stamp = environment.folder / _MADE
     recipe = hashlib.sha256(json.dumps(RECIPES[name]).encode()).hexdigest()
     before = stamp.read_text().splitlines() if stamp.is_file() else []
     if before[:1] != [recipe]:
-        say(f"{name}: making its environment")
+        log(f"{name}: making its environment")
         shutil.rmtree(environment.folder, ignore_errors=True)
         venv.create(environment.folder, with_pip=True, symlinks=True)
         if name == "networks":
@@ -100,7 +100,7 @@ def make(name: str, folder: Path, say: Any) -> Environment:
             _pip(environment, *arguments)
     source = _source() if name == "mien" else ""
     if name == "mien" and before != [recipe, source]:
-        say("mien: installing a wheel of the working tree")
+        log("mien: installing a wheel of the working tree")
         with tempfile.TemporaryDirectory() as built:
             run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", built, str(ROOT)])
             wheel = str(next(Path(built).glob("*.whl")))
@@ -116,20 +116,20 @@ def by_package(packages: Mapping[str, Package], total: int, least: int) -> dict[
     pip and setuptools, which every environment has, stand together; "other" is what no package owns or is smaller.
     """
     ordered = sorted(packages.items(), key=lambda item: -item[1].bytes)
-    shares = {name: package.bytes for name, package in ordered if package.bytes >= least and name not in _INSTALLER}
-    shares["pip, setuptools"] = sum(package.bytes for name, package in packages.items() if name in _INSTALLER)
-    shares["other"] = total - sum(shares.values())
-    return shares
+    sizes = {name: package.bytes for name, package in ordered if package.bytes >= least and name not in _INSTALLER}
+    sizes["pip, setuptools"] = sum(package.bytes for name, package in packages.items() if name in _INSTALLER)
+    sizes["other"] = total - sum(sizes.values())
+    return sizes
 
 
 def clean_environment(cache: Path) -> dict[str, str]:
     """This process' environment variables without those that steer threads and Python; Mien's cache is `cache`."""
-    kept = {
+    passed = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith(("OMP_", "MKL_", "OPENBLAS_", "TF_", "ORT_", "PYTHON", "VIRTUAL_ENV"))
     }
-    return {**kept, "MIEN_CACHE": str(cache)}
+    return {**passed, "MIEN_CACHE": str(cache)}
 
 
 def run(command: Sequence[str]) -> str:
@@ -144,7 +144,7 @@ def run(command: Sequence[str]) -> str:
 
 
 def last_line(text: str) -> str:
-    """The last line that says something; of a traceback that is the error."""
+    """The last line with text; of a traceback that is the error."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 

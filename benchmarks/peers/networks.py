@@ -23,15 +23,15 @@ from torch import Tensor, nn
 
 
 class Answer(nn.Module):
-    """Probabilities of a network that answers with logits."""
+    """Probabilities of a network that gives logits."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, faces: Tensor) -> Tensor:
-        answer = self.network(faces)
-        return torch.softmax(getattr(answer, "logits", answer), dim=1)
+        output = self.network(faces)
+        return torch.softmax(getattr(output, "logits", output), dim=1)
 
 
 def alexnet() -> tuple[nn.Module, tuple[int, int]]:

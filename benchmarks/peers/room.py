@@ -33,7 +33,7 @@ _WORKING: Final = ("user", "nice", "system", "idle", "iowait", "irq", "softirq",
 
 @dataclass(frozen=True)
 class Contestant:
-    """A program that answers requests: its environment, its file below peers/, and its arguments."""
+    """A program that serves requests: its environment, its file below peers/, and its arguments."""
 
     environment: str
     program: str
@@ -57,7 +57,7 @@ class Program:
     log: IO[str]
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Its answer, or None where it ended or takes too long."""
+        """Its reply, or None where it ended or takes too long."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
@@ -65,8 +65,8 @@ class Program:
         except BrokenPipeError:
             return None
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE_S)
-        answer = self.process.stdout.readline() if ready else ""
-        return json.loads(answer) if answer else None
+        reply = self.process.stdout.readline() if ready else ""
+        return json.loads(reply) if reply else None
 
     def end(self) -> str:
         """End it; the last line that it wrote to standard error."""
@@ -102,7 +102,7 @@ class Bench:
         if name not in self.environments:
             try:
                 given = self.given.get(name)
-                self.environments[name] = Environment(given) if given else make(name, self.work / "envs", say)
+                self.environments[name] = Environment(given) if given else make(name, self.work / "envs", log)
             except AbsentError as error:
                 self.unmade[name] = str(error)
                 raise
@@ -112,7 +112,7 @@ class Bench:
         """The ONNX file of a network that Mien is timed against, written where it is not there yet."""
         path = self.work / "networks" / f"{name}.onnx"
         if not path.is_file():
-            say(f"{name}: writing it, with random weights")
+            log(f"{name}: writing it, with random weights")
             make_folder(path.parent)
             python = self.environment("networks").python if name == "efficientnet-b0" else Path(sys.executable)
             with written_aside(path) as part:
@@ -123,7 +123,7 @@ class Bench:
         return Contestant("bare", "worker_bare.py", (str(self.network(name)), str(self.yunet)))
 
     def ask(self, entry: Entry) -> dict[str, Any]:
-        """A burst of this entry's calls. Raises AbsentError with what the program says where it fails."""
+        """A burst of this entry's calls. Raises AbsentError with the program's message where it fails."""
         one = entry.contestant
         if one not in self.programs:
             command = [str(self.environment(one.environment).python), str(PEERS / one.program), *one.arguments]
@@ -132,10 +132,10 @@ class Bench:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=self.variables
             )
             self.programs[one] = Program(process, log)
-        answer = self.programs[one].ask({**entry.request, "seconds": self.seconds, "least": 3})
-        if answer is None:
-            raise AbsentError(self.programs.pop(one).end() or f"no answer within {PATIENCE_S} s")
-        return answer
+        reply = self.programs[one].ask({**entry.request, "seconds": self.seconds, "least": 3})
+        if reply is None:
+            raise AbsentError(self.programs.pop(one).end() or f"no reply within {PATIENCE_S} s")
+        return reply
 
     def note(self, name: str, error: AbsentError) -> None:
         """Keep who is absent and why, a reason once, without folders of this machine."""
@@ -153,7 +153,7 @@ def in_rounds(
 ) -> dict[str, dict[str, list[float]]]:
     """By name and quantity, one value for each round; who fails is absent, and the rest goes on.
 
-    measure gives "seconds" and what else is to be kept, and "cpu": seconds of processor that it took. From that follows
+    measure gives "seconds" and what else is to be saved, and "cpu": the seconds of CPU time. From that follows
     "others": how many cores other programs used meanwhile. Up to twice as many bursts as names are done again for them.
     """
     order = random.Random(0)
@@ -176,8 +176,8 @@ def in_rounds(
             for quantity, value in values.items():
                 found[name].setdefault(quantity, []).append(value)
             time.sleep(REST_S)
-        told = ", ".join(f"{name} {values['seconds'][-1] * 1e3:.4g}" for name, values in found.items())
-        say(f"{title}, round {number + 1} of {bench.rounds}, ms: {told}")
+        times = ", ".join(f"{name} {values['seconds'][-1] * 1e3:.4g}" for name, values in found.items())
+        log(f"{title}, round {number + 1} of {bench.rounds}, ms: {times}")
     return found
 
 
@@ -191,7 +191,7 @@ def watched(measure: Callable[[str], Mapping[str, float]], name: str) -> dict[st
 
 
 def busy_seconds() -> float:
-    """Seconds that all processors together have worked since the machine started; 0 where the system does not tell."""
+    """Seconds that all processors together have worked since the machine started; 0 where it is not known."""
     counters = Path("/proc/stat")
     if not counters.is_file():
         return 0.0
@@ -200,13 +200,13 @@ def busy_seconds() -> float:
 
 
 def timed(title: str, bench: Bench, entries: Sequence[Entry]) -> dict[str, Any]:
-    """The medians of bursts by name and round, in seconds, and how many faces the calls answered for."""
+    """The medians of bursts by name and round, in seconds, and how many faces the calls classified."""
     by_name = {entry.name: entry for entry in entries}
 
     def measure(name: str) -> dict[str, float]:
-        answer = bench.ask(by_name[name])
-        seconds = round(statistics.median(answer["seconds"]), 8)
-        return {"seconds": seconds, "faces": answer["faces"], "cpu": answer["cpu"]}
+        reply = bench.ask(by_name[name])
+        seconds = round(statistics.median(reply["seconds"]), 8)
+        return {"seconds": seconds, "faces": reply["faces"], "cpu": reply["cpu"]}
 
     found = in_rounds(title, bench, list(by_name), measure)
     return {name: {**values, "faces": values["faces"][-1]} for name, values in found.items()}
@@ -226,5 +226,5 @@ def without_folders(text: str) -> str:
     return re.sub(r"(?<![\w./])/(?!/)([\w.+~-]+/)+", "", text)
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

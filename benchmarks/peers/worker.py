@@ -1,9 +1,9 @@
-"""What every contestant's program does: answer requests on standard input by bursts of timed calls.
+"""What every contestant's program does: serve requests on standard input by bursts of timed calls.
 
 It runs in each contestant's own environment, so it knows the standard library only. A request is a line of JSON; it
-says what to do, and how long a burst lasts. The answer is a line of JSON: the seconds of each call, what the last call
-returned (a count of faces), and the seconds of processor since the answer before. What a request needs (a session, a
-picture) is prepared once and kept.
+holds what to do, and how long a burst lasts. The reply is a line of JSON: the seconds of each call, what the last call
+returned (a count of faces), and the seconds of processor since the reply before. What a request needs (a session, a
+picture) is prepared once and reused.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Call = Callable[[], int]
-"""What is timed. It returns how many faces it answered for."""
+"""What is timed. It returns the number of faces that it classified."""
 
 
 def serve(prepare: Callable[[Mapping[str, Any]], Call]) -> None:
-    """Answer until standard input ends. Libraries may print what they like: it goes to standard error."""
-    with os.fdopen(os.dup(1), "w") as answers:
+    """Serve until standard input ends. Libraries may print what they like: it goes to standard error."""
+    with os.fdopen(os.dup(1), "w") as replies:
         os.dup2(2, 1)
         calls: dict[str, Call] = {}
         before = 0.0
@@ -31,14 +31,14 @@ def serve(prepare: Callable[[Mapping[str, Any]], Call]) -> None:
             key = json.dumps(request, sort_keys=True)
             if key not in calls:
                 calls[key] = prepare(request)
-            answer = burst(calls[key], seconds, least)
+            reply = burst(calls[key], seconds, least)
             now = time.process_time()
-            print(json.dumps({**answer, "cpu": now - before}), file=answers, flush=True)
+            print(json.dumps({**reply, "cpu": now - before}), file=replies, flush=True)
             before = now
 
 
 def burst(call: Call, seconds: float, least: int) -> dict[str, Any]:
-    """Call for so many seconds, and at least so many times, after one call that is not counted."""
+    """Call for `seconds` seconds, and at least `least` times, after one call that is not counted."""
     call()
     times: list[float] = []
     faces = 0

@@ -1,8 +1,8 @@
-"""What a few lines of onnxruntime and OpenCV do: YuNet finds faces in the picture as it is, one network judges them.
+"""What a few lines of onnxruntime and OpenCV do: YuNet finds faces in the picture as it is, a network classifies them.
 
     python worker_bare.py NETWORK.onnx YUNET.onnx [PHOTO]
 
-With a photo it judges that one and ends. The network takes faces (N, 1 or 3, S, S) float32 in 0..1.
+With a photo it classifies that one and ends. The network takes faces (N, 1 or 3, S, S) float32 in 0..1.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from worker import Call, serve
 
 def prepare(request: Mapping[str, Any]) -> Call:
     if request["task"] == "picture":
-        look = looker(sys.argv[1], sys.argv[2])
+        read = reader(sys.argv[1], sys.argv[2])
         image = cv2.imread(request["picture"])
-        return lambda: len(look(image))
+        return lambda: len(read(image))
     network = open_network(sys.argv[1], request["threads"])
     entry = network.get_inputs()[0]
     rng = np.random.default_rng(0)
@@ -41,14 +41,14 @@ def run(network: Any, name: str, values: Any) -> Call:
     return lambda: len(network.run(None, {name: values})[0])
 
 
-def looker(network_path: str, yunet_path: str) -> Any:
+def reader(network_path: str, yunet_path: str) -> Any:
     """A function from a BGR picture to the probabilities of its faces."""
     network = open_network(network_path)
     entry = network.get_inputs()[0]
     _, channels, _, side = entry.shape
     detector = cv2.FaceDetectorYN.create(yunet_path, "", (0, 0), 0.7)
 
-    def look(image: Any) -> Any:
+    def read(image: Any) -> Any:
         detector.setInputSize((image.shape[1], image.shape[0]))
         found = detector.detect(image)[1]
         faces = []
@@ -60,11 +60,11 @@ def looker(network_path: str, yunet_path: str) -> Any:
             faces.append(resized.transpose(2, 0, 1).astype(np.float32) / 255)
         return network.run(None, {entry.name: np.stack(faces)})[0] if faces else []
 
-    return look
+    return read
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 3:
-        print(looker(sys.argv[1], sys.argv[2])(cv2.imread(sys.argv[3]))[0])
+        print(reader(sys.argv[1], sys.argv[2])(cv2.imread(sys.argv[3]))[0])
     else:
         serve(prepare)

@@ -39,12 +39,12 @@ def classify(count: int, threads: int, *, batched: bool) -> Call:
     network.allocate_tensors()
 
     def call() -> int:
-        answers = []
+        outputs = []
         for start in range(0, count, step):
             network.set_tensor(source, faces[start : start + step])
             network.invoke()
-            answers.append(network.get_tensor(target))
-        return len(np.concatenate(answers))
+            outputs.append(network.get_tensor(target))
+        return len(np.concatenate(outputs))
 
     return call
 

@@ -99,7 +99,7 @@ def test_a_larger_box_shows_the_face_smaller_and_a_smaller_one_cuts_it_off() -> 
     assert smaller.mean() == pytest.approx(ramp(1).mean(), abs=0.5)
 
 
-def test_a_shifted_box_is_off_by_its_share_in_some_direction() -> None:
+def test_a_shifted_box_is_off_by_its_fraction_in_some_direction() -> None:
     ways = set()
     for seed in range(5):
         x, y = (
@@ -172,7 +172,7 @@ def test_each_face_is_turned_back_by_its_own_angle_or_not_at_all(faces: Faces) -
 
 
 @dataclass(frozen=True)
-class Finds:
+class Fixed:
     """A detector that always finds the same."""
 
     found: Sequence[Detection]
@@ -196,10 +196,10 @@ def test_the_roll_is_that_of_the_largest_sure_face(faces: Faces) -> None:
     shown = degradations.picture(faces[0], 0)
     level, down = eyes((10, 20), (30, 20)), eyes((10, 20), (30, 40), side=80)
     unsure, blind = eyes((10, 40), (30, 20), score=0.5, side=200), Detection(Box(0, 0, 300, 300), 0.9)
-    assert degradations.roll_by_landmarks(shown, Finds([level])) == 0
-    assert degradations.roll_by_landmarks(shown, Finds([level, down, unsure, blind])) == face_roll(down.landmarks) > 45
-    assert np.isnan(degradations.roll_by_landmarks(shown, Finds([unsure])))
-    assert np.isnan(degradations.roll_by_landmarks(shown, Finds([])))
+    assert degradations.roll_by_landmarks(shown, Fixed([level])) == 0
+    assert degradations.roll_by_landmarks(shown, Fixed([level, down, unsure, blind])) == face_roll(down.landmarks) > 45
+    assert np.isnan(degradations.roll_by_landmarks(shown, Fixed([unsure])))
+    assert np.isnan(degradations.roll_by_landmarks(shown, Fixed([])))
 
 
 class SpotFinder:
@@ -219,8 +219,8 @@ class SpotFinder:
 
 
 @pytest.mark.parametrize("roll", [0, 15, -30])
-def test_what_the_landmarks_tell_is_what_turns_back(roll: float) -> None:
+def test_what_the_landmarks_give_is_what_turns_back(roll: float) -> None:
     face = np.zeros((48, 48), np.uint8)
     face[17:20, 13:16], face[17:20, 32:35] = 255, 100
-    told = degradations.roll_by_landmarks(degradations.picture(face, roll), SpotFinder())
-    assert told == pytest.approx(1.4 * roll, abs=2)
+    found = degradations.roll_by_landmarks(degradations.picture(face, roll), SpotFinder())
+    assert found == pytest.approx(1.4 * roll, abs=2)

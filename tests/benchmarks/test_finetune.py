@@ -31,7 +31,7 @@ def dataset() -> FaceDataset:
     winner = np.arange(n) % 7
     votes = np.zeros((n, len(FERPLUS_COLUMNS)), np.float32)
     votes[np.arange(n), [FERPLUS_COLUMNS.index(EMOTIONS[k]) for k in winner]] = 10
-    votes[20] = 1  # tied: not judged
+    votes[20] = 1  # tied: left out
     return FaceDataset(
         source="noise",
         classes=EMOTIONS,

@@ -190,7 +190,7 @@ def test_disturbed_bursts_are_done_again_within_bounds(tmp_path: Path, monkeypat
     found = room.in_rounds("title", bench, ["one"], measure)
     assert len(asked) == 4 + 2
     assert found["one"]["seconds"] == [2, 4, 5, 6]
-    assert [share > room.DISTURBED for share in found["one"]["others"]] == [False, True, True, True]
+    assert [cores > room.DISTURBED for cores in found["one"]["others"]] == [False, True, True, True]
     assert "cpu" not in found["one"]
 
 
@@ -198,14 +198,14 @@ def test_the_tables_say_what_was_disturbed(results: dict[str, Any]) -> None:
     results["sections"]["classifier"]["measured"]["1 face, 1 thread"]["fer"]["others"] = [0.5, 0.1]
     results["sections"]["start"]["measured"]["fer"]["others"] = [0.0, 0.1]
     assert tables.disturbed(results, "classifier") == (1, 2)
-    told = tables.to_markdown(results).splitlines()[0]
-    assert told.endswith("rounds: 2. Other programs used more than 0.15 cores in 1 of 2 bursts of `classifier`.")
+    expected = tables.to_markdown(results).splitlines()[0]
+    assert expected.endswith("rounds: 2. Other programs used more than 0.15 cores in 1 of 2 bursts of `classifier`.")
 
 
 def test_busy_processors_are_counted() -> None:
     before = room.busy_seconds()
     if not before:
-        pytest.skip("this system does not tell how busy its processors are")
+        pytest.skip("this system does not report how busy its processors are")
     end = time.process_time() + 0.1
     while time.process_time() < end:
         pass
@@ -229,15 +229,15 @@ def test_an_environment_that_cannot_be_made_is_tried_once(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("/home/me/env/bin/python: No module named fer", "python: No module named fer"),
         ("cannot read '/a/b.onnx' or ../c/d.onnx", "cannot read 'b.onnx' or ../c/d.onnx"),
         ("12 and/or 3 of https://example.org/a/b", "12 and/or 3 of https://example.org/a/b"),
     ],
 )
-def test_reasons_name_no_folders(text: str, told: str) -> None:
-    assert room.without_folders(text) == told
+def test_reasons_name_no_folders(text: str, expected: str) -> None:
+    assert room.without_folders(text) == expected
 
 
 def test_other_sections_stay_on_the_same_machine_only(
@@ -268,8 +268,8 @@ def test_where_the_bytes_go() -> None:
         "numpy": package("2", 50),
         "setuptools": package("1", 9),
     }
-    shares = environments.by_package({**packages, "onnxruntime": package("1", 80)}, 200, least=10)
-    assert list(shares.items()) == [("onnxruntime", 80), ("numpy", 50), ("pip, setuptools", 39), ("other", 31)]
+    sizes = environments.by_package({**packages, "onnxruntime": package("1", 80)}, 200, least=10)
+    assert list(sizes.items()) == [("onnxruntime", 80), ("numpy", 50), ("pip, setuptools", 39), ("other", 31)]
 
 
 def test_children_choose_their_own_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -291,20 +291,20 @@ def test_a_failing_command_says_why() -> None:
 
 def test_a_burst_counts_all_calls_but_the_first() -> None:
     calls = []
-    answer = worker.burst(lambda: calls.append(1) or len(calls), seconds=0, least=4)
-    assert len(answer["seconds"]) == 4
-    assert answer["faces"] == len(calls) == 5
+    reply = worker.burst(lambda: calls.append(1) or len(calls), seconds=0, least=4)
+    assert len(reply["seconds"]) == 4
+    assert reply["faces"] == len(calls) == 5
     assert len(worker.burst(lambda: 1, seconds=0.02, least=1)["seconds"]) > 1
 
 
 def test_the_launcher_measures_the_command_alone() -> None:
     launcher = [sys.executable, "-I", "-S", str(Path(worker.__file__).with_name("launch.py"))]
     code = "import sys, time; data = bytearray(100_000_000); time.sleep(0.1); print('no JSON'); sys.exit(3)"
-    answers = []
+    replies = []
     for command in ([sys.executable, "-c", code], [sys.executable, "-I", "-S", "-c", "pass"]):
         done = subprocess.run([*launcher, *command], capture_output=True, text=True, check=True)
-        answers.append(json.loads(done.stdout))
-    large, small = answers
+        replies.append(json.loads(done.stdout))
+    large, small = replies
     assert (large["code"], small["code"]) == (3, 0)
     assert large["seconds"] > 0.1
     assert 0 < large["cpu"] < large["seconds"] + 1

@@ -24,11 +24,11 @@ def no_eyes(n: int) -> dict[int, np.ndarray]:
     return {roll: np.full(n, np.nan) for roll in (0, 15, -15, 30, -30)}
 
 
-def sure_of(classes: list[int], probability: float = 0.9) -> np.ndarray:
+def confident_in(classes: list[int], probability: float = 0.9) -> np.ndarray:
     """Answers (N, 7) that give the named class so much."""
-    answers = np.full((len(classes), len(EMOTIONS)), (1 - probability) / (len(EMOTIONS) - 1))
-    answers[np.arange(len(classes)), classes] = probability
-    return answers
+    probabilities = np.full((len(classes), len(EMOTIONS)), (1 - probability) / (len(EMOTIONS) - 1))
+    probabilities[np.arange(len(classes)), classes] = probability
+    return probabilities
 
 
 def bright_faces(classes: list[int]) -> FaceDataset:
@@ -93,11 +93,11 @@ def test_the_drop_is_paired() -> None:
     assert high == pytest.approx(0.03 + half, abs=0.0015)
 
 
-def test_a_condition_is_judged_by_the_mean_of_its_versions() -> None:
+def test_a_condition_goes_by_the_mean_of_its_versions() -> None:
     truth = np.array([0, 1, 2, 3])
-    clean = sure_of([0, 1, 2, 0])
+    clean = confident_in([0, 1, 2, 0])
     condition = robustness.Condition("roll", "15°", [], {"found": 0.5, "angle": 9.0, "error": 6.0})
-    row = robustness.judge(condition, [sure_of([0, 1, 0, 0]), sure_of([0, 0, 0, 0], 0.5)], truth, clean)
+    row = robustness.figures_of(condition, [confident_in([0, 1, 0, 0]), confident_in([0, 0, 0, 0], 0.5)], truth, clean)
     assert (row.group, row.name, row.faces) == ("roll", "15°", 4)
     assert row.accuracy == 3 / 8
     assert row.drop == pytest.approx(3 / 4 - 3 / 8)
@@ -107,8 +107,10 @@ def test_a_condition_is_judged_by_the_mean_of_its_versions() -> None:
     assert row.alignment == condition.alignment
 
 
-def test_what_is_no_face_has_answers_but_no_accuracy() -> None:
-    row = robustness.judge_non_faces("noise", np.concatenate([sure_of([4, 4, 4], 0.9), sure_of([6], 0.5)]))
+def test_what_is_no_face_has_predictions_but_no_accuracy() -> None:
+    row = robustness.figures_of_non_faces(
+        "noise", np.concatenate([confident_in([4, 4, 4], 0.9), confident_in([6], 0.5)])
+    )
     assert row.answers == {**dict.fromkeys(EMOTIONS, 0.0), "neutral": 0.75, "surprise": 0.25}
     assert (row.pictures, row.uncertain) == (4, 0.25)
     assert row.confidence == pytest.approx(0.8)
@@ -120,7 +122,7 @@ def measured(brightness_model: Path) -> tuple[list[Any], list[Any]]:
     return robustness.measure(classifier, WholeImageDetector(), bright_faces([0, 2, 4, 6, 3]), limit=4)
 
 
-def test_the_tables_tell_what_the_model_bears(measured: tuple[list[Any], list[Any]]) -> None:
+def test_the_tables_hold_what_the_model_bears(measured: tuple[list[Any], list[Any]]) -> None:
     rows, others = measured
     found = by_name(rows)
     assert rows[0].group == "clean"

@@ -62,7 +62,7 @@ def model(brightness_model: Path, tmp_path: Path) -> Path:
 
 
 def figures(protocol: str, seed: int, n: int = 1400) -> dict[str, Any]:
-    """Made answers that are mostly right, but for fear, which is mostly called surprise; no face shows disgust."""
+    """Made predictions that are mostly right, but for fear, which is mostly called surprise; no face shows disgust."""
     rng = np.random.default_rng(seed)
     truth = rng.choice([0, 2, 3, 4, 5, 6], n)
     logits = rng.normal(size=(n, 7))
@@ -142,14 +142,14 @@ def test_the_differences_from_2012_follow_from_the_config(script: ModuleType) ->
 
     from mien.training.network import AlexNet, AlexNetConfig
 
-    def said(**fields: Any) -> str:
+    def texts(**fields: Any) -> str:
         with device("meta"):
             return "; ".join(script.differences(AlexNet(AlexNetConfig(**fields))))
 
-    same = said(in_channels=3, classes=1000, groups=2)
+    same = texts(in_channels=3, classes=1000, groups=2)
     assert same.startswith("batch normalisation")
     assert ";" not in same
-    compact = said(width=0.5, hidden=(512, 512), dropout=0.3, input_size=163)
+    compact = texts(width=0.5, hidden=(512, 512), dropout=0.3, input_size=163)
     for words in (
         "48-128-192-192-128 filters for 96-256-384-384-256",
         "fully connected layers of 512-512 for 4096-4096",
@@ -162,7 +162,9 @@ def test_the_differences_from_2012_follow_from_the_config(script: ModuleType) ->
         assert words in compact
 
 
-def test_leaked_faces_and_original_labels_are_told(script: ModuleType, brightness_model: Path, tmp_path: Path) -> None:
+def test_leaked_faces_and_original_labels_are_reported(
+    script: ModuleType, brightness_model: Path, tmp_path: Path
+) -> None:
     data = {**DATA, "protocol": "fer2013", "leaked": 7}
     text = script.write_card(
         write_figures(tmp_path / "e.json", *LINES), write_model(brightness_model, tmp_path / "3.onnx", data=data)
@@ -201,7 +203,7 @@ def test_figures_that_are_not_this_models_are_refused(
     with pytest.raises(DataError, match="evaluate anew"):
         script.write_card(path, write_model(brightness_model, tmp_path / "stale.onnx", metrics=stale))
     with pytest.raises(
-        ModelError, match="does not tell fingerprint, held_back, leaked, learned, min_share, protocol, source"
+        ModelError, match="does not record fingerprint, held_back, leaked, learned, min_share, protocol, source"
     ):
         script.write_card(path, write_model(brightness_model, tmp_path / "bare.onnx", data={}))
 
