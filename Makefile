@@ -15,7 +15,10 @@ PAGE := src/mien/service/page/index.html.gz
 NPM = PATH="$(abspath $(BIN)):$$PATH" npm
 
 # Tests run in as many processes as there are CPUs, 4 at most: TEST="-n 0" runs them in one, TEST="-k words" some of them.
-PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+# A process that crashes ends the run: xdist would wait for ever. The slow tests start clusters and ranks of their own, so
+# they run one after the other.
+PARALLEL = --numprocesses logical --maxprocesses 4 --dist loadfile --max-worker-restart 0
+PYTEST = $(BIN)/python -m pytest
 
 .PHONY: help demo test test-slow test-all check page serve model bench bench-photos vendor clean
 
@@ -39,7 +42,7 @@ demo: $(VENV)/.demo
 	@test -f demo/astronaut.png && echo "The drawn picture: demo/astronaut.png"
 
 test: $(VENV)/.dev $(PAGE)
-	@$(PYTEST) -m "not slow" $(TEST)
+	@$(PYTEST) $(PARALLEL) -m "not slow" $(TEST)
 
 test-slow: $(VENV)/.dev $(PAGE)
 	@$(PYTEST) -m slow $(TEST)

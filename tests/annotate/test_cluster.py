@@ -27,6 +27,7 @@ from mien.annotate.run import Progress
 from mien.errors import ConfigError
 
 pytestmark = [
+    pytest.mark.slow,  # Ray's processes need a machine for themselves
     pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -119,7 +120,6 @@ def actors(of: int | None = None) -> list[int]:
     return found
 
 
-@pytest.mark.slow
 def test_a_killed_worker_and_a_lost_node_lose_and_double_nothing(
     cluster: Cluster, second: Any, held: Path, photos: Path, tmp_path: Path, brightness_model: Path, started: Any
 ) -> None:
@@ -148,7 +148,6 @@ def test_a_killed_worker_and_a_lost_node_lose_and_double_nothing(
         assert (tmp_path / "ray" / path.relative_to(tmp_path / "local")).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.slow
 def test_a_killed_driver_goes_on_where_it_was_with_any_engine(
     cluster: Cluster, held: Path, photos: Path, tmp_path: Path, brightness_model: Path, started: Any
 ) -> None:
