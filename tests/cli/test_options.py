@@ -68,7 +68,10 @@ def library_defaults(command: str) -> dict[str, Any]:
         known |= {name: getattr(engine, name) for name in ("workers", "address", "gpus")}
         known |= {"engine": engine.name, "planned": False}
     elif command == "export":
-        known |= defaults(pytest.importorskip("mien.training.export").export)
+        pytest.importorskip("torch")
+        from mien.training.export import export
+
+        known |= defaults(export)
         known["model_version"] = known["version"]
     return known
 
