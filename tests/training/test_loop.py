@@ -34,7 +34,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from tests_training import striped_faces, TINY_SETTINGS
-from mien.training.loop import train
+from mien.training.loop import Devices, Start, train
 from mien.training.recipes import scratch, with_settings
 
 recipe = with_settings(scratch(), [*TINY_SETTINGS, "save_minutes=0"])

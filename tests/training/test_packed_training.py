@@ -61,7 +61,7 @@ from mien.data.audit import audit
 from mien.data.pack import describe, measure
 from mien.data.readers import read_faces
 from mien.emotions import EMOTIONS
-from mien.training.loop import train
+from mien.training.loop import Devices, train
 from mien.training.recipes import scratch, with_settings
 from mien.training.checkpoint import predict_faces
 
