@@ -83,7 +83,7 @@ class Augmenter(nn.Module):
         faces = self._warped(self.light(faces).clamp(0, 1))
         if self.mix is None:
             return faces, targets
-        # kornia mixes hard labels only: give it row numbers, and mix the soft targets by the share that it predictions,
+        # kornia mixes hard labels only: give it row numbers, and mix the soft targets by the fraction that it returns,
         # which is the other face's for MixUp and the own one's for CutMix.
         faces, pairs = self.mix(faces, torch.arange(len(faces), device=faces.device, dtype=faces.dtype))
         own, other, share = pairs.reshape(-1, 3).unbind(1)

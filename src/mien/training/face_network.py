@@ -19,7 +19,7 @@ class InputConfig(Protocol):
 
     @property
     def classes(self) -> int:
-        """How many logits it predictions with."""
+        """The number of its logits."""
 
     @property
     def dropout(self) -> float:
@@ -67,7 +67,7 @@ class FaceNetwork(nn.Module):
 
     @property
     def last(self) -> nn.Linear:
-        """The last fully connected layer, which predictions."""
+        """The last fully connected layer, whose outputs are the logits."""
         layer: nn.Linear = self.classifier[-1]  # type: ignore[assignment]
         return layer
 
