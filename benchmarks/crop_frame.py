@@ -21,10 +21,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.options import MIN_FACE_SCORE
 from mien.runtime.crops import FACE_SIZE
 from mien.runtime.detectors import HaarDetector, YuNetDetector
-from mien.types import Box, Detector
+from mien.types import MIN_FACE_SCORE, Box, Detector
 
 ENLARGED = 4
 BORDERS = {

@@ -13,10 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.options import MIN_FACE_SCORE
 from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, crop_face
 from mien.runtime.head_roll import face_roll
-from mien.types import Box, Detector
+from mien.types import MIN_FACE_SCORE, Box, Detector
 
 Faces = NDArray[np.uint8]
 

@@ -31,9 +31,8 @@ import skimage.data
 from numpy.typing import NDArray
 
 import mien
-from mien.options import MIN_FACE_SCORE
 from mien.runtime.detectors import HaarDetector, YuNetDetector
-from mien.types import Box, Detection
+from mien.types import MIN_FACE_SCORE, Box, Detection
 
 # Only what lies in scikit-image's wheel; no coins, which bear heads.
 BACKGROUNDS = (

@@ -26,10 +26,9 @@ from output import write_json
 from rich.table import Table
 
 from mien.cli import console
-from mien.options import MIN_FACE_SCORE
 from mien.runtime.detectors import load_detector
 from mien.tracking.tracker import Tracked, Tracker
-from mien.types import Detection
+from mien.types import MIN_FACE_SCORE, Detection
 
 Detect = Callable[[Image, Sequence[Truth], float], list[Detection]]
 

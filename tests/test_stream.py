@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 import mien
 from mien.analyzer import Analyzer
 from mien.errors import ConfigError, ImageError
+from mien.options import AnalyzerOptions
 from mien.runtime.classifier import Classifier
-from mien.types import Box, Detection, Frame
+from mien.types import Box, Detection, DetectOptions, Frame
 
 Image = NDArray[np.uint8]
 SIDE = 80
@@ -34,7 +35,6 @@ class Finder(mien.Detector):
 
     places: Callable[[int], Sequence[tuple[int, int]]]
     name: str = "scripted"
-    stream_side: int | None = 960
     score: float = 0.95
     asked: list[int] = field(default_factory=list)
     sizes: set[tuple[int, ...]] = field(default_factory=set)
@@ -148,28 +148,35 @@ def test_probabilities_are_steadied_unless_one_asks_for_them_as_they_are(classif
         assert sum(result.faces[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_large_frames_are_detected_in_a_smaller_copy_and_boxes_are_the_frames_own(classifier: Classifier) -> None:
-    class Quarter(Finder):
+def test_a_stream_asks_the_detector_for_a_streams_options(classifier: Classifier) -> None:
+    asked: list[DetectOptions] = []
+
+    class Asked(Finder):
+        def with_options(self, options: DetectOptions) -> mien.Detector:
+            asked.append(options)
+            return self
+
+    analyzer = Analyzer(classifier, Asked(still), AnalyzerOptions(detect_side=320, min_face=30))
+    list(analyzer.stream(film(still, 1)))
+    expected = DetectOptions(min_face=30, side=320)
+    assert asked == [expected, replace(expected, stream=True)]
+
+
+def test_the_largest_faces_are_reported_in_the_wanted_order(classifier: Classifier) -> None:
+    class Three(Finder):
         def detect(self, image: Image) -> list[Detection]:
-            self.sizes.add(image.shape)
-            return [Detection(Box(100, 50, 40, 40))]
+            return [Detection(Box(x, 10, side, side), 0.95) for x, side in ((10, 20), (40, 60), (110, 40))]
 
-    finder = Quarter(still, stream_side=640)
-    image = np.random.default_rng(2).integers(0, 256, (720, 1280, 3), np.uint8)
-    [result] = Analyzer(classifier, finder).stream([Frame(image, 0, 0.0)])
-    assert finder.sizes == {(360, 640, 3)}
-    assert result.faces[0].box == Box(200, 100, 80, 80)
-
-
-@pytest.mark.parametrize("name", ["haar", "yunet"])
-def test_a_detector_sees_at_most_a_quarter_of_a_large_frames_pixels_and_at_least_a_tenth(
-    classifier: Classifier, name: str
-) -> None:
-    finder = Finder(lambda index: [], name=name)
-    list(Analyzer(classifier, finder).stream([Frame(np.zeros((1080, 1920, 3), np.uint8), 0, 0.0)]))
-    [(height, width, _)] = finder.sizes
-    assert 1920 * 1080 / 10 <= height * width <= 1920 * 1080 / 4
-    assert width / height == pytest.approx(16 / 9, rel=0.01)
+    for options, expected in (
+        (AnalyzerOptions(), [20, 60, 40]),
+        (AnalyzerOptions(order="size"), [60, 40, 20]),
+        (AnalyzerOptions(max_faces=2), [60, 40]),
+        (AnalyzerOptions(max_faces=2, order="size"), [60, 40]),
+    ):
+        analyzer = Analyzer(classifier, Three(still), options)
+        assert [face.box.width for face in analyzer.analyze(BACK).faces] == expected
+        [result] = analyzer.stream([Frame(BACK, 0, 0.0)])
+        assert [face.box.width for face in result.faces] == expected
 
 
 def test_streams_have_memories_of_their_own(classifier: Classifier) -> None:

@@ -54,8 +54,8 @@ def load(
     providers       onnxruntime's execution providers, the best first; None for the CPU
     threads         CPU threads for the networks, YuNet's too; None leaves it to onnxruntime
     int8            how an int8 model runs: "auto" by the CPU's flags, or "fast", "exact" or "float" (docs/int8.md)
-    options         the fields of AnalyzerOptions: min_face, min_face_score, uncertain_below, flip, reduce, max_pixels,
-                    formats
+    options         the fields of AnalyzerOptions: min_face, min_face_score, max_faces, order, detect_mode,
+                    detect_side, uncertain_below, flip, reduce, max_pixels, formats
 
     Raises ModelError or DetectorError where one cannot be loaded, ConfigError on an option that is invalid.
     """
@@ -79,7 +79,8 @@ class Analyzer:
 
     def __init__(self, classifier: FaceClassifier, detector: Detector, options: AnalyzerOptions | None = None) -> None:
         check_detector(detector)
-        self._classifier, self._detector, self._options = classifier, detector, options or AnalyzerOptions()
+        self._classifier, self._options = classifier, options or AnalyzerOptions()
+        self._detector = detector.with_options(self._options.for_detector())
 
     @property
     def detector(self) -> Detector:
@@ -125,7 +126,7 @@ class Analyzer:
         return Analyzer(shared, self._detector, self._options)
 
     def analyze(self, image: ImageSource, *, color: Literal["bgr", "rgb"] = "bgr") -> Analysis:
-        """The faces of one picture, from left to right.
+        """The faces of one picture, in the order that `AnalyzerOptions.order` names.
 
         image is a path, the bytes of a file, a file object, a PIL image, or an array (H, W[, 1, 3 or 4]); color is the
         channel order of an array. With `reduce` paths and bytes may be decoded at a reduced size, others are not.
@@ -189,8 +190,8 @@ class Analyzer:
         from mien.stream import FaceStream, StreamOptions  # photos do without
 
         stream = FaceStream(
-            self._detector,
-            self._passes_filters,
+            self._detector.with_options(self._options.for_detector(stream=True)),
+            self._options.selected,
             lambda image, found: self._probabilities(self._crop_faces(Picture.of(image), found)),
             self.card.classes,
             StreamOptions(
@@ -198,7 +199,15 @@ class Analyzer:
             ),
         )
         return (
-            Analysis(faces, self.card.id, source, frame.image, frame=frame.index, time_s=frame.time_s, stages=stages)
+            Analysis(
+                tuple(self._options.ordered(faces)),
+                self.card.id,
+                source,
+                frame.image,
+                frame=frame.index,
+                time_s=frame.time_s,
+                stages=stages,
+            )
             for frame in frames
             for faces, stages in [stream.faces(frame)]
         )
@@ -236,8 +245,7 @@ class Analyzer:
         read = perf_counter()
         across, down = picture.scale
         found = [detection.scaled(across, down) for detection in self._detector.detect(picture.image)]
-        found = [detection for detection in found if self._passes_filters(detection)]
-        found.sort(key=lambda detection: (detection.box.x, detection.box.y))
+        found = self._options.selected(found)
         detected = perf_counter()
         if max(across, down) > 1 and any(face.box.height < FACE_SIZE * down for face in found):
             picture = self._read(source, color, None)  # the smallest faces need every pixel
@@ -261,11 +269,6 @@ class Analyzer:
         return [
             crop_face(grey, face.box.scaled(1 / across, 1 / down), rule, face_roll(face.landmarks)) for face in found
         ]
-
-    def _passes_filters(self, detection: Detection) -> bool:
-        shorter = min(detection.box.width, detection.box.height)
-        confident = detection.score is None or detection.score >= self._options.min_face_score
-        return shorter > 0 and shorter >= self._options.min_face and confident
 
     def _classify(self, batch: Sequence[_Detected | ImageError]) -> Iterator[Analysis | ImageError]:
         """Classify the faces of several pictures together, and give each picture its own."""

@@ -6,20 +6,22 @@ Cheap to import: the command line reads the defaults for its help.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypedDict
+from typing import Final, Literal, TypedDict, TypeVar, get_args
 
 from mien.errors import ConfigError
 from mien.images.limits import FORMATS, MAX_PIXELS
-from mien.types import UNCERTAIN_BELOW
+from mien.types import MIN_FACE, MIN_FACE_SCORE, UNCERTAIN_BELOW, Detection, DetectMode, DetectOptions, Face
 
-MIN_FACE: Final = 20.0
-"""Faces below this many pixels show too little of an emotion; the network itself reads 48."""
+MIN_DETECT_SIDE: Final = 64
+"""YuNet sees nothing in less."""
 
-MIN_FACE_SCORE: Final = 0.7
-"""From this score on a detection of YuNet counts as a face: the lowest with at most 0.1 false boxes a picture in
-benchmarks/detection.py, in steps of 0.05 (seeds 0 and 1)."""
+Order = Literal["left", "size"]
+"""Of a picture's faces: from left to right, or the largest first."""
+
+
+BoxedT = TypeVar("BoxedT", Detection, Face)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,12 @@ class AnalyzerOptions:
 
     min_face        the shorter side of a face's box in pixels; smaller faces are left out
     min_face_score  0..1: detections with a lower score are left out; Haar gives no score
+    max_faces       report at most N faces of a picture or frame, the largest ones; None reports all
+    order           "left": from left to right; "size": the largest first
+    detect_mode     "fast" finds nearly all faces of 40 pixels and more, and most of 20 to 39; "thorough" nearly all of
+                    those too, in two to four times the time (YuNet; docs/detection.md)
+    detect_side     detect faces in a copy whose longer side has at most N pixels: quicker, and small faces are missed;
+                    None: every pixel of a photo, 960 of a stream's frame (Haar: 1280, 640)
     uncertain_below 0..1: faces whose likeliest class has a lower probability are marked `uncertain`; 0 marks none
     flip            average the probabilities over each face and its mirror image: twice the network's work, and useless
                     where the network does so itself, as the shipped one
@@ -39,6 +47,10 @@ class AnalyzerOptions:
 
     min_face: float = MIN_FACE
     min_face_score: float = MIN_FACE_SCORE
+    max_faces: int | None = None
+    order: Order = "left"
+    detect_mode: DetectMode = "fast"
+    detect_side: int | None = None
     uncertain_below: float = UNCERTAIN_BELOW
     flip: bool = False
     reduce: bool = False
@@ -51,10 +63,42 @@ class AnalyzerOptions:
         for name in ("min_face_score", "uncertain_below"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be within 0..1, got {getattr(self, name)}")
+        if self.max_faces is not None and self.max_faces < 1:
+            raise ConfigError(f"max_faces must be 1 or more, got {self.max_faces}")
+        if self.detect_side is not None and self.detect_side < MIN_DETECT_SIDE:
+            raise ConfigError(f"detect_side must be {MIN_DETECT_SIDE} pixels or more, got {self.detect_side}")
+        for name, values in (("order", get_args(Order)), ("detect_mode", get_args(DetectMode))):
+            if getattr(self, name) not in values:
+                raise ConfigError(f"{name} must be one of {', '.join(values)}, got {getattr(self, name)!r}")
         if self.max_pixels < 1:
             raise ConfigError(f"max_pixels must be 1 or more, got {self.max_pixels}")
         if not self.formats or not set(self.formats) <= set(FORMATS):
             raise ConfigError(f"formats must be some of {', '.join(FORMATS)}, got {self.formats}")
+
+    def for_detector(self, *, stream: bool = False) -> DetectOptions:
+        """What these options ask of a detector."""
+        return DetectOptions(
+            min_face=self.min_face,
+            min_score=self.min_face_score,
+            side=self.detect_side,
+            mode=self.detect_mode,
+            stream=stream,
+        )
+
+    def selected(self, faces: Iterable[Detection]) -> list[Detection]:
+        """The faces to report of all that were detected in a picture, in their order."""
+        wanted = sorted(filter(self._is_wanted, faces), key=lambda face: -face.box.area)[: self.max_faces]
+        return self.ordered(wanted)
+
+    def _is_wanted(self, face: Detection) -> bool:
+        shorter = min(face.box.width, face.box.height)
+        return 0 < shorter >= self.min_face and (face.score is None or face.score >= self.min_face_score)
+
+    def ordered(self, faces: Iterable[BoxedT]) -> list[BoxedT]:
+        """Detections or faces by `order`."""
+        if self.order == "size":
+            return sorted(faces, key=lambda face: -face.box.area)
+        return sorted(faces, key=lambda face: (face.box.x, face.box.y))
 
 
 class OptionFields(TypedDict, total=False):
@@ -62,6 +106,10 @@ class OptionFields(TypedDict, total=False):
 
     min_face: float
     min_face_score: float
+    max_faces: int | None
+    order: Order
+    detect_mode: DetectMode
+    detect_side: int | None
     uncertain_below: float
     flip: bool
     reduce: bool

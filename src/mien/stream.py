@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from mien.errors import ConfigError
 from mien.runtime.crops import check_picture
-from mien.runtime.detectors import fitted
 from mien.tracking.smoothing import Smoother
 from mien.tracking.tracker import Tracked, Tracker
 from mien.types import Detection, Detector, Face, Frame
@@ -45,7 +44,7 @@ class FaceStream:
     """The faces of one stream, frame by frame. It keeps the stream's tracks, so each stream needs its own.
 
     detector  finds faces; one that takes whole pictures as faces runs on every frame
-    wanted    whether a detection is to be reported
+    selected  those of all detections that are to be reported
     classify  the picture and N faces in it to probabilities (N, C) float32
     classes   the names of the C classes
     """
@@ -53,12 +52,12 @@ class FaceStream:
     def __init__(
         self,
         detector: Detector,
-        wanted: Callable[[Detection], bool],
+        selected: Callable[[Iterable[Detection]], list[Detection]],
         classify: Callable[[NDArray[np.uint8], Sequence[Detection]], NDArray[np.float32]],
         classes: Sequence[str],
         options: StreamOptions,
     ) -> None:
-        self._detector, self._wanted, self._classify, self._classes = detector, wanted, classify, classes
+        self._detector, self._selected, self._classify, self._classes = detector, selected, classify, classes
         self._options = options
         self._detect_every = 0.0 if detector.whole_picture else options.detect_every
         self._tracker = Tracker()
@@ -116,7 +115,7 @@ class FaceStream:
             if len(tracked) >= self._count or since < self._pause_s:
                 return tracked
         with _timed(stages, "detect"):
-            found = self._detect(frame.image)
+            found = self._selected(self._detector.detect(frame.image))
         with _timed(stages, "track"):
             tracked = self._tracker.detected(found, frame.image, frame.time_s)
         self._detected_s, self._count = frame.time_s, len(tracked)
@@ -124,13 +123,6 @@ class FaceStream:
         if self._options.live:
             self._pause_s = 2 * stages["detect"] / 1000
         return tracked
-
-    def _detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """The faces of a frame, found in a smaller copy of it where it is large."""
-        small = fitted(image, 1, self._detector.stream_side or max(image.shape))
-        across, down = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-        found = (detection.scaled(across, down) for detection in self._detector.detect(small))
-        return [detection for detection in found if self._wanted(detection)]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +17,12 @@ UNCERTAIN_BELOW: Final = 0.6
 
 The probabilities are calibrated: of predictions at 0.6, about six in ten are right.
 """
+
+MIN_FACE: Final = 20.0
+"""Faces below this many pixels show too little of an emotion; the network itself reads 48."""
+
+MIN_FACE_SCORE: Final = 0.75
+"""From this score on a detection of YuNet counts as a face (docs/photos.md: how it was chosen)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,28 @@ class CropRule:
     y: float = 0.5
 
 
+DetectMode = Literal["fast", "thorough"]
+"""How much work a detector spends on small faces."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectOptions:
+    """What a detector is asked for.
+
+    min_face   the shorter side in pixels of the smallest face that is wanted
+    min_score  0..1: faces with a lower score will not be reported
+    side       use at most N pixels of a picture's longer side; None: the detector's choice
+    mode       "fast", or "thorough", which finds smaller faces and takes longer
+    stream     whether the pictures are frames of a stream: a detection then has less time
+    """
+
+    min_face: float = MIN_FACE
+    min_score: float = MIN_FACE_SCORE
+    side: int | None = None
+    mode: DetectMode = "fast"
+    stream: bool = False
+
+
 class Detector(Protocol):
     """A face detector. One object may be used from several threads at once.
 
@@ -115,7 +143,6 @@ class Detector(Protocol):
     crop_rule      from its boxes to FER2013's frame (hair line to chin); by default the square of the box's height
     max_side       it uses at most N pixels of a picture's longer side, so larger pictures may be decoded at a reduced
                    size; None: every pixel
-    stream_side    as max_side, for the frames of a stream; None: as for photos
     model_file     the file of its network, None where it has none
     whole_picture  whether it takes each picture as one face: a stream then runs it on every frame
     """
@@ -123,13 +150,16 @@ class Detector(Protocol):
     name: str
     crop_rule: CropRule = CropRule()
     max_side: int | None = None
-    stream_side: int | None = None
     model_file: Path | None = None
     whole_picture: bool = False
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The faces in an (H, W, 3) uint8 BGR picture: boxes in its pixels, not clipped, in no fixed order."""
         ...
+
+    def with_options(self, options: DetectOptions) -> Detector:
+        """This detector for these options. By default itself: what is found is filtered by size and score anyway."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)

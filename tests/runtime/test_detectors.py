@@ -163,14 +163,6 @@ def test_the_whole_picture_is_the_face(height: int, width: int) -> None:
     assert WholeImageDetector().detect(np.zeros((height, width, 3), np.uint8)) == [Detection(Box(0, 0, width, height))]
 
 
-@given(st.integers(1, 400), st.integers(1, 400))
-def test_pictures_are_scaled_between_the_bounds_in_proportion(height: int, width: int) -> None:
-    small = detectors.fitted(np.zeros((height, width, 3), np.uint8), 100, 200)
-    assert max(small.shape[:2]) == min(max(height, width, 100), 200)
-    scale = max(small.shape[:2]) / max(height, width)
-    assert abs(min(small.shape[:2]) - min(height, width) * scale) <= 1
-
-
 def test_every_detector_has_a_crop_rule() -> None:
     assert all(isinstance(detector.crop_rule, CropRule) for detector in BUILT_IN.values())
 

@@ -19,8 +19,9 @@ from mien import load
 from mien.emotions import EMOTIONS
 from mien.runtime.classifier import Classifier
 from mien.runtime.crops import CropRule, crop_face, to_grey
-from mien.runtime.detectors import YuNetDetector, fitted
+from mien.runtime.detectors import YuNetDetector
 from mien.runtime.head_roll import face_roll
+from mien.runtime.resize import fitted
 from mien.runtime.weights import YUNET, find_model
 from mien.runtime.yunet import decode
 from mien.tracking.smoothing import Smoother

@@ -20,8 +20,7 @@ from mien.compat.common import (
     pixel_box,
 )
 from mien.images.decode import ImageSource
-from mien.options import MIN_FACE
-from mien.types import Box, Face
+from mien.types import MIN_FACE, Box, Face
 
 BACKENDS: Final = MappingProxyType({"opencv": "haar", "yunet": "yunet", "skip": "none"})
 """deepface's names of the detectors that Mien has, to Mien's."""

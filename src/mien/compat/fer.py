@@ -20,10 +20,9 @@ from mien.compat.common import (
 )
 from mien.errors import ImageError
 from mien.images.decode import ImageSource, read_image
-from mien.options import MIN_FACE
 from mien.runtime.crops import crop_face, to_grey
 from mien.runtime.detectors import HaarDetector
-from mien.types import Box
+from mien.types import MIN_FACE, Box
 
 
 class FER:

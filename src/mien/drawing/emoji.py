@@ -72,7 +72,7 @@ def covering_side(face: Face) -> float:
 def lean(face: Face) -> float:
     """By how much a face leans, clockwise in radians, by its eyes and mouth; 0 where it has no landmarks.
 
-    Unlike `runtime.roll.face_roll` it is as continuous as the landmarks are, so that an emoji does not jump.
+    Unlike `runtime.head_roll.face_roll` it is as continuous as the landmarks are, so that an emoji does not jump.
     """
     if face.landmarks is None:
         return 0.0

@@ -49,10 +49,19 @@ def check_picture(image: object) -> None:
         raise ImageError(f"expected a picture of shape (H, W, 3) in uint8, got {image.shape} in {image.dtype}")
 
 
-def crop_square(box: Box, rule: CropRule) -> Box:
-    """The square that the rule makes of a box, in pixels of the picture; it may reach over the edge."""
-    side = rule.side * box.height
-    return Box(box.x + rule.x * box.width - side / 2, box.y + rule.y * box.height - side / 2, side, side)
+def crop_square(box: Box, rule: CropRule, roll: float = 0.0) -> Box:
+    """The square that the rule makes of a box, in pixels of the picture; it may reach over the edge.
+
+    roll is how many degrees the face is tilted clockwise. Of a face that lies on its side or stands on its head the
+    rule goes by the box as it would be upright: turned to the nearest multiple of 90 degrees.
+    """
+    turns = round(roll / 90) % 4
+    width, height = (box.height, box.width) if turns in (1, 3) else (box.width, box.height)
+    across, down = (rule.x - 0.5) * width, (rule.y - 0.5) * height
+    across, down = ((across, down), (-down, across), (-across, -down), (down, -across))[turns]
+    side = rule.side * height
+    x, y = box.x + box.width / 2 + across, box.y + box.height / 2 + down
+    return Box(x - side / 2, y - side / 2, side, side)
 
 
 def crop_face(grey: NDArray[np.uint8], box: Box, rule: CropRule, roll: float = 0.0) -> NDArray[np.uint8]:
@@ -63,7 +72,7 @@ def crop_face(grey: NDArray[np.uint8], box: Box, rule: CropRule, roll: float = 0
     """
     if grey.dtype != np.uint8 or grey.ndim != 2 or 0 in grey.shape:
         raise ImageError(f"expected a grey picture of shape (H, W) in uint8, got {grey.shape} in {grey.dtype}")
-    square = crop_square(box, rule)
+    square = crop_square(box, rule, roll)
     if not (square.width > 0 and all(map(math.isfinite, (square.x, square.y, square.width)))):
         raise ConfigError(f"expected a box of some size to cut a face from, got {box}")
     if roll != 0:

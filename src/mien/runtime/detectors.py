@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +15,11 @@ from numpy.typing import NDArray
 
 from mien.errors import ConfigError, DetectorError
 from mien.runtime.crops import WHOLE_PICTURE, to_grey
+from mien.runtime.face_search import TABLE, search
+from mien.runtime.resize import fitted
 from mien.runtime.weights import find_yunet
 from mien.runtime.yunet import YuNet
-from mien.types import Box, CropRule, Detection, Detector
+from mien.types import Box, CropRule, Detection, DetectOptions, Detector
 
 _FETCH_HINT: Final = "run `mien detector yunet` once, or name its file: `detector_model=FILE`"
 
@@ -49,22 +53,32 @@ _HAAR: Final[Mapping[str, Any]] = {"scaleFactor": 1.1, "minNeighbors": 6, "minSi
 class HaarDetector(Detector):
     """The boosted cascade of Viola and Jones (CVPR 2001) that OpenCV's wheel brings along: frontal faces, no score.
 
-    Works on a grey copy whose longer side is at most `max_side` pixels, with a border that repeats the edge, as the
-    cascade misses faces that fill the picture. Raises DetectorError where OpenCV holds no cascade, as from version 5.
+    Works on a grey copy whose longer side has at most `max_side` pixels (by default 1280, of a stream's frame 640),
+    with a border that repeats the edge, as the cascade misses faces that fill the picture. Raises DetectorError where
+    OpenCV holds no cascade, as from version 5.
     """
+
+    PHOTO_SIDE: Final = 1280
+    STREAM_SIDE: Final = 640  # at 1280 it would hold up a live picture for several frames
 
     name = "haar"
     crop_rule = CropRule(side=1.05)
     max_side: int
-    stream_side = 640  # at 1280 it would hold up a live picture for several frames
 
-    def __init__(self, *, max_side: int = 1280) -> None:
+    def __init__(self, *, max_side: int | None = None) -> None:
         folder = getattr(getattr(cv2, "data", None), "haarcascades", None)
         if folder is None or not hasattr(cv2, "CascadeClassifier") or not (Path(folder) / _CASCADE).is_file():
             raise DetectorError(f"OpenCV {cv2.__version__} has no Haar cascade; for YuNet {_FETCH_HINT}")
-        self._path, self.max_side = str(Path(folder) / _CASCADE), max_side
+        self._path, self._side = str(Path(folder) / _CASCADE), max_side
+        self.max_side = max_side or self.PHOTO_SIDE
         self._local = threading.local()
         self._classifier()
+
+    def with_options(self, options: DetectOptions) -> HaarDetector:
+        """The same cascade at the side that these options ask for; the mode makes no difference."""
+        other = copy(self)
+        other.max_side = options.side or self._side or (self.STREAM_SIDE if options.stream else self.PHOTO_SIDE)
+        return other
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_local"}
@@ -96,37 +110,39 @@ class HaarDetector(Detector):
 
 
 class YuNetDetector(Detector):
-    """YuNet (Wu et al., Machine Intelligence Research, 2023): faces of most poses, scores, landmarks.
+    """YuNet (Wu et al., Machine Intelligence Research, 2023): scores and landmarks, and faces of any size and pose, by
+    face_search.py.
 
-    path is its ONNX file. Works on a copy whose longer side is between `min_side` and `max_side` pixels. Reports
-    detections of a score of 0.3 or more; threads are the CPU's, None leaves them to onnxruntime. Raises DetectorError
-    where the file is missing or is not YuNet.
+    path is its ONNX file. By default the longer side of a stream's frame has at most STREAM_SIDE pixels; of a photo
+    every pixel counts, up to 24 million. Reports detections of a score of 0.3 or more; threads are the CPU's, None
+    leaves them to onnxruntime. Raises DetectorError where the file is missing or is not YuNet.
     """
+
+    STREAM_SIDE: Final = 960
 
     name = "yunet"
     crop_rule = CropRule(y=0.485)
-    max_side: int
-    stream_side = 960
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        min_side: int = 160,
-        max_side: int = 1440,
-        threads: int | None = None,
-    ) -> None:
-        self.model_file, self._min_side, self.max_side = Path(path), min_side, max_side
-        self._network = YuNet(Path(path), min_score=0.3, overlap=0.3, threads=threads)
+    def __init__(self, path: Path, *, threads: int | None = None, options: DetectOptions | None = None) -> None:
+        self.model_file = Path(path)
+        self._network = YuNet(
+            Path(path), min_score=TABLE.thorough_candidate_score, overlap=TABLE.max_overlap, threads=threads
+        )
+        self._use(options or DetectOptions())
+
+    def _use(self, options: DetectOptions) -> None:
+        self._options = replace(options, side=options.side or (self.STREAM_SIDE if options.stream else None))
+        self.max_side = self._options.side
+
+    def with_options(self, options: DetectOptions) -> YuNetDetector:
+        """The same network for other options."""
+        other = copy(self)
+        other._use(options)
+        return other
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """The faces, with scores 0..1 and five landmarks each."""
-        small = fitted(image, self._min_side, self.max_side)
-        across, down = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-        return [
-            Detection(Box(*row[:4]), row[14], tuple(zip(row[4:14:2], row[5:14:2], strict=True))).scaled(across, down)
-            for row in self._network.detect(small).tolist()
-        ]
+        """The faces, with scores 0..1 and five landmarks each, by falling score."""
+        return search(self._network, image, self._options)
 
 
 BUILT_IN: Final[Mapping[str, type[Detector]]] = {
@@ -140,7 +156,7 @@ DETECTORS: Final = ("auto", *BUILT_IN)
 
 def check_detector(detector: object) -> None:
     """Raise ConfigError where an object lacks a member of `Detector`, naming it."""
-    missing = [name for name in (*Detector.__annotations__, "detect") if not hasattr(detector, name)]
+    missing = [name for name in (*Detector.__annotations__, "detect", "with_options") if not hasattr(detector, name)]
     if missing:
         raise ConfigError(
             f"expected a detector with {', '.join(missing)}, got {type(detector).__name__}: subclass mien.Detector"
@@ -169,15 +185,3 @@ def load_detector(name: str = "auto", *, model: Path | None = None, threads: int
     if name == "yunet":
         raise DetectorError(f"YuNet is not installed: {_FETCH_HINT}")
     return HaarDetector()
-
-
-def fitted(image: NDArray[np.uint8], min_side: int, max_side: int) -> NDArray[np.uint8]:
-    """The picture itself, or a copy scaled so that its longer side lies in between, no side below 1."""
-    height, width = image.shape[:2]
-    longer = max(height, width)
-    wanted = min(max(longer, min_side), max_side)
-    if wanted == longer:
-        return image
-    size = max(1, round(width * wanted / longer)), max(1, round(height * wanted / longer))
-    how = cv2.INTER_AREA if wanted < longer else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)

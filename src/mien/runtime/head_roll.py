@@ -14,6 +14,10 @@ _UPRIGHT: Final = np.array([(-1.03, -1.14), (1.06, -1.12), (-0.06, 0.11), (-0.83
 _STRAIGHTENED: Final = 1.4
 """YuNet's landmarks lean to the upright: at 15 and 30 degrees they show 11 and 21 (benchmarks/robustness.py)."""
 
+_MOST_LEAN: Final = 50.0
+"""Degrees that landmarks show at most of a face that YuNet found in an upright picture. What shows more was found in a
+picture that was turned by a multiple of 90 degrees, and leans from there."""
+
 LEAST_ROLL: Final = 10.0
 """Degrees below which a face counts as upright: the landmarks are off by four, and less costs no accuracy."""
 
@@ -29,5 +33,7 @@ def face_roll(landmarks: Sequence[tuple[float, float]] | None) -> float:
     points = np.asarray(landmarks, np.float64)
     points = points - points.mean(axis=0)
     across = float((_UPRIGHT[:, 0] * points[:, 1] - _UPRIGHT[:, 1] * points[:, 0]).sum())
-    roll = _STRAIGHTENED * math.degrees(math.atan2(across, float((_UPRIGHT * points).sum())))
-    return min(max(roll, -180.0), 180.0) if abs(roll) >= LEAST_ROLL else 0.0
+    shown = math.degrees(math.atan2(across, float((_UPRIGHT * points).sum())))
+    turn = 0.0 if abs(shown) <= _MOST_LEAN else math.copysign(90 * max(1, round(abs(shown) / 90)), shown)
+    roll = math.remainder(turn + _STRAIGHTENED * (shown - turn), 360)
+    return roll if abs(roll) >= LEAST_ROLL else 0.0
