@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Analysis:
     """What was found in one picture.
 
-    faces   from left to right
+    faces   from left to right, or the largest first (`order`)
     model   id of the model
     source  where the picture came from: a path, or None
     image   (H, W, 3) uint8, BGR: the picture itself, upright; smaller than it where it was decoded at a reduced size
@@ -81,18 +81,23 @@ class Analysis:
         """The picture with its faces marked, as a PIL image (RGB) of the size of `image`.
 
         theme is "labels" (boxes, labels and bars), "emoji" (an emoji hides each face) or "minimal" (the boxes' corners
-        and a small emoji); emoji, labels and bars add what a theme leaves out, or leave out what it has. Raises
-        ConfigError on another theme, and on the theme "emoji" with emoji=False.
+        and a small emoji); emoji, labels and bars add what a theme leaves out, or leave out what it has. With the theme
+        "emoji" a photo in which no face was found is blurred and says so: a face that was missed must not look covered.
+        Raises ConfigError on another theme, and on the theme "emoji" with emoji=False.
         """
-        from mien.drawing.draw import draw_faces  # nothing else needs it, and it takes its time
+        from mien.drawing.draw import draw_faces, draw_hidden  # nothing else needs it, and it takes its time
         from mien.drawing.style import Style
+
+        style = Style.of(theme, emoji=emoji, labels=labels, bars=bars)
+        if theme == "emoji" and not self.faces and self.frame is None:
+            return draw_hidden(self.image, "No face found")
 
         across, down = self.image.shape[1] / self.width, self.image.shape[0] / self.height
         faces = []
         for face in self.faces:
             place = Detection(face.box, landmarks=face.landmarks).scaled(across, down)
             faces.append(replace(face, box=place.box, landmarks=place.landmarks))
-        return draw_faces(self.image, faces, Style.of(theme, emoji=emoji, labels=labels, bars=bars))
+        return draw_faces(self.image, faces, style)
 
     def save(self, path: str | os.PathLike[str], **drawing: Any) -> None:
         """Write the drawn picture as JPEG or PNG, by the suffix; folders are made as needed.

@@ -74,7 +74,10 @@ class Options:
 
 
 _APART: Final = ("model", "detector", "detector_model", "analyzer")
-_OF_ANALYZER: Final = ("min_face", "min_face_score", "uncertain_below", "flip", "max_pixels")
+_OF_ANALYZER: Final = (
+    *("min_face", "min_face_score", "max_faces", "order", "detect_mode", "detect_side"),
+    *("uncertain_below", "flip", "max_pixels"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,9 @@ def annotate(
     model: options.Model = None,
     min_face: options.MinFace = ANALYZER.min_face,
     min_face_score: options.MinFaceScore = ANALYZER.min_face_score,
+    max_faces: options.MaxFaces = ANALYZER.max_faces,
+    detect_mode: options.DetectMode = ANALYZER.detect_mode,
+    detect_side: options.DetectSide = ANALYZER.detect_side,
     uncertain_below: options.UncertainBelow = ANALYZER.uncertain_below,
     max_pixels: MaxPixels = ANALYZER.max_pixels,
 ) -> None:
@@ -157,7 +160,13 @@ def annotate(
 
     source = _only(sources)
     analyzer = AnalyzerOptions(
-        min_face=min_face, min_face_score=min_face_score, uncertain_below=uncertain_below, max_pixels=max_pixels
+        min_face=min_face,
+        min_face_score=min_face_score,
+        max_faces=max_faces,
+        detect_mode=detect_mode,
+        detect_side=detect_side,
+        uncertain_below=uncertain_below,
+        max_pixels=max_pixels,
     )
     chosen = Options(model, detector, detector_model, analyzer, image_column, id_column, sample, limit, shard)
     if dry_run:

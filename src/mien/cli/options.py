@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from mien.options import AnalyzerOptions
+from mien.options import MIN_DETECT_SIDE, AnalyzerOptions
 
 ANALYZER: Final = AnalyzerOptions()
 """The defaults of what concerns reading pictures and reporting faces."""
@@ -70,6 +70,37 @@ MinFace = Annotated[
 MinFaceScore = Annotated[
     float,
     typer.Option(metavar="0..1", min=0, max=1, rich_help_panel=FACES, help="Leave out detections with a lower score."),
+]
+MaxFaces = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        rich_help_panel=FACES,
+        help="Report at most the N largest faces of a picture or frame.",
+        show_default="all",
+    ),
+]
+Order = Annotated[
+    Literal["left", "size"],
+    typer.Option(rich_help_panel=FACES, help="Order of a picture's faces: from left to right, or the largest first."),
+]
+DetectMode = Annotated[
+    Literal["fast", "thorough"],
+    typer.Option(
+        rich_help_panel=FACES,
+        help="fast: nearly all faces of 40 pixels and more. thorough: of 20 and more, in two to four times the time.",
+    ),
+]
+DetectSide = Annotated[
+    int | None,
+    typer.Option(
+        min=MIN_DETECT_SIDE,
+        metavar="PX",
+        rich_help_panel=FACES,
+        help="Detect faces in a copy of this longer side: quicker, and small faces are missed.",
+        show_default="every pixel of a photo, 960 of a frame; Haar 1280, 640",
+    ),
 ]
 UncertainBelow = Annotated[
     float,

@@ -64,6 +64,10 @@ def predict(
     flip: options.Flip = ANALYZER.flip,
     min_face: options.MinFace = ANALYZER.min_face,
     min_face_score: options.MinFaceScore = ANALYZER.min_face_score,
+    max_faces: options.MaxFaces = ANALYZER.max_faces,
+    order: options.Order = ANALYZER.order,
+    detect_mode: options.DetectMode = ANALYZER.detect_mode,
+    detect_side: options.DetectSide = ANALYZER.detect_side,
     uncertain_below: options.UncertainBelow = ANALYZER.uncertain_below,
     start: Start = None,
     end: End = None,
@@ -79,6 +83,10 @@ def predict(
     was done is saved.
     """
     from mien.analyzer import load
+    from mien.errors import ConfigError
+
+    if theme == "emoji" and max_faces is not None:
+        raise ConfigError("--theme emoji covers every face that is found: leave out --max-faces")
 
     def analyzer(*, reduce: bool) -> Analyzer:
         return load(
@@ -88,6 +96,10 @@ def predict(
             threads=threads,
             min_face=min_face,
             min_face_score=min_face_score,
+            max_faces=max_faces,
+            order=order,
+            detect_mode=detect_mode,
+            detect_side=detect_side,
             uncertain_below=uncertain_below,
             flip=flip,
             reduce=reduce,

@@ -130,6 +130,9 @@ def serve(
     detector: options.Detector = "auto",
     detector_model: options.DetectorFile = None,
     model: options.Model = None,
+    max_faces: options.MaxFaces = ANALYZER.max_faces,
+    detect_mode: options.DetectMode = ANALYZER.detect_mode,
+    detect_side: options.DetectSide = ANALYZER.detect_side,
     uncertain_below: options.UncertainBelow = ANALYZER.uncertain_below,
     threads: Threads = None,
 ) -> None:
@@ -164,7 +167,14 @@ def serve(
 
         each = threads or max(1, (os.cpu_count() or 1) // workers)
         return load(
-            model, detector=detector, detector_model=detector_model, threads=each, uncertain_below=uncertain_below
+            model,
+            detector=detector,
+            detector_model=detector_model,
+            threads=each,
+            max_faces=max_faces,
+            detect_mode=detect_mode,
+            detect_side=detect_side,
+            uncertain_below=uncertain_below,
         )
 
     _serve(make_analyzer, settings, open_page=open_page)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli import console, options
-from mien.cli.options import OUTPUT
+from mien.cli.options import ANALYZER, OUTPUT
 from mien.cli.outputs import Drawing, RecordFiles, check_apart
 from mien.errors import ConfigError, ImageError
 
@@ -68,6 +68,8 @@ def webcam(
     detector_model: options.DetectorFile = None,
     model: options.Model = None,
     threads: options.Threads = None,
+    max_faces: options.MaxFaces = ANALYZER.max_faces,
+    detect_side: options.DetectSide = ANALYZER.detect_side,
 ) -> None:
     """Name the emotions of the faces before a camera, in a window.
 
@@ -92,7 +94,14 @@ def webcam(
         open_live(camera, loop=loop, mirror=mirror, report=console.log) as live,
         interruptible() as interrupted,
     ):
-        analyzer = load(model, detector=detector, detector_model=detector_model, threads=threads)
+        analyzer = load(
+            model,
+            detector=detector,
+            detector_model=detector_model,
+            threads=threads,
+            max_faces=max_faces,
+            detect_side=detect_side,
+        )
         with records.opened(analyzer.card.classes) as write, Recorder() as recorder:
             if record:
                 recorder.start(record)

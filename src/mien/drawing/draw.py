@@ -11,15 +11,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.drawing.bars import place_panels
-from mien.drawing.canvas import Rounded, fill
+from mien.drawing.canvas import Rounded, fill, text_width, write
 from mien.drawing.colors import class_color, ink_on
 from mien.drawing.emoji import draw_emoji, lean
 from mien.drawing.labels import place_labels
 from mien.drawing.layout import Mark, cover, grown, in_order
 from mien.drawing.style import Style
-from mien.types import Face
+from mien.runtime.resize import fitted
+from mien.types import Box, Face
 
 _AS_EVER: Final = Style()
+
+BLURRED_SIDE: Final = 16
+"""Pixels of the longer side to which a picture is reduced that must hide whoever is in it."""
+
+_PLATE: Final = (40, 40, 40)
 
 
 def draw_faces(image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _AS_EVER) -> Image.Image:
@@ -28,6 +34,24 @@ def draw_faces(image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _
     image is (H, W, 3) uint8 in BGR order.
     """
     return Image.fromarray(cv2.cvtColor(draw_frame(image, faces, style), cv2.COLOR_BGR2RGB))
+
+
+def draw_hidden(image: NDArray[np.uint8], text: str) -> Image.Image:
+    """A copy of the picture that is blurred until no face can be known in it, with this text in its middle, in RGB.
+
+    image is (H, W, 3) uint8 in BGR order. The picture is reduced to BLURRED_SIDE pixels first, so its detail is gone.
+    """
+    height, width = image.shape[:2]
+    small = cv2.GaussianBlur(fitted(image, 1, BLURRED_SIDE), (0, 0), 1.5)
+    canvas = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    text_height = max(6, round(max(height, width) / 24))
+    while text_height > 6 and text_width(text, text_height) + 2 * text_height > width:
+        text_height -= 1
+    across, down = text_width(text, text_height) + 0.9 * text_height, 1.5 * text_height
+    plate = Box((width - across) / 2, (height - down) / 2, across, down)
+    fill(canvas, Rounded(plate, 0.28 * down), _PLATE, opacity=0.85)
+    write(canvas, (plate.x + 0.45 * text_height, height / 2), text, text_height, ink_on(_PLATE))
+    return Image.fromarray(cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB))
 
 
 def draw_frame(image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _AS_EVER) -> NDArray[np.uint8]:
