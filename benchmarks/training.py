@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.training.augment import Augmenter
-from mien.training.loop import precision_of
 from mien.training.network import named_network
 from mien.training.objectives import Objective, Supervised, as_input
+from mien.training.precision import precision_of
 from mien.training.recipes import Recipe, scratch
 from mien.training.state import TrainingState
 

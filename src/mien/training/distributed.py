@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,10 +26,10 @@ from mien.data.packed_faces import Faces, pick
 from mien.errors import ConfigError, MienError
 from mien.training.checkpoint import LAST, describe
 from mien.training.network import Network, NetworkConfig
+from mien.training.precision import Precision
 from mien.training.recipes import Recipe
 
 T = TypeVar("T")
-Precision: TypeAlias = Literal["bf16-mixed", "16-mixed", "32-true"]
 
 
 def part_of(count: int, rank: int, ranks: int) -> slice:

@@ -35,7 +35,6 @@ from mien.training.batches import Feed
 from mien.training.checkpoint import BEST, LAST, Description, logits_of
 from mien.training.distillation import Teacher, load_teachers, taught
 from mien.training.distributed import (
-    Precision,
     as_first,
     first,
     launch,
@@ -49,6 +48,7 @@ from mien.training.distributed import (
 from mien.training.initialization import initialise
 from mien.training.network import NetworkConfig
 from mien.training.objectives import BarlowTwins, Objective, Supervised
+from mien.training.precision import precision_of
 from mien.training.recipes import Recipe
 from mien.training.splits import Examples, Material, gather
 from mien.training.state import TrainingState
@@ -318,16 +318,6 @@ def _figures(
 ) -> dict[str, float]:
     metrics = evaluate(apply_temperature(logits, temperature), truth, classes=classes, resamples=1)
     return {f"{name}_accuracy": metrics.accuracy, f"{name}_macro_f1": metrics.macro_f1, f"{name}_ece": metrics.ece}
-
-
-def precision_of(recipe: Recipe, accelerator: str) -> Precision:
-    """The precision that a run trains in: the recipe's, or what the device is good at."""
-    if recipe.precision != "auto":
-        return recipe.precision
-    if accelerator != "cpu" and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    capabilities = torch.cpu.get_capabilities()
-    return "bf16-mixed" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "32-true"
 
 
 def _seed(*parts: int) -> int:

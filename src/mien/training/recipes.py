@@ -44,7 +44,7 @@ class Recipe:
     ema             decay of the moving average of the weights per step; the averaged weights are evaluated and exported
     clip            largest norm of the gradient; 0 switches clipping off
     patience        stop after this many epochs without a better held-back loss; 0 never stops early
-    precision       "auto" (bf16 where the processor computes in it), "bf16-mixed", "32-true"; or "16-mixed" on a GPU
+    precision       "auto" (bf16 where the device is faster in it), "bf16-mixed", "32-true"; or "16-mixed" on a GPU
     save_minutes    a checkpoint is written at least so often, and after each epoch
     """
 

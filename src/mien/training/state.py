@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_optimizer import Muon
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
 from mien.training import checkpoint
 from mien.training.checkpoint import Description
+from mien.training.muon import Muon
 from mien.training.network import Network, NetworkConfig, build
 from mien.training.recipes import Recipe
 from mien.training.resnet import Block
