@@ -132,9 +132,12 @@ def test_fine_tuning_begins_with_what_fits_and_reports_it(run: Path, folders: Pa
     assert again.returncode == 0, again.stderr
     assert_one_line_error(mien("train", "--recipe", "finetune", "--data", folders), "--init")
     assert_one_line_error(mien("train", "--recipe", "teacher", "--init", "mien", "--data", folders), "begins at random")
+    face = mien("train", "--recipe", "teacher", "--init", "faces.dat", "--show-recipe")
+    assert "network.kind=face-resnet" in face.stdout, face.stderr
     blind = ("train", "--recipe", "pretrain", "--network", "resnet", "--data", folders)
     assert_one_line_error(mien(*blind), "only AlexNet")
-    assert_one_line_error(mien(*tuned[:2], "nowhere.onnx", *tuned[3:]), "nowhere.onnx")
+    for missing in ("nowhere.onnx", "nowhere.dat"):
+        assert_one_line_error(mien(*tuned[:2], missing, *tuned[3:]), missing)
 
 
 def test_a_run_without_labels_predicts_nothing_but_begins_a_training(folders: Path, tmp_path: Path) -> None:

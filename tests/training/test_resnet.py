@@ -115,7 +115,7 @@ def test_frozen_blocks_count_as_convolutions() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: build(SMALL), ConfigError, "only AlexNet begins with given weights"),
+        (lambda: build(SMALL), ConfigError, "only AlexNet and face-resnet begin with given weights"),
         (lambda: build(named_network("alexnet-compact")), ModelError, "expected AlexNet's weights"),
     ],
 )

@@ -185,7 +185,7 @@ Network = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="alexnet (the paper's), alexnet-compact, alexnet-torchvision, or resnet, a teacher.",
+        help="alexnet (the paper's), alexnet-compact, alexnet-torchvision; resnet or face-resnet, teachers.",
         show_default="the recipe's",
     ),
 ]
@@ -209,7 +209,7 @@ Init = Annotated[
     typer.Option(
         metavar="mien|imagenet|FILE",
         help="Initial weights: `mien` (the shipped model), a run or checkpoint, an ONNX file of Mien, `imagenet` "
-        "(torchvision's AlexNet, downloaded), or a .pth file of that format.",
+        "(torchvision's AlexNet, downloaded), a .pth file of that format, or for face-resnet dlib's .dat file.",
         show_default="random",
     ),
 ]

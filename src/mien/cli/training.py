@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mien.training.loop import Step
     from mien.training.recipes import Recipe
 
-_WEIGHTS: Final = (".safetensors", ".onnx", ".pth", ".pt")
+_WEIGHTS: Final = (".safetensors", ".onnx", ".pth", ".pt", ".dat")
 """The suffixes of files that hold weights to begin with."""
 
 
@@ -109,9 +109,10 @@ def choose(choice: RecipeChoice, *, default: str, resumed: Path | None) -> Recip
     elif before is not None:
         recipe = replace(recipe, network=before.network)
     elif choice.init is not None:
-        if not isinstance(recipe.network, AlexNetConfig):
+        network = network_of(choice.init)
+        if isinstance(network, AlexNetConfig) and not isinstance(recipe.network, AlexNetConfig):
             raise ConfigError(f"--init fills AlexNet: the recipe {recipe.name} begins at random")
-        recipe = replace(recipe, network=replace(network_of(choice.init), dropout=recipe.network.dropout))
+        recipe = replace(recipe, network=replace(network, dropout=recipe.network.dropout))
     if recipe.labels == "none":  # the last layer holds features then; the recipe sets their number
         recipe = replace(recipe, network=replace(recipe.network, classes=features, dropout=0.0))
     return with_settings(recipe, choice.changes())

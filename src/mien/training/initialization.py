@@ -1,12 +1,13 @@
-"""Weights to begin with, where training does not start from scratch: Mien's own, or AlexNet's from ImageNet.
+"""Initial weights where training does not start from scratch: Mien's own, AlexNet's from ImageNet, or dlib's.
 
 Weights are taken layer by layer, from the first on, up to the first layer whose shape differs: what stands behind that
 one would read features that it never learned from. So the usual case, other classes, gives all but the last layer.
 
-An ONNX graph of Mien has its batch normalisation folded into the convolutions, and torchvision's AlexNet has none. To
-be trained further they get it back: each batch normalisation is given the mean and variance of its convolution's output
-over some of the faces to learn from, and a weight and bias that undo it. In evaluation the function is the source's
-own; in training, where the statistics are each batch's, it is nearly so.
+An ONNX graph of Mien has its batch normalisation folded into the convolutions, dlib's face recogniser (for a teacher)
+into factors and offsets, and torchvision's AlexNet has none. To be trained further they get it back: each batch
+normalisation is given the mean and variance of its convolution's output over some of the faces to learn from, and a
+weight and bias that undo it. In evaluation the function is the source's own; in training, where the statistics are each
+batch's, it is nearly so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -30,6 +31,8 @@ from mien.errors import ConfigError, ModelError, reason
 from mien.runtime.classifier import Classifier
 from mien.runtime.weights import find_model, shipped_models, user_cache
 from mien.training import checkpoint
+from mien.training.dlib_weights import fill_from_dlib
+from mien.training.face_resnet import FaceResNet
 from mien.training.network import (
     NETWORKS,
     AlexNet,
@@ -53,7 +56,7 @@ _CONNECTED: Final = ("classifier.1", "classifier.4", "classifier.6")
 _TORCHVISION: Final = ("features.0", "features.3", "features.6", "features.8", "features.10", *_CONNECTED)
 
 
-_Form = Literal["checkpoint", "graph", "torchvision"]
+_Form = Literal["checkpoint", "graph", "torchvision", "dlib"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ def network_of(source: str) -> NetworkConfig:
     form, path = _locate(source)
     if form == "torchvision":
         return named_network("alexnet-torchvision")
+    if form == "dlib":
+        return named_network("face-resnet")
     if form == "checkpoint":
         network = checkpoint.describe(path).network
     else:
@@ -92,17 +97,19 @@ def initialise(network: Network, source: str, faces: Faces) -> dict[str, Any]:
 
     source  "mien", the newest model that ships, or another's version; an ONNX file of Mien, float32 or int8; a
             checkpoint, or a run's folder; "imagenet", which is fetched once into the user's cache; or a .pth or .pt
-            file in the format of torchvision's AlexNet
+            file in the format of torchvision's AlexNet. For `face-resnet` dlib's .dat file, and nothing else
     faces   (N, 48, 48) uint8, faces to learn from: CALIBRATION_FACES of them, evenly spread, give the statistics of
             batch normalisation where the source has none
 
     Where the source takes three channels and the network one, the kernels of the channels are summed, which is exact
     for grey copied to all three. The record has the source's name and sha256, the number of parameters taken, and the
     names of those that stay fresh. Raises ModelError where the source cannot be read or its first convolution does not
-    fit, ConfigError on a word that names no source, and on a network other than AlexNet.
+    fit, ConfigError on a word that names no source, and on a network that begins at random.
     """
+    if isinstance(network, FaceResNet):
+        return _initialise_from_dlib(network, source, faces)
     if not isinstance(network, AlexNet):
-        raise ConfigError("only AlexNet begins with given weights: a residual network begins at random")
+        raise ConfigError("only AlexNet and face-resnet begin with given weights: resnet begins at random")
     weights = _read(source)
     own = network.state_dict()
     first = _CONVOLUTIONS[0] + ".weight"
@@ -115,7 +122,7 @@ def initialise(network: Network, source: str, faces: Faces) -> dict[str, Any]:
     taken = {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[0] in layers}
     network.load_state_dict(taken, strict=False)
     if weights.folded:
-        _unfold(network, layers, faces)
+        _unfold(network, [network.get_submodule(name) for name in _NORMALISATIONS if name in layers], faces)
     parameters = [name for name, _ in network.named_parameters()]
     fresh = [name for name in parameters if name.rpartition(".")[0] not in layers]
     return {"source": weights.name, "sha256": weights.sha256, "taken": len(parameters) - len(fresh), "fresh": fresh}
@@ -146,21 +153,37 @@ def _misfit(network: AlexNet, weights: _Weights) -> str:
     )
 
 
+def _initialise_from_dlib(network: FaceResNet, source: str, faces: Faces) -> dict[str, Any]:
+    """As `initialise`, of dlib's file: all but the last layer is taken."""
+    form, path = _locate(source)
+    if form != "dlib":
+        raise ModelError(f"{source}: expected dlib's face-recognition weights, a .dat file")
+    fill_from_dlib(network, path)
+    _unfold(network, [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)], faces)
+    fresh = [name for name, _ in network.named_parameters() if name.startswith("classifier")]
+    taken = len(list(network.features.parameters()))
+    return {"source": path.name, "sha256": _sha256(path), "taken": taken, "fresh": fresh}
+
+
 @torch.no_grad()
-def _unfold(network: AlexNet, layers: set[str], faces: Faces) -> None:
-    """Give each batch normalisation of these layers the statistics of these faces, and the weight that undoes them."""
+def _unfold(network: AlexNet | FaceResNet, normalisations: Sequence[nn.Module], faces: Faces) -> None:
+    """Give batch normalisations the statistics of these faces, and change their weight and bias to undo them."""
     if not len(faces):
         raise ModelError("expected faces to learn from, for the statistics of batch normalisation, got none")
     picked = np.linspace(0, len(faces) - 1, min(len(faces), CALIBRATION_FACES)).round().astype(int)
-    values = prepare(torch.from_numpy(faces[picked])[:, None].float() / 255, network.config)
-    for name, layer in network.features.named_children():
-        if isinstance(layer, nn.BatchNorm2d) and f"features.{name}" in layers:
-            variance, mean = torch.var_mean(values, (0, 2, 3), correction=0)
-            layer.running_mean, layer.running_var = mean, variance
-            layer.weight.copy_((variance + layer.eps).sqrt())
-            layer.bias.add_(mean)
-        values = layer.eval()(values)
-        layer.train()
+
+    def unfold(layer: nn.Module, values: tuple[Tensor]) -> None:
+        assert isinstance(layer, nn.BatchNorm2d)
+        variance, mean = torch.var_mean(values[0], (0, 2, 3), correction=0)
+        layer.running_mean, layer.running_var = mean, variance
+        layer.bias.add_(layer.weight * mean)
+        layer.weight.mul_((variance + layer.eps).sqrt())
+
+    hooks = [layer.register_forward_pre_hook(unfold) for layer in normalisations]
+    network.eval().features(prepare(torch.from_numpy(faces[picked])[:, None].float() / 255, network.config))
+    for hook in hooks:
+        hook.remove()
+    network.train()
 
 
 def _locate(source: str) -> tuple[_Form, Path]:
@@ -176,9 +199,11 @@ def _locate(source: str) -> tuple[_Form, Path]:
         return "graph", path
     if path.suffix in {".pth", ".pt"}:
         return "torchvision", path
+    if path.suffix == ".dat":
+        return "dlib", path
     known = ", ".join(["mien", "imagenet", *shipped_models()])
     raise ConfigError(
-        f"expected weights to begin with ({known}, a run's folder, or a .safetensors, .onnx, .pth or .pt file), "
+        f"expected weights to begin with ({known}, a run's folder, or a .safetensors, .onnx, .pth, .pt or .dat file), "
         f"got {source!r}"
     )
 
@@ -190,6 +215,8 @@ def _read(source: str) -> _Weights:
         return _from_checkpoint(path)
     if form == "graph":
         return _from_graph(path)
+    if form == "dlib":
+        raise ModelError(f"{path}: expected AlexNet's weights, got dlib's: `network=face-resnet` takes them")
     if source == "imagenet":
         _fetch_imagenet(path)
         return _from_torchvision(path, name=source)

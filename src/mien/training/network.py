@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from mien.errors import ConfigError
 from mien.training.face_network import FaceNetwork, check_fields, check_inputs
+from mien.training.face_resnet import FACE_KIND, FaceResNet, FaceResNetConfig
 from mien.training.resnet import KIND, ResNet, ResNetConfig
 
 
@@ -152,8 +153,8 @@ def _convolution(
     )
 
 
-NetworkConfig: TypeAlias = AlexNetConfig | ResNetConfig
-Network: TypeAlias = AlexNet | ResNet
+NetworkConfig: TypeAlias = AlexNetConfig | ResNetConfig | FaceResNetConfig
+Network: TypeAlias = AlexNet | ResNet | FaceResNet
 
 NETWORKS: Final[Mapping[str, NetworkConfig]] = MappingProxyType(
     {
@@ -163,11 +164,13 @@ NETWORKS: Final[Mapping[str, NetworkConfig]] = MappingProxyType(
             filters=(64, 192, 384, 256, 256), padding=2, pool=6, mean=0.449, std=0.226
         ),
         "resnet": ResNetConfig(),
+        "face-resnet": FaceResNetConfig(),
     }
 )
 """The named networks: `alexnet` is the paper's (where pool does nothing at its input of 227), `alexnet-compact` is the
 one that ships, `alexnet-torchvision` takes ImageNet weights in torchvision's format (mean and std are the means of
-ImageNet's three channels), `resnet` is a deeper teacher."""
+ImageNet's three channels), `resnet` is a deeper teacher, and `face-resnet` one that can begin with dlib's
+face-recognition weights."""
 
 
 def named_network(name: str) -> NetworkConfig:
@@ -178,13 +181,15 @@ def named_network(name: str) -> NetworkConfig:
 
 
 def config_from_dict(values: Mapping[str, Any]) -> NetworkConfig:
-    """The config that `to_dict` wrote, of either kind. Raises ConfigError on fields that it does not know."""
-    kind = ResNetConfig if values.get("kind") == KIND else AlexNetConfig
-    return kind.from_dict(dict(values))
+    """The config that `to_dict` wrote, of any kind. Raises ConfigError on fields that it does not know."""
+    kinds: dict[str, type[NetworkConfig]] = {KIND: ResNetConfig, FACE_KIND: FaceResNetConfig}
+    return kinds.get(values.get("kind", ""), AlexNetConfig).from_dict(dict(values))
 
 
 def build(config: NetworkConfig) -> Network:
     """The network of a config, with fresh weights from torch's generator."""
+    if isinstance(config, FaceResNetConfig):
+        return FaceResNet(config)
     return ResNet(config) if isinstance(config, ResNetConfig) else AlexNet(config)
 
 

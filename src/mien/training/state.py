@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mien.errors import ConfigError
 from mien.training import checkpoint
 from mien.training.checkpoint import Description
+from mien.training.face_resnet import FaceBlock
 from mien.training.muon import Muon
 from mien.training.network import Network, NetworkConfig, build
 from mien.training.recipes import Recipe
@@ -186,7 +187,7 @@ def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
 def _numbered(network: Network) -> list[tuple[nn.Module, int]]:
     """The layers of the trunk, each with the number of its convolution, from 1; a residual block counts as one."""
     layers = list(network.features)
-    met = itertools.accumulate(isinstance(layer, nn.Conv2d | Block) for layer in layers)
+    met = itertools.accumulate(isinstance(layer, nn.Conv2d | Block | FaceBlock) for layer in layers)
     return list(zip(layers, met, strict=True))
 
 
