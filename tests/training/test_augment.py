@@ -9,6 +9,7 @@ from torch import Tensor
 from mien.errors import ConfigError
 from mien.training.augment import Augmentation, Augmenter
 from mien.training.network import AlexNetConfig, prepare
+from mien.training.spoil import Spoiling
 
 NONE = Augmentation(
     flip=0, rotation=0, scale=0, shift=0, brightness=0, contrast=0, blur=0, noise=0, erasing=0, mixup=0, cutmix=0
@@ -108,3 +109,36 @@ def test_mixing_mixes_targets_as_it_mixes_faces(change: dict[str, float]) -> Non
 def test_bad_strengths_are_refused_by_name(change: dict[str, float], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         dataclasses.replace(NONE, **change)
+
+
+def test_teachers_see_whole_faces_where_the_student_sees_spoiled_ones() -> None:
+    """Moved alike, so that both are the same face, but for what spoils the student's."""
+    moved = dataclasses.replace(NONE, flip=0.5, rotation=15.0, shift=0.1)
+    torch.manual_seed(3)
+    alone, _ = Augmenter(moved, 96)(FACES, TARGETS)
+    augment = Augmenter(dataclasses.replace(moved, noise=0.0), 96, Spoiling(cover=1.0))
+    torch.manual_seed(3)
+    seen, targets, whole = augment.with_whole(FACES, TARGETS)
+    torch.testing.assert_close(whole, alone)
+    assert torch.equal(targets, TARGETS)
+    changed = ((seen - whole).abs() > 1e-3).float().mean((1, 2, 3))
+    assert 0.02 < changed.mean() < 0.6
+    torch.manual_seed(3)
+    assert torch.equal(augment(FACES, TARGETS)[0], seen)
+
+
+def test_light_is_varied_for_the_student_only_where_faces_are_spoiled() -> None:
+    dark = dataclasses.replace(NONE, brightness=0.3)
+    seen, _, whole = Augmenter(dark, 48).with_whole(FACES, TARGETS)
+    assert seen is whole
+    seen, _, whole = Augmenter(dark, 48, Spoiling(chance=0.01)).with_whole(FACES, TARGETS)
+    assert torch.allclose(whole, FACES, atol=1e-5)
+    assert not torch.allclose(seen, FACES, atol=0.05)
+
+
+@pytest.mark.parametrize("spoiling", [Spoiling(roll=15.0), Spoiling(jitter=0.1)])
+def test_the_student_may_be_shown_another_frame(spoiling: Spoiling) -> None:
+    torch.manual_seed(0)
+    seen, _, whole = Augmenter(NONE, 48, spoiling).with_whole(FACES, TARGETS)
+    assert torch.allclose(whole, FACES, atol=1e-5)
+    assert ((seen - whole).abs().mean((1, 2, 3)) > 1e-3).float().mean() > 0.8

@@ -8,6 +8,7 @@ from mien.training.augment import Augmentation, Augmenter
 from mien.training.distillation import Teacher
 from mien.training.network import AlexNet, AlexNetConfig
 from mien.training.objectives import Supervised, barlow_twins
+from mien.training.spoil import Spoiling
 
 STILL = Augmentation(flip=0, rotation=0, scale=0, shift=0, brightness=0, contrast=0, blur=0, noise=0, erasing=0)
 CONFIG = AlexNetConfig(input_size=67, width=0.1, hidden=(8, 8), dropout=0.0)
@@ -31,6 +32,21 @@ def test_teachers_answers_are_mixed_into_the_targets() -> None:
         loss = Supervised(CONFIG, augment, teachers=taught_by, teach=0.75)(student, faces, labels)
     assert float(loss) == pytest.approx(float(expected), abs=1e-5)
     assert float(loss) != pytest.approx(float(Supervised(CONFIG, augment)(student, faces, labels).detach()), abs=1e-5)
+
+
+def test_teachers_are_not_shown_what_spoils_a_face() -> None:
+    """A teacher that is the student itself would otherwise return the student's own predictions."""
+    student = network(0)
+    torch.nn.init.normal_(student.last.weight)
+    faces, labels = torch.rand(4, 1, 48, 48), torch.eye(7)[:4]
+    augment = Augmenter(STILL, 67, Spoiling(chance=0.5, cover=1.0))
+    torch.manual_seed(1)
+    seen, _, whole = augment.with_whole(faces, labels)
+    with torch.no_grad():
+        taught, spoiled = (student((shown - CONFIG.mean) / CONFIG.std) for shown in (whole, seen))
+        torch.manual_seed(1)
+        loss = Supervised(CONFIG, augment, teachers=[Teacher(student, 1.0, {})], teach=1.0)(student, faces, labels)
+    assert float(loss) == pytest.approx(float(functional.cross_entropy(spoiled, taught.softmax(1))), abs=1e-5)
 
 
 def test_barlow_twins_is_least_where_outputs_agree_and_differ_from_each_other() -> None:

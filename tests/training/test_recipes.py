@@ -43,6 +43,16 @@ def test_settings_reach_their_fields(
     assert recipe.augmentation.rotation == scratch().augmentation.rotation
 
 
+def test_spoiling_is_set_like_the_rest_and_older_recipes_have_none() -> None:
+    recipe = with_settings(scratch(), ["spoiling.chance=0.2", "spoiling.side=12"])
+    assert (recipe.spoiling.chance, recipe.spoiling.side, recipe.spoiling.spoils) == (0.2, 12, True)
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    older = {key: value for key, value in recipe.to_dict().items() if key != "spoiling"}
+    assert not Recipe.from_dict(older).spoiling.spoils
+    with pytest.raises(ConfigError, match=r"spoiling and augmentation\.mixup or cutmix exclude each other"):
+        with_settings(recipe, ["augmentation.cutmix=1"])
+
+
 @pytest.mark.parametrize(
     ("setting", "named"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.errors import ConfigError
+from mien.training.spoil import Spoiler, Spoiling
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +61,17 @@ class Augmentation:
 class Augmenter(nn.Module):
     """Varies a batch and enlarges it: faces (N, 1, 48, 48) float 0..1 and targets (N, C) in, faces (N, 1, S, S) out.
 
-    Light is varied at 48x48; mirroring, turning, scaling, shifting and enlarging to S are one resampling, which blurs
-    less than two: docs/training.md has the measurement. Every draw comes from torch's global generators, so
-    `torch.manual_seed` repeats it.
+    Light is varied and faces are spoiled at 48x48; mirroring, turning, scaling, shifting and enlarging to S are one
+    resampling, which blurs less than two: docs/training.md has the measurement. Every draw comes from torch's global
+    generators, so `torch.manual_seed` repeats it.
     """
 
-    def __init__(self, strength: Augmentation, size: int) -> None:
+    def __init__(self, strength: Augmentation, size: int, spoiling: Spoiling | None = None) -> None:
         super().__init__()
         self.size = size
         self.light = nn.Sequential(*_light(strength))
         self.geometry = nn.ModuleList(_geometry(strength))
+        self.spoiler = Spoiler(spoiling) if spoiling is not None and spoiling.spoils else None
         self.mix: nn.Module | None = None
         if strength.mixup:
             self.mix = kornia.RandomMixUpV2((0.0, strength.mixup), data_keys=["input", "class"])
@@ -77,10 +80,27 @@ class Augmenter(nn.Module):
                 beta=strength.cutmix, use_correct_lambda=True, data_keys=["input", "class"]
             )
 
-    @torch.no_grad()
     def forward(self, faces: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Varied faces in 0..1, and targets mixed where MixUp or CutMix mixed the faces."""
-        faces = self._warped(self.light(faces).clamp(0, 1))
+        seen, targets, _ = self.with_whole(faces, targets, whole=False)
+        return seen, targets
+
+    @torch.no_grad()
+    def with_whole(self, faces: Tensor, targets: Tensor, *, whole: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, and the faces (N, 1, S, S) that teachers see: the same, or, where some are spoiled, whole ones.
+
+        Whole faces are mirrored, turned, scaled and shifted as the spoiled ones are, without `spoiling.roll` and
+        `spoiling.jitter`, and their pixels are not varied. With `whole=False` they are not computed.
+        """
+        lit = self.light(faces).clamp(0, 1)
+        matrix = _random_matrices(self.geometry, lit)
+        if self.spoiler is None:
+            seen, targets = self._mixed(self._warped(lit, matrix), targets)
+            return seen, targets, seen
+        seen = self._warped(self.spoiler(lit), _random_matrices(self.spoiler.frame, lit) @ matrix)
+        return seen, targets, self._warped(faces, matrix) if whole else seen
+
+    def _mixed(self, faces: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if self.mix is None:
             return faces, targets
         # kornia mixes hard labels only: give it row numbers, and mix the soft targets by the fraction that it returns,
@@ -90,17 +110,15 @@ class Augmenter(nn.Module):
         others = 1 - share if isinstance(self.mix, kornia.RandomCutMixV2) else share
         return faces, torch.lerp(targets[own.long()], targets[other.long()], others[:, None])
 
-    def _warped(self, faces: Tensor) -> Tensor:
-        """Faces (N, 1, S, S), by one bilinear resampling with half-pixel centres; beyond the edge the edge repeats."""
+    def _warped(self, faces: Tensor, matrix: Tensor) -> Tensor:
+        """Faces (N, 1, S, S), moved by matrices (N, 3, 3) in pixels of the 48x48 face and enlarged.
+
+        One bilinear resampling with half-pixel centres; beyond the edge the edge repeats.
+        """
         side = faces.shape[-1]
         scale = self.size / side
         offset = (scale - 1) / 2
         enlarge = torch.tensor([[scale, 0, offset], [0, scale, offset], [0, 0, 1]], device=faces.device)
-        matrix = torch.eye(3, device=faces.device).repeat(len(faces), 1, 1)
-        for part in self.geometry:
-            drawn: Any = part
-            drawn(faces)  # cheap at 48x48, and the way to the matrices that it draws
-            matrix = drawn.transform_matrix @ matrix
         return functional.grid_sample(
             faces, self._grid(enlarge @ matrix, side), padding_mode="border", align_corners=False
         )
@@ -120,6 +138,16 @@ class Augmenter(nn.Module):
             row = across[:, None] * place + start[:, None]
             torch.add(row[:, None, :], (down[:, None] * place)[:, :, None], out=grid[..., axis])
         return grid
+
+
+def _random_matrices(parts: Iterable[nn.Module], faces: Tensor) -> Tensor:
+    """Matrices (N, 3, 3) in pixels of what these modules of kornia, one after the other, would do to the faces."""
+    matrix = torch.eye(3, device=faces.device).repeat(len(faces), 1, 1)
+    for part in parts:
+        drawn: Any = part
+        drawn(faces)  # cheap at 48x48, and the way to the matrices that it draws
+        matrix = drawn.transform_matrix @ matrix
+    return matrix
 
 
 def _geometry(strength: Augmentation) -> list[nn.Module]:

@@ -270,7 +270,7 @@ def _keep(state: TrainingState, out: Path, described: Description, *, best: bool
 
 def _objective(recipe: Recipe, network: NetworkConfig, teachers: Sequence[Teacher], fabric: Fabric) -> Objective:
     """What the steps of an epoch minimise, at the input size of that epoch."""
-    augment = Augmenter(recipe.augmentation, network.input_size)
+    augment = Augmenter(recipe.augmentation, network.input_size, recipe.spoiling)
     if recipe.labels == "none":
         return BarlowTwins(network, augment)
     return Supervised(network, augment, recipe.label_smoothing, teachers, recipe.teach, fabric.autocast)

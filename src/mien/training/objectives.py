@@ -27,7 +27,8 @@ class Supervised:
 
     With teachers the target is (1 - teach) times the labels plus teach times the teachers' mean probabilities (Hinton,
     Vinyals and Dean, 2015, at temperature 1: the teachers are calibrated). Teachers see the very pixels that the
-    network sees ("function matching", Beyer et al., CVPR 2022), in the precision that autocast gives.
+    network sees ("function matching", Beyer et al., CVPR 2022), but whole faces where the network sees spoiled ones.
+    They predict in the precision that autocast gives.
     """
 
     network: NetworkConfig
@@ -39,9 +40,9 @@ class Supervised:
 
     def __call__(self, model: nn.Module, faces: Tensor, targets: Tensor) -> Tensor:
         """The loss of one batch."""
-        seen, targets = self.augment(faces, targets)
+        seen, targets, whole = self.augment.with_whole(faces, targets, whole=bool(self.teachers))
         if self.teachers:
-            targets = torch.lerp(targets, self._taught(seen), self.teach)
+            targets = torch.lerp(targets, self._taught(whole), self.teach)
         logits = model(as_input(seen, self.network))
         return functional.cross_entropy(logits.float(), targets, label_smoothing=self.label_smoothing)
 

@@ -32,7 +32,7 @@ def write_preview(dataset: FaceDataset, recipe: Recipe, path: Path) -> None:
     picked = np.random.default_rng(recipe.seed).choice(len(learned), _ROWS, replace=False)
     faces = torch.from_numpy(learned.faces[picked])[:, None].float() / 255
     torch.manual_seed(recipe.seed)
-    augment = Augmenter(recipe.augmentation, _SIDE)
+    augment = Augmenter(recipe.augmentation, _SIDE, recipe.spoiling)
     targets = torch.from_numpy(learned.targets[picked])
     plain = torch.nn.functional.interpolate(faces, size=(_SIDE, _SIDE), mode="bilinear", align_corners=False)
     tiles = torch.stack([plain, *(augment(faces, targets)[0] for _ in range(_COLUMNS - 1))], 1).flatten(0, 1)

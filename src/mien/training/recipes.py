@@ -13,12 +13,14 @@ from typing import Any, Final, Literal, TypeVar
 from mien.errors import ConfigError
 from mien.training.augment import Augmentation
 from mien.training.network import AlexNetConfig, NetworkConfig, config_from_dict, named_network
+from mien.training.spoil import Spoiling
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """One training run.
 
+    spoiling        how training faces are spoiled, as in bad pictures, while teachers see whole ones; not by default
     labels          "votes": soft targets from FER+ votes where a row has them; "own": the dataset's own single label;
                     "none": no labels, the network learns to know a face again in two augmentations (Barlow Twins)
     min_share       least fraction of a row's votes that the seven emotions must exceed, for the row to be trained on
@@ -51,6 +53,7 @@ class Recipe:
     name: str = "scratch"
     network: NetworkConfig = field(default_factory=lambda: named_network("alexnet-compact"))
     augmentation: Augmentation = field(default_factory=Augmentation)
+    spoiling: Spoiling = field(default_factory=Spoiling)
     labels: Literal["votes", "own", "none"] = "votes"
     min_share: float = 0.5
     outlier_votes: float = 0.0
@@ -113,6 +116,8 @@ class Recipe:
 
         if self.labels == "none" and not isinstance(self.network, AlexNetConfig):
             raise ConfigError("only AlexNet is trained without labels: its hidden layers take part in it")
+        if self.spoiling.spoils and (self.augmentation.mixup or self.augmentation.cutmix):
+            raise ConfigError("spoiling and augmentation.mixup or cutmix exclude each other: set one of them to 0")
         if len(self.sizes) != len(self.size_epochs):
             raise ConfigError(f"sizes and size_epochs must go together, got {self.sizes} and {self.size_epochs}")
         if self.sizes and not self.network.any_size:
@@ -139,9 +144,11 @@ class Recipe:
         """The recipe that `to_dict` wrote. Raises ConfigError on one that this Mien does not know."""
         try:
             network = config_from_dict(values["network"])
-            augmentation = Augmentation(**values["augmentation"])
+            strengths: dict[str, Any] = {"augmentation": Augmentation(**values["augmentation"])}
+            if "spoiling" in values:  # recipes of 0.3.0 have none
+                strengths["spoiling"] = Spoiling(**values["spoiling"])
             tuples = {name: tuple(values[name]) for name in ("sizes", "size_epochs") if name in values}
-            return cls(**{**values, **tuples, "network": network, "augmentation": augmentation})
+            return cls(**{**values, **tuples, "network": network, **strengths})
         except (TypeError, KeyError) as error:
             raise ConfigError(f"a recipe that this Mien does not know: {error}") from error
 
