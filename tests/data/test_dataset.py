@@ -134,6 +134,21 @@ def test_take_and_of_split_keep_rows_together() -> None:
     assert made.take(np.array([3, 0])).labels.tolist() == [3, 0]
 
 
+@pytest.mark.parametrize("votes", [None, np.eye(10, dtype=np.float32)[:2]])
+def test_training_rows_of_another_dataset_come_without_labels(votes: NDArray[np.float32] | None) -> None:
+    other = dataset(np.ones((3, 10), np.float32), [4, 5, 6])
+    other = dataclasses.replace(other, split=np.array(["training", "test", "training"]), faces=other.faces[:] + 9)
+    both = dataset(votes, [1, 0]).with_unlabeled(other)
+    assert both.labels.tolist() == [1, 0, -1, -1]
+    assert both.split.tolist() == ["validation", "validation", "training", "training"]
+    assert both.row.tolist() == ["0", "1", "0", "2"]
+    assert both.faces[:].mean((1, 2)).tolist() == [0, 0, 9, 9]
+    assert (both.votes is None) == (votes is None)
+    if both.votes is not None:
+        assert both.votes.sum(1).tolist() == [1, 1, 0, 0]
+    assert not both.soft_labels()[1][2:].any()
+
+
 def test_shapes_that_do_not_fit_are_refused() -> None:
     good = dataset(None, [0, 1])
     for change in (

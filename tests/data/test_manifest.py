@@ -153,3 +153,19 @@ def test_parquet_missing_column(forms: Forms, made: FaceDataset, tmp_path: Path)
     path = write_parquet(tmp_path / "faces.parquet", image=[forms.png(made.faces[:][0])])
     with pytest.raises(DataError, match=r"faces\.parquet: missing column label"):
         read_faces(path)
+
+
+@pytest.mark.parametrize("columns", [("path", "split"), ("path", "label", "split")])
+def test_without_labels_rows_need_none(columns: tuple[str, ...], forms: Forms, tmp_path: Path) -> None:
+    made = forms.random(3, 6, votes=False)
+    text = (path := write_csv(forms, tmp_path, made, columns)).read_text(encoding="utf-8")
+    path.write_text(text.replace("happiness", "").replace("anger", "no emotion"), encoding="utf-8")
+    read = read_faces(path, labels=False)
+    assert (read.labels == -1).all()
+    assert read.split.tolist() == made.split.tolist()
+    np.testing.assert_array_equal(read.faces, made.faces)
+    pictures = [forms.png(face) for face in made.faces[:]]
+    parquet = write_parquet(tmp_path / "faces.parquet", image=pictures, label=["", None, "bored", "sad", "sad", None])
+    assert (read_faces(parquet, labels=False).labels == -1).all()
+    with pytest.raises(DataError, match="it has no label"):
+        read_faces(parquet)

@@ -15,7 +15,7 @@ from mien.data.pack import DESCRIPTION, description, open_pack, verify
 from mien.data.packed_faces import PackedFaces
 from mien.data.packing import write_pack
 from mien.data.readers import read_faces
-from mien.errors import DataError
+from mien.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from tests.data.conftest import Forms, Same
@@ -54,6 +54,13 @@ def test_a_pack_is_its_source_with_the_faces_on_disk(source: Path, kept: Path, s
         part = packed.of_split(split)
         assert isinstance(part.faces, PackedFaces)
         same(replace(part, faces=part.faces[:]), read.of_split(split))
+
+
+def test_a_pack_is_not_mixed_with_other_faces(source: Path, kept: Path) -> None:
+    inside, packed = read_faces(source), read_faces(kept)
+    for one, other in ((inside, packed), (packed, inside)):
+        with pytest.raises(ConfigError, match="faces of a pack are not mixed"):
+            one.with_unlabeled(other)
 
 
 def test_the_audit_finds_the_same(source: Path, kept: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.packed_faces import Faces, pick
+from mien.data.packed_faces import Faces, PackedFaces, pick
 from mien.emotions import EMOTIONS, FERPLUS_COLUMNS
 from mien.errors import ConfigError, DataError
 
@@ -84,6 +84,25 @@ class FaceDataset:
     def of_split(self, split: Split) -> FaceDataset:
         """The rows of one split, in their order."""
         return self.take(self.split == split)
+
+    def with_unlabeled(self, other: FaceDataset) -> FaceDataset:
+        """These rows, then the training rows of another dataset, without their labels and votes.
+
+        Raises ConfigError where the faces of either are on disk, as a pack's are.
+        """
+        if isinstance(self.faces, PackedFaces) or isinstance(other.faces, PackedFaces):
+            packed = self if isinstance(self.faces, PackedFaces) else other
+            raise ConfigError(f"{packed.source}: faces of a pack are not mixed with others: name what was packed")
+        added = other.of_split("training")
+        none = np.zeros((len(added), len(FERPLUS_COLUMNS)), np.float32)
+        return replace(
+            self,
+            faces=np.concatenate([self.faces, added.faces[:]]),
+            labels=np.concatenate([self.labels, np.full(len(added), -1)]),
+            votes=None if self.votes is None else np.concatenate([self.votes, none]),
+            split=np.concatenate([self.split, added.split]),
+            row=np.concatenate([self.row, added.row]),
+        )
 
     def soft_labels(
         self,

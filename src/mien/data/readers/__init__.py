@@ -31,6 +31,7 @@ def read_faces(
     *,
     skip_bad: bool = False,
     own_classes: bool = False,
+    labels: bool = True,
     default_split: Split = "training",
     progress: Progress | None = None,
 ) -> FaceDataset:
@@ -41,6 +42,7 @@ def read_faces(
     skip_bad       go on after a malformed row, and keep it in the result's `bad`
     own_classes    take the names of folders or labels as they are; the classes are these names, sorted. Otherwise
                    the classes are Mien's seven, and any usual name of one of them is understood
+    labels         False: the faces alone matter. Labels and votes are left out, and rows of a manifest need none
     default_split  the split of rows whose source names none
     progress       called now and then with (done, total)
 
@@ -54,7 +56,7 @@ def read_faces(
         raise ConfigError(f"unknown split {default_split!r}; known are {', '.join(SPLITS)}")
     if is_pack(path):
         return open_pack(path)
-    options = Options(own_classes, default_split, progress)
+    options = Options(own_classes, default_split, progress, labels)
     return collect(path, rows_of(path, options), options, skip_bad=skip_bad)
 
 

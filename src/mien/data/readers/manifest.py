@@ -1,6 +1,7 @@
 """A manifest, CSV or Parquet: a row a picture, with `path` or (Parquet) the file's bytes as `image`, `label`, `split`.
 
-Paths are relative to the manifest's folder, or absolute. The column split may be missing, and its cells empty.
+Paths are relative to the manifest's folder, or absolute. The column split may be missing, and its cells empty. The same
+goes for label where faces are read without labels.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ COLUMNS: Final = ("path", "image", "label")
 def read_csv(file: CsvFile, options: Options) -> Iterator[Row | BadRow]:
     """Yield the rows of a CSV manifest. Raises DataError on a missing column or a damaged file."""
     header = file.header()
-    column_index(file, header, ("path", "label"))
-    wanted = [name for name in ("path", "label", "split") if name in header]
+    column_index(file, header, ("path", *_label_column(options)))
+    wanted = [name for name in ("path", *_label_column(options), "split") if name in header]
     records = (_named(cells, header, wanted) for cells in file.rows(options))
     yield from _rows(file.path, records, options)
 
@@ -31,9 +32,13 @@ def read_csv(file: CsvFile, options: Options) -> Iterator[Row | BadRow]:
 def read_parquet(path: Path, columns: tuple[str, ...], options: Options) -> Iterator[Row | BadRow]:
     """Yield the rows of a Parquet manifest, whose columns have these names. Raises as `read_csv` does."""
     picture = "image" if "image" in columns else "path"
-    column_index(path, columns, (picture, "label"))
-    wanted = [name for name in (picture, "path", "label", "split") if name in columns]
+    column_index(path, columns, (picture, *_label_column(options)))
+    wanted = [name for name in (picture, "path", *_label_column(options), "split") if name in columns]
     yield from _rows(path, read_records(path, list(dict.fromkeys(wanted)), options), options)
+
+
+def _label_column(options: Options) -> tuple[str, ...]:
+    return ("label",) if options.labels else ()
 
 
 def _named(cells: list[str], header: tuple[str, ...], wanted: Sequence[str]) -> dict[str, str | None]:
@@ -51,8 +56,8 @@ def _rows(path: Path, records: Iterable[Mapping[str, Any]], options: Options) ->
 
 
 def _row(folder: Path, number: int, record: Mapping[str, Any], options: Options) -> Row:
-    label, split, name = record["label"], record.get("split"), record.get("path")
-    if label is None or label == "":
+    label, split, name = record.get("label"), record.get("split"), record.get("path")
+    if options.labels and (label is None or label == ""):
         raise DataError("it has no label")
     image = record.get("image")
     if isinstance(image, Mapping):  # as Hugging Face's datasets writes pictures
@@ -63,7 +68,7 @@ def _row(folder: Path, number: int, record: Mapping[str, Any], options: Options)
         raise DataError("it has no path")
     return Row(
         face=read_face(image if isinstance(image, bytes) else folder / str(name)),
-        label=options.class_name(str(label)),
+        label=options.class_name(str(label)) if options.labels else None,
         split=parse_split(str(split)) if split else options.default_split,
         row=str(name or number),
     )

@@ -37,10 +37,11 @@ class Options:
     own_classes: bool = False
     default_split: Split = "training"
     progress: Progress | None = None
+    labels: bool = True
 
     def class_name(self, name: str) -> str:
         """The class that a label or folder name means. Raises DataError on a name that is not known."""
-        if self.own_classes:
+        if self.own_classes or not self.labels:
             return name.strip()
         try:
             return parse_emotion(name)
@@ -134,8 +135,8 @@ def collect(source: Path, rows: Iterable[Row | BadRow], options: Options, *, ski
     bad: list[BadRow] = []
     for row in good_rows(rows, bad, skip_bad=skip_bad):
         pixels += row.face.tobytes()
-        labels.append(row.label)
-        votes.append(row.votes)
+        labels.append(row.label if options.labels else None)
+        votes.append(row.votes if options.labels else None)
         splits.append(row.split)
         ids.append(row.row)
     if not ids:
