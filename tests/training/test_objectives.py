@@ -34,6 +34,21 @@ def test_teachers_answers_are_mixed_into_the_targets() -> None:
     assert float(loss) != pytest.approx(float(Supervised(CONFIG, augment)(student, faces, labels).detach()), abs=1e-5)
 
 
+@pytest.mark.parametrize("mixed", [0.0, 0.4])
+def test_without_a_label_the_target_is_the_teachers(mixed: float) -> None:
+    """Labels of 0 are none; MixUp of a face with a label and one without leaves a fraction of the label."""
+    student, teacher = network(0), network(1)
+    torch.nn.init.normal_(teacher.last.weight)
+    faces, labels = torch.rand(4, 1, 48, 48), mixed * torch.eye(7)[:4]
+    augment = Augmenter(STILL, 67)
+    seen = (augment(faces, labels)[0] - CONFIG.mean) / CONFIG.std
+    with torch.no_grad():
+        target = 0.25 * labels + (1 - 0.25 * mixed) * teacher(seen).softmax(1)
+        expected = functional.cross_entropy(student(seen), target)
+        loss = Supervised(CONFIG, augment, teachers=[Teacher(teacher, 1.0, {})], teach=0.75)(student, faces, labels)
+    assert float(loss) == pytest.approx(float(expected), abs=1e-5)
+
+
 def test_teachers_are_not_shown_what_spoils_a_face() -> None:
     """A teacher that is the student itself would otherwise return the student's own predictions."""
     student = network(0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -62,6 +63,26 @@ def test_balance_draws_rare_classes_more_often(striped: FaceDataset, tiny: Recip
         drawn = learned.draws / learned.draws.sum() @ learned.targets
         expected = frequency ** (1 - balance)
         assert drawn == pytest.approx(expected / expected.sum(), abs=1e-4)
+
+
+@pytest.mark.parametrize("labels", ["votes", "own"])
+@pytest.mark.parametrize("balance", [0.0, 0.5])
+def test_faces_without_labels_are_learned_where_teachers_teach(
+    striped: FaceDataset, tiny: Recipe, labels: Literal["votes", "own"], balance: float
+) -> None:
+    others = dataclasses.replace(striped, faces=255 - striped.faces[:])
+    both = striped.with_unlabeled(others)
+    recipe = dataclasses.replace(tiny, labels=labels, balance=balance)
+    alone, taught = gather(striped, recipe), gather(both, recipe, taught=True)
+    assert keys(gather(both, recipe).learned.faces) == keys(alone.learned.faces)
+    learned = taught.learned
+    assert len(learned) > 1.8 * len(alone.learned)
+    assert np.array_equal(learned.targets[learned.labeled], alone.learned.targets)
+    assert not keys(learned.faces[~learned.labeled]) - keys(others.of_split("training").faces)
+    for part in ("held", "validation"):
+        assert keys(getattr(taught, part).faces) == keys(getattr(alone, part).faces)
+    if learned.draws is not None:
+        assert learned.draws[~learned.labeled] == pytest.approx(learned.draws[learned.labeled].mean())
 
 
 def test_own_labels_can_stand_beside_votes(striped: FaceDataset, tiny: Recipe) -> None:

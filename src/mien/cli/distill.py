@@ -18,6 +18,14 @@ Teachers = Annotated[
         help="Checkpoints: runs' folders or .safetensors files. Predictions of several are averaged.",
     ),
 ]
+Unlabeled = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--unlabeled",
+        metavar="FILE",
+        help="Faces that the teachers alone teach, in any form of --data; labels are ignored. May be repeated.",
+    ),
+]
 RecipeName = Annotated[
     str | None,
     typer.Option(
@@ -30,6 +38,7 @@ def distill(
     teachers: Teachers = None,
     *,
     data: options.OptionalData = None,
+    unlabeled: Unlabeled = None,
     out: options.RunFolder = Path("runs/distilled"),
     recipe: RecipeName = None,
     network: options.Network = None,
@@ -51,7 +60,7 @@ def distill(
     """
     choice = training.RecipeChoice(recipe, init, network, epochs, seed, settings)
     if not show_recipe:
-        training.check_inputs(data, init, *(teachers or []), *([out] if resume else []))
+        training.check_inputs([data, *(unlabeled or [])], init, *(teachers or []), *([out] if resume else []))
     with training.only_rank_zero_logs():
         resume = training.resumes(out, asked=resume)
         chosen = training.choose(choice, default="distill", resumed=out if resume else None)
@@ -63,6 +72,7 @@ def distill(
         if data is None:
             raise ConfigError("--data is missing: name the labelled faces to train on")
         dataset = read_dataset(data, own_classes=own_classes, skip_bad=skip_bad)
+        dataset = training.with_unlabeled(dataset, unlabeled or [], skip_bad=skip_bad)
         dataset = training.without_leaks(dataset, drop=drop_leaks)
         how = {"init": init, "resume": resume, "accelerator": accelerator, "devices": devices}
         training.run(dataset, chosen, out, teachers=teachers, **how)

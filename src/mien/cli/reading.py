@@ -23,12 +23,12 @@ def check_exist(data: Path | None, checkpoints: Sequence[Path] = ()) -> None:
         raise DataError(f"{data}: no such file or folder")
 
 
-def read_dataset(path: Path, *, skip_bad: bool = False, own_classes: bool = False) -> FaceDataset:
+def read_dataset(path: Path, *, skip_bad: bool = False, own_classes: bool = False, labels: bool = True) -> FaceDataset:
     """`read_faces`, with a progress bar and its skipped rows on standard error."""
     from mien.data.readers import read_faces
 
     with reading() as progress:
-        dataset = read_faces(path, skip_bad=skip_bad, own_classes=own_classes, progress=progress)
+        dataset = read_faces(path, skip_bad=skip_bad, own_classes=own_classes, labels=labels, progress=progress)
     print_skipped(dataset.bad)
     return dataset
 

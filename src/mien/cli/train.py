@@ -54,7 +54,7 @@ def train(
     """
     choice = training.RecipeChoice(recipe, init, network, epochs, seed, settings)
     if not show_recipe:
-        training.check_inputs(data, init, *([out] if resume else []))
+        training.check_inputs([data], init, *([out] if resume else []))
     with training.only_rank_zero_logs():
         resume = training.resumes(out, asked=resume)
         default = "scratch" if init is None else "finetune"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from mien.cli import console
-from mien.cli.reading import check_exist
+from mien.cli.reading import check_exist, read_dataset
 from mien.errors import ConfigError, MienError, ModelError
 
 if TYPE_CHECKING:
@@ -46,14 +46,16 @@ class RecipeChoice:
         return [*(f"{name}={value}" for name, value in short.items() if value is not None), *(self.settings or [])]
 
 
-def check_inputs(data: Path | None, init: str | None, *checkpoints: Path) -> None:
+def check_inputs(data: Sequence[Path | None], init: str | None, *checkpoints: Path) -> None:
     """Raise DataError or ModelError where a named file is missing, before PyTorch is imported.
 
     Processes of torchrun leave it to what reads the files: there the first of them reports for all.
     """
     if "LOCAL_RANK" in os.environ:
         return
-    check_exist(data, checkpoints)
+    for path in data:
+        check_exist(path)
+    check_exist(None, checkpoints)
     if init is not None and Path(init).suffix in _WEIGHTS and not Path(init).exists():
         raise ModelError(f"{init}: no such file")
 
@@ -124,6 +126,15 @@ def show(recipe: Recipe) -> None:
         for name, inner in value.items() if isinstance(value, Mapping) else ((None, value),):
             path = key if name is None else f"{key}.{name}"
             typer.echo(f"{path}={','.join(map(str, inner)) if isinstance(inner, list | tuple) else inner}")
+
+
+def with_unlabeled(dataset: FaceDataset, paths: Sequence[Path], *, skip_bad: bool) -> FaceDataset:
+    """The dataset with the training faces of these files besides, as faces without labels."""
+    for path in paths:
+        labeled = len(dataset)
+        dataset = dataset.with_unlabeled(read_dataset(path, skip_bad=skip_bad, labels=False))
+        console.log(f"{len(dataset) - labeled:,} faces of {path} without labels")
+    return dataset
 
 
 def without_leaks(dataset: FaceDataset, *, drop: bool) -> FaceDataset:

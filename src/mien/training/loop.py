@@ -133,7 +133,7 @@ def train(
     DataError or ModelError before any work begins.
     """
     watcher = watcher or _Unwatched()
-    material = gather(dataset, recipe)
+    material = gather(dataset, recipe, taught=bool(start.teachers))
     recipe = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, classes=len(material.classes)))
     taught_by = load_teachers(start.teachers, material.classes)
     fabric = launch(recipe, devices.accelerator, devices.count, precision_of(recipe, devices.accelerator))
@@ -353,11 +353,13 @@ class _Speed:
 def _provenance(
     dataset: FaceDataset, material: Material, recipe: Recipe, teachers: Sequence[Teacher], ranks: int
 ) -> dict[str, Any]:
+    unlabeled = int((~material.learned.labeled).sum()) if teachers else 0
     return {
         **({"ranks": [ranks]} if ranks > 1 else {}),
         "source": Path(dataset.source).name,
         "fingerprint": fingerprint(dataset),
         "learned": len(material.learned),
+        **({"unlabeled": unlabeled} if unlabeled else {}),
         "held_back": len(material.held),
         "validation": len(material.validation),
         "protocol": material.protocol,

@@ -26,9 +26,9 @@ class Supervised:
     """Cross-entropy of augmented faces against soft targets.
 
     With teachers the target is (1 - teach) times the labels plus teach times the teachers' mean probabilities (Hinton,
-    Vinyals and Dean, 2015, at temperature 1: the teachers are calibrated). Teachers see the very pixels that the
-    network sees ("function matching", Beyer et al., CVPR 2022), but whole faces where the network sees spoiled ones.
-    They predict in the precision that autocast gives.
+    Vinyals and Dean, 2015, at temperature 1: the teachers are calibrated). Labels of zeros are none: there the teachers
+    alone make the target. Teachers see the very pixels that the network sees ("function matching", Beyer et al., CVPR
+    2022), but whole faces where the network sees spoiled ones. They predict in the precision that autocast gives.
     """
 
     network: NetworkConfig
@@ -42,7 +42,9 @@ class Supervised:
         """The loss of one batch."""
         seen, targets, whole = self.augment.with_whole(faces, targets, whole=bool(self.teachers))
         if self.teachers:
-            targets = torch.lerp(targets, self._taught(whole), self.teach)
+            labels = (1 - self.teach) * targets
+            missing = 1 - labels.sum(1, keepdim=True)  # `teach`, 1 without label, between them where MixUp mixed both
+            targets = labels + missing * self._taught(whole)
         logits = model(as_input(seen, self.network))
         return functional.cross_entropy(logits.float(), targets, label_smoothing=self.label_smoothing)
 

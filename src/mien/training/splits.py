@@ -19,7 +19,8 @@ from mien.training.recipes import Recipe
 class Examples:
     """Faces (N, 48, 48) uint8, in memory or on disk, with soft targets (N, C) float32.
 
-    draws is None where every face is met once an epoch, else how often each is drawn (N,) float64, relatively.
+    A row of zeros among the targets is a face without label, for teachers alone to teach. draws is None where every
+    face is met once an epoch, else how often each is drawn (N,) float64, relatively.
     """
 
     faces: Faces
@@ -28,6 +29,12 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.faces)
+
+    @property
+    def labeled(self) -> NDArray[np.bool_]:
+        """A mask (N,) of the faces with a label."""
+        mask: NDArray[np.bool_] = self.targets.sum(1) > 0
+        return mask
 
 
 @dataclass(frozen=True)
@@ -60,8 +67,11 @@ class Material:
     protocol: Protocol
 
 
-def gather(dataset: FaceDataset, recipe: Recipe) -> Material:
-    """Cut a dataset as a recipe says. Raises DataError where too few faces are left to learn from."""
+def gather(dataset: FaceDataset, recipe: Recipe, *, taught: bool = False) -> Material:
+    """Cut a dataset as a recipe says. Raises DataError where too few faces are left to learn from.
+
+    taught  there are teachers, so that faces without label and votes are learned too
+    """
     votes = recipe.labels == "votes" and dataset.votes is not None
     protocol: Protocol = "ferplus" if votes else "fer2013"
     # Of what is not a face ids take the most memory, and nobody asks for them here.
@@ -70,12 +80,12 @@ def gather(dataset: FaceDataset, recipe: Recipe) -> Material:
     if recipe.labels == "none":
         return _unlabelled(training, recipe, protocol)
     held = _held_back(training.faces, recipe.holdback)
-    learned, _ = _examples(training.take(~held), recipe, votes=votes)
-    if recipe.balance:
-        learned = dataclasses.replace(learned, draws=_balanced(learned.targets, recipe.balance))
+    learned, _ = _examples(training.take(~held), recipe, votes=votes, unlabeled=taught)
+    if recipe.balance and learned.labeled.any():
+        learned = dataclasses.replace(learned, draws=_balanced(learned, recipe.balance))
     _enough(learned, recipe, dataset.source)
     kept_back = training.take(held)
-    held_examples, usable = _examples(kept_back, recipe, votes=votes)
+    held_examples, usable = _examples(kept_back, recipe, votes=votes, unlabeled=False)
     validation = dataset.of_split("validation")
     truth, mask = evaluated_rows(validation, protocol)
     return Material(
@@ -112,10 +122,15 @@ def _enough(learned: Examples, recipe: Recipe, source: str) -> None:
         )
 
 
-def _balanced(targets: NDArray[np.float32], balance: float) -> NDArray[np.float64]:
-    """How often to draw each face, so that a class of frequency f is met with a weight of about f^(1 - balance)."""
-    frequency = np.maximum(targets.mean(0, dtype=np.float64), 1e-12)
-    draws: NDArray[np.float64] = targets.astype(np.float64) @ frequency**-balance
+def _balanced(learned: Examples, balance: float) -> NDArray[np.float64]:
+    """How often to draw each face, so that a class of frequency f is met with a weight of about f^(1 - balance).
+
+    A face without label is drawn as often as the others are on average.
+    """
+    labeled = learned.labeled
+    frequency = np.maximum(learned.targets[labeled].mean(0, dtype=np.float64), 1e-12)
+    draws: NDArray[np.float64] = learned.targets.astype(np.float64) @ frequency**-balance
+    draws[~labeled] = draws[labeled].mean()
     return draws
 
 
@@ -125,8 +140,23 @@ def _held_back(faces: Faces, share: float) -> NDArray[np.bool_]:
     return picked
 
 
-def _examples(dataset: FaceDataset, recipe: Recipe, *, votes: bool) -> tuple[Examples, NDArray[np.bool_]]:
-    """The rows that can be learned from, with their targets; and a mask (N,) of these rows."""
+def _examples(
+    dataset: FaceDataset, recipe: Recipe, *, votes: bool, unlabeled: bool
+) -> tuple[Examples, NDArray[np.bool_]]:
+    """The rows that can be learned from, with their targets; and a mask (N,) of these rows.
+
+    unlabeled  rows without label and votes are among them
+    """
+    targets, usable = _targets(dataset, recipe, votes=votes)
+    targets[~usable] = 0
+    if unlabeled:
+        voted = dataset.votes.any(1) if dataset.votes is not None else np.zeros(len(dataset), bool)
+        usable |= (dataset.labels < 0) & ~voted
+    return Examples(pick(dataset.faces, usable), targets[usable]), usable
+
+
+def _targets(dataset: FaceDataset, recipe: Recipe, *, votes: bool) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Soft targets (N, C) by votes or by the dataset's own labels, and a mask (N,) of the rows that have one."""
     if votes:
         targets, usable = dataset.soft_labels(
             min_share=recipe.min_share,
@@ -141,4 +171,4 @@ def _examples(dataset: FaceDataset, recipe: Recipe, *, votes: bool) -> tuple[Exa
     else:
         usable = dataset.labels >= 0
         targets = np.eye(len(dataset.classes), dtype=np.float32)[np.where(usable, dataset.labels, 0)]
-    return Examples(pick(dataset.faces, usable), targets[usable]), usable
+    return targets, usable
