@@ -8,6 +8,7 @@ import pytest
 
 from mien.data.dataset import FaceDataset
 from mien.data.packed_faces import Faces
+from mien.emotions import FERPLUS_COLUMNS
 from mien.errors import DataError
 from mien.training.recipes import Recipe
 from mien.training.splits import gather
@@ -83,6 +84,22 @@ def test_faces_without_labels_are_learned_where_teachers_teach(
         assert keys(getattr(taught, part).faces) == keys(getattr(alone, part).faces)
     if learned.draws is not None:
         assert learned.draws[~learned.labeled] == pytest.approx(learned.draws[learned.labeled].mean())
+
+
+def test_dropped_faces_may_be_left_to_the_teachers(striped: FaceDataset, tiny: Recipe) -> None:
+    assert striped.votes is not None
+    votes = striped.votes.copy()
+    for first, column in ((0, "contempt"), (1, "unknown"), (2, "nf")):
+        votes[first::4, FERPLUS_COLUMNS.index(column)] = 30
+    mixed = dataclasses.replace(striped, votes=votes)
+    recipe = dataclasses.replace(tiny, holdback=0.0, teach_dropped=True, own_share=0.2)
+    for asked, taught in ((recipe, False), (dataclasses.replace(recipe, teach_dropped=False), True)):
+        with pytest.raises(DataError, match="has 0 usable training faces"):
+            gather(mixed, asked, taught=taught)
+    learned = gather(mixed, recipe, taught=True).learned
+    faces = np.isin(np.arange(len(striped)) % 4, (0, 1)) & (striped.split == "training")
+    assert keys(learned.faces) == keys(striped.faces[faces])
+    assert not learned.labeled.any()
 
 
 def test_own_labels_can_stand_beside_votes(striped: FaceDataset, tiny: Recipe) -> None:

@@ -35,6 +35,8 @@ class Recipe:
     sizes           input sizes to begin with, before the network's own (progressive resizing; needs network.pool)
     size_epochs     epochs at each of them
     teach           fraction of the target that the teachers' mean prediction gets when distilling
+    teach_dropped   when distilling, learn rows that min_share leaves out from the teachers alone, unless not-a-face has
+                    the most votes
     freeze          convolutions (of `resnet` stem and blocks), from the first, that keep weights and batch statistics
     thaw            epoch after which they learn as well; 0 never thaws them
     trunk_rate      factor on the learning rate of the convolutions
@@ -67,6 +69,7 @@ class Recipe:
     sizes: tuple[int, ...] = ()
     size_epochs: tuple[int, ...] = ()
     teach: float = 0.5
+    teach_dropped: bool = False
     freeze: int = 0
     thaw: int = 0
     trunk_rate: float = 1.0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import FaceDataset, Protocol, evaluated_rows
 from mien.data.packed_faces import Faces, keys_of, pick
+from mien.emotions import FERPLUS_COLUMNS
 from mien.errors import DataError
 from mien.training.recipes import Recipe
 
@@ -70,7 +71,7 @@ class Material:
 def gather(dataset: FaceDataset, recipe: Recipe, *, taught: bool = False) -> Material:
     """Cut a dataset as a recipe says. Raises DataError where too few faces are left to learn from.
 
-    taught  there are teachers, so that faces without label and votes are learned too
+    taught  there are teachers, so that faces without label are learned too, and, if the recipe asks, dropped ones
     """
     votes = recipe.labels == "votes" and dataset.votes is not None
     protocol: Protocol = "ferplus" if votes else "fer2013"
@@ -78,7 +79,7 @@ def gather(dataset: FaceDataset, recipe: Recipe, *, taught: bool = False) -> Mat
     dataset = dataclasses.replace(dataset, row=np.broadcast_to(np.array(""), len(dataset)))
     training = dataset.of_split("training")
     if recipe.labels == "none":
-        return _unlabelled(training, recipe, protocol)
+        return _without_labels(training, recipe, protocol)
     held = _held_back(training.faces, recipe.holdback)
     learned, _ = _examples(training.take(~held), recipe, votes=votes, unlabeled=taught)
     if recipe.balance and learned.labeled.any():
@@ -98,7 +99,7 @@ def gather(dataset: FaceDataset, recipe: Recipe, *, taught: bool = False) -> Mat
     )
 
 
-def _unlabelled(training: FaceDataset, recipe: Recipe, protocol: Protocol) -> Material:
+def _without_labels(training: FaceDataset, recipe: Recipe, protocol: Protocol) -> Material:
     """All training faces, to learn from without labels; nothing to evaluate. A class is a feature of the last layer."""
     classes = tuple(f"feature{index}" for index in range(recipe.network.classes))
     nothing = training.faces[:0]
@@ -145,14 +146,22 @@ def _examples(
 ) -> tuple[Examples, NDArray[np.bool_]]:
     """The rows that can be learned from, with their targets; and a mask (N,) of these rows.
 
-    unlabeled  rows without label and votes are among them
+    unlabeled  rows without label and votes are among them, and those that `recipe.teach_dropped` adds
     """
     targets, usable = _targets(dataset, recipe, votes=votes)
     targets[~usable] = 0
     if unlabeled:
-        voted = dataset.votes.any(1) if dataset.votes is not None else np.zeros(len(dataset), bool)
-        usable |= (dataset.labels < 0) & ~voted
+        usable |= _taught_alone(dataset, recipe)
     return Examples(pick(dataset.faces, usable), targets[usable]), usable
+
+
+def _taught_alone(dataset: FaceDataset, recipe: Recipe) -> NDArray[np.bool_]:
+    """A mask (N,) of the rows without label and votes, and, if the recipe asks, of those whose votes are for a face."""
+    labeled: NDArray[np.bool_] = dataset.labels >= 0
+    if dataset.votes is None:
+        return ~labeled
+    for_face = dataset.votes.argmax(1) != FERPLUS_COLUMNS.index("nf")
+    return np.where(dataset.votes.any(1), recipe.teach_dropped & for_face, ~labeled)
 
 
 def _targets(dataset: FaceDataset, recipe: Recipe, *, votes: bool) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
