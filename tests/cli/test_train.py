@@ -140,6 +140,20 @@ def test_fine_tuning_begins_with_what_fits_and_reports_it(run: Path, folders: Pa
         assert_one_line_error(mien(*tuned[:2], missing, *tuned[3:]), missing)
 
 
+def test_pictures_without_faces_are_outliers(folders: Path, tmp_path: Path) -> None:
+    pictures, out = tmp_path / "walls", tmp_path / "run"
+    pictures.mkdir()
+    Image.new("L", (200, 100), 90).save(pictures / "wall.jpg")
+    train = ("train", "--data", folders, "--drop-leaks", "--out", out, *TINY)
+    assert_one_line_error(mien(*train, "--outliers", pictures), "the recipe's outliers is 0")
+    assert_one_line_error(mien(*train, "--outliers", "nowhere"), "nowhere: no such file or folder")
+    chosen = (*train, "--outliers", pictures, "--set", "outliers=0.2")
+    result = mien(*chosen)
+    assert result.returncode == 0, result.stderr
+    assert mien(*chosen, "--resume").returncode == 0
+    assert_one_line_error(mien("train", "--data", folders, "--drop-leaks", "--out", out, "--resume"), "--outliers DIR")
+
+
 def test_a_run_without_labels_predicts_nothing_but_begins_a_training(folders: Path, tmp_path: Path) -> None:
     out = tmp_path / "pretrained"
     result = mien("train", "--recipe", "pretrain", "--data", folders, "--out", out, "--set", "network.classes=9", *TINY)

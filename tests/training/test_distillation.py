@@ -10,6 +10,7 @@ from mien.emotions import EMOTIONS
 from mien.errors import ConfigError
 from mien.training.checkpoint import predict_faces
 from mien.training.distillation import load_teachers, taught
+from mien.training.splits import Examples
 
 
 def test_teachers_answer_for_the_same_classes_and_do_not_learn(trained: Path) -> None:
@@ -22,9 +23,9 @@ def test_teachers_answer_for_the_same_classes_and_do_not_learn(trained: Path) ->
 
 
 def test_targets_take_up_what_teachers_answer(trained: Path, striped: FaceDataset) -> None:
-    faces = striped.faces[:5]
-    targets = np.eye(7, dtype=np.float32)[:5]
+    examples = Examples(striped.faces[:5], np.eye(7, dtype=np.float32)[:5])
     teachers = load_teachers([trained, trained], EMOTIONS)
-    _, predictions = predict_faces(trained, faces)
-    assert taught(targets, faces, teachers, 0.75) == pytest.approx(0.25 * targets + 0.75 * predictions, abs=1e-5)
-    assert taught(targets, faces, [], 0.75) is targets
+    _, predictions = predict_faces(trained, examples.faces)
+    expected = 0.25 * examples.targets + 0.75 * predictions
+    assert taught(examples, teachers, 0.75).targets == pytest.approx(expected, abs=1e-5)
+    assert taught(examples, [], 0.75) is examples

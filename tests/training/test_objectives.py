@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
@@ -8,6 +9,7 @@ from mien.training.augment import Augmentation, Augmenter
 from mien.training.distillation import Teacher
 from mien.training.network import AlexNet, AlexNetConfig
 from mien.training.objectives import Supervised, barlow_twins
+from mien.training.outliers import Outliers
 from mien.training.spoil import Spoiling
 
 STILL = Augmentation(flip=0, rotation=0, scale=0, shift=0, brightness=0, contrast=0, blur=0, noise=0, erasing=0)
@@ -47,6 +49,27 @@ def test_without_a_label_the_target_is_the_teachers(mixed: float) -> None:
         expected = functional.cross_entropy(student(seen), target)
         loss = Supervised(CONFIG, augment, teachers=[Teacher(teacher, 1.0, {})], teach=0.75)(student, faces, labels)
     assert float(loss) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_outliers_have_even_targets_whatever_teachers_say() -> None:
+    student, teacher = network(0), network(1)
+    for one in (student, teacher):
+        torch.nn.init.normal_(one.last.weight)
+    faces, labels = torch.rand(8, 1, 48, 48), torch.eye(7)[torch.arange(8) % 7]
+    outliers, augment = Outliers(0.5, np.zeros((0, 48, 48), np.uint8)), Augmenter(STILL, 67)
+    torch.manual_seed(2)
+    shown, mask = outliers(faces)
+    assert mask.any()
+    assert not mask.all()
+    seen = (augment(shown, labels)[0] - CONFIG.mean) / CONFIG.std
+    with torch.no_grad():
+        target = 0.25 * labels + 0.75 * teacher(seen).softmax(1)
+        target[mask] = 1 / 7
+        torch.manual_seed(2)
+        taught_by = [Teacher(teacher, 1.0, {})]
+        objective = Supervised(CONFIG, augment, teachers=taught_by, teach=0.75, outliers=outliers)
+        loss = objective(student, faces, labels)
+        assert float(loss) == pytest.approx(float(functional.cross_entropy(student(seen), target)), abs=1e-5)
 
 
 def test_teachers_are_not_shown_what_spoils_a_face() -> None:

@@ -53,6 +53,13 @@ def test_spoiling_is_set_like_the_rest_and_older_recipes_have_none() -> None:
         with_settings(recipe, ["augmentation.cutmix=1"])
 
 
+def test_outliers_need_unmixed_targets_and_classes() -> None:
+    with pytest.raises(ConfigError, match=r"outliers and augmentation\.mixup or cutmix exclude each other"):
+        with_settings(scratch(), ["outliers=0.1", "augmentation.mixup=0.2"])
+    with pytest.raises(ConfigError, match="outliers need classes"):
+        with_settings(named_recipe("pretrain"), ["outliers=0.1"])
+
+
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
@@ -66,6 +73,7 @@ def test_spoiling_is_set_like_the_rest_and_older_recipes_have_none() -> None:
         ("network.hidden=1", "hidden must be two"),
         ("epochs.more=1", "epochs.more"),
         ("optimizer=adam", "optimizer must be one of adamw, sgd, muon"),
+        ("outliers=0.6", "outliers must be within"),
         ("labels=majority", "labels must be one of votes, own, none"),
         ("precision=half", "precision must be one of"),
         ("augmentation.flip=2", "augmentation.flip"),

@@ -46,6 +46,7 @@ def distill(
     seed: options.Seed = None,
     settings: options.RecipeSettings = None,
     init: options.Init = None,
+    outliers: options.Outliers = None,
     resume: options.Resume = False,
     drop_leaks: options.DropLeaks = False,
     own_classes: options.OwnClasses = False,
@@ -60,7 +61,7 @@ def distill(
     """
     choice = training.RecipeChoice(recipe, init, network, epochs, seed, settings)
     if not show_recipe:
-        training.check_inputs([data, *(unlabeled or [])], init, *(teachers or []), *([out] if resume else []))
+        training.check_inputs([data, outliers, *(unlabeled or [])], init, *(teachers or []), *([out] if resume else []))
     with training.only_rank_zero_logs():
         resume = training.resumes(out, asked=resume)
         chosen = training.choose(choice, default="distill", resumed=out if resume else None)
@@ -74,5 +75,5 @@ def distill(
         dataset = read_dataset(data, own_classes=own_classes, skip_bad=skip_bad)
         dataset = training.with_unlabeled(dataset, unlabeled or [], skip_bad=skip_bad)
         dataset = training.without_leaks(dataset, drop=drop_leaks)
-        how = {"init": init, "resume": resume, "accelerator": accelerator, "devices": devices}
+        how = {"init": init, "outliers": outliers, "resume": resume, "accelerator": accelerator, "devices": devices}
         training.run(dataset, chosen, out, teachers=teachers, **how)

@@ -213,6 +213,14 @@ Init = Annotated[
         show_default="random",
     ),
 ]
+Outliers = Annotated[
+    Path | None,
+    typer.Option(
+        "--outliers",
+        metavar="DIR",
+        help="Pictures without faces, on which all classes shall be equally probable; with `--set outliers=0.1`.",
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --out, bit for bit.")]
 DropLeaks = Annotated[
     bool, typer.Option("--drop-leaks", help="Leave out training faces that are in validation or test too.")

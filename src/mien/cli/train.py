@@ -39,6 +39,7 @@ def train(
     seed: options.Seed = None,
     settings: options.RecipeSettings = None,
     init: options.Init = None,
+    outliers: options.Outliers = None,
     resume: options.Resume = False,
     drop_leaks: options.DropLeaks = False,
     own_classes: options.OwnClasses = False,
@@ -54,7 +55,7 @@ def train(
     """
     choice = training.RecipeChoice(recipe, init, network, epochs, seed, settings)
     if not show_recipe:
-        training.check_inputs([data], init, *([out] if resume else []))
+        training.check_inputs([data, outliers], init, *([out] if resume else []))
     with training.only_rank_zero_logs():
         resume = training.resumes(out, asked=resume)
         default = "scratch" if init is None else "finetune"
@@ -71,7 +72,8 @@ def train(
             _preview(dataset, chosen, preview_augment)
             return
         dataset = training.without_leaks(dataset, drop=drop_leaks)
-        training.run(dataset, chosen, out, init=init, resume=resume, accelerator=accelerator, devices=devices)
+        how = {"init": init, "outliers": outliers, "resume": resume, "accelerator": accelerator, "devices": devices}
+        training.run(dataset, chosen, out, **how)
 
 
 def _preview(dataset: FaceDataset, recipe: Recipe, path: Path) -> None:

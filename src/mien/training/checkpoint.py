@@ -41,7 +41,8 @@ class Description:
     classes      names of the outputs, in their order
     recipe       the whole recipe, the network's config within it
     data         what it was trained on: source, fingerprint, counts (those learned, of them unlabeled), leaked faces;
-                 who taught it; what it began with; by how many ranks, in turn, where that was ever more than one
+                 SHA-256 of the outliers' squares; who taught it; what it began with; by how many ranks, in turn, where
+                 that was ever more than one
     progress     where the run stands: epoch, step within it, sums of the running epoch
     history      a record an epoch, as metrics.jsonl holds them
     temperature  of the last finished epoch, fitted on the held-back faces; the logits are to be divided by it

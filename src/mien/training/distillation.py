@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from mien.data.packed_faces import Faces
 from mien.errors import ConfigError
 from mien.evaluation.calibration import apply_temperature
 from mien.training.checkpoint import identity, load_network, logits_of
 from mien.training.network import Network
+from mien.training.splits import Examples
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,12 @@ def load_teachers(paths: Sequence[Path], classes: Sequence[str]) -> list[Teacher
     return teachers
 
 
-def taught(
-    targets: NDArray[np.float32], faces: Faces, teachers: Sequence[Teacher], teach: float
-) -> NDArray[np.float32]:
-    """Targets (N, C) with the share `teach` of them from the teachers' mean prediction to faces (N, 48, 48) uint8."""
-    if not teachers or not len(faces):
-        return targets
-    predictions = [apply_temperature(logits_of(teacher.network, faces), teacher.temperature) for teacher in teachers]
-    mixed: NDArray[np.float32] = ((1 - teach) * targets + teach * np.mean(predictions, axis=0)).astype(np.float32)
-    return mixed
+def taught(examples: Examples, teachers: Sequence[Teacher], teach: float) -> Examples:
+    """Labelled examples with the fraction `teach` of their targets from the teachers' mean prediction."""
+    if not teachers or not len(examples):
+        return examples
+    predictions = [
+        apply_temperature(logits_of(teacher.network, examples.faces), teacher.temperature) for teacher in teachers
+    ]
+    mixed = (1 - teach) * examples.targets + teach * np.mean(predictions, axis=0)
+    return replace(examples, targets=mixed.astype(np.float32))

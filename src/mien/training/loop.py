@@ -48,6 +48,7 @@ from mien.training.distributed import (
 from mien.training.initialization import initialise
 from mien.training.network import NetworkConfig
 from mien.training.objectives import BarlowTwins, Objective, Supervised
+from mien.training.outliers import Outliers, load_outliers
 from mien.training.precision import precision_of
 from mien.training.recipes import Recipe
 from mien.training.splits import Examples, Material, gather
@@ -78,12 +79,14 @@ class Start:
     resume    go on with the run in the folder; its recipe, data and teachers must be the same
     init      weights to begin with (see `initialization`); None: random ones
     teachers  checkpoints to distil from
+    outliers  folder of pictures without faces, for the recipe's `outliers`; None: without such pictures
     commit    git commit of the code, for the checkpoint
     """
 
     resume: bool = False
     init: str | None = None
     teachers: Sequence[Path] = ()
+    outliers: Path | None = None
     commit: str | None = None
 
 
@@ -136,11 +139,12 @@ def train(
     material = gather(dataset, recipe, taught=bool(start.teachers))
     recipe = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, classes=len(material.classes)))
     taught_by = load_teachers(start.teachers, material.classes)
+    outliers = load_outliers(recipe, start.outliers)
     fabric = launch(recipe, devices.accelerator, devices.count, precision_of(recipe, devices.accelerator))
     described = Description(
         classes=material.classes,
         recipe=recipe.to_dict(),
-        data=_provenance(dataset, material, recipe, taught_by, fabric.world_size),
+        data=_provenance(dataset, material, recipe, taught_by, outliers, fabric.world_size),
         progress={},
         history=(),
         commit=start.commit,
@@ -154,8 +158,7 @@ def train(
     settle(fabric, model, recipe.network)
     for teacher in taught_by:
         fabric.to_device(teacher.network)
-    targets = taught(material.held.targets, material.held.faces, taught_by, recipe.teach)
-    material = dataclasses.replace(material, held=Examples(material.held.faces, targets))
+    material = dataclasses.replace(material, held=taught(material.held, taught_by, recipe.teach))
     feed = Feed(fabric, material.learned)
     steps = len(material.learned) // recipe.batch
     progress = state.progress
@@ -168,7 +171,7 @@ def train(
         if recipe.patience and network == recipe.network and epoch - 1 - progress.best_epoch >= recipe.patience:
             break
         order = _order(material.learned, recipe.seed, epoch)
-        objective = _objective(recipe, network, taught_by, fabric)
+        objective = _objective(recipe, network, taught_by, outliers, fabric)
         model.train()
         state.freeze(recipe.freeze if not recipe.thaw or epoch < recipe.thaw else 0)
         speed = _Speed(recipe.batch)
@@ -268,12 +271,16 @@ def _keep(state: TrainingState, out: Path, described: Description, *, best: bool
     state.save_whole(out / LAST, described)
 
 
-def _objective(recipe: Recipe, network: NetworkConfig, teachers: Sequence[Teacher], fabric: Fabric) -> Objective:
+def _objective(
+    recipe: Recipe, network: NetworkConfig, teachers: Sequence[Teacher], outliers: Outliers | None, fabric: Fabric
+) -> Objective:
     """What the steps of an epoch minimise, at the input size of that epoch."""
     augment = Augmenter(recipe.augmentation, network.input_size, recipe.spoiling)
     if recipe.labels == "none":
         return BarlowTwins(network, augment)
-    return Supervised(network, augment, recipe.label_smoothing, teachers, recipe.teach, fabric.autocast)
+    if outliers is not None:
+        fabric.to_device(outliers)
+    return Supervised(network, augment, recipe.label_smoothing, teachers, recipe.teach, fabric.autocast, outliers)
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
@@ -351,7 +358,12 @@ class _Speed:
 
 
 def _provenance(
-    dataset: FaceDataset, material: Material, recipe: Recipe, teachers: Sequence[Teacher], ranks: int
+    dataset: FaceDataset,
+    material: Material,
+    recipe: Recipe,
+    teachers: Sequence[Teacher],
+    outliers: Outliers | None,
+    ranks: int,
 ) -> dict[str, Any]:
     unlabeled = int((~material.learned.labeled).sum()) if teachers else 0
     return {
@@ -366,4 +378,5 @@ def _provenance(
         "leaked": int(leaks(dataset).sum()),
         "min_share": recipe.min_share,
         "teachers": [teacher.record for teacher in teachers],
+        **({"outliers": outliers.sha256} if outliers is not None else {}),
     }

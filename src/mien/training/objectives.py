@@ -13,6 +13,7 @@ from torch.nn import functional
 from mien.training.augment import Augmenter
 from mien.training.distillation import Teacher
 from mien.training.network import NetworkConfig, prepare
+from mien.training.outliers import Outliers
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """Network in training, faces (B, 1, 48, 48) float 0..1 and targets (B, C) in, scalar loss out."""
@@ -29,6 +30,8 @@ class Supervised:
     Vinyals and Dean, 2015, at temperature 1: the teachers are calibrated). Labels of zeros are none: there the teachers
     alone make the target. Teachers see the very pixels that the network sees ("function matching", Beyer et al., CVPR
     2022), but whole faces where the network sees spoiled ones. They predict in the precision that autocast gives.
+
+    outliers replaces some faces by what is none; the target there is the uniform distribution, whatever teachers say.
     """
 
     network: NetworkConfig
@@ -37,14 +40,20 @@ class Supervised:
     teachers: Sequence[Teacher] = ()
     teach: float = 0.5
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext
+    outliers: Outliers | None = None
 
     def __call__(self, model: nn.Module, faces: Tensor, targets: Tensor) -> Tensor:
         """The loss of one batch."""
+        outlying = None
+        if self.outliers is not None:
+            faces, outlying = self.outliers(faces)
         seen, targets, whole = self.augment.with_whole(faces, targets, whole=bool(self.teachers))
         if self.teachers:
             labels = (1 - self.teach) * targets
             missing = 1 - labels.sum(1, keepdim=True)  # `teach`, 1 without label, between them where MixUp mixed both
             targets = labels + missing * self._taught(whole)
+        if outlying is not None:
+            targets = torch.where(outlying[:, None], 1 / targets.shape[1], targets)
         logits = model(as_input(seen, self.network))
         return functional.cross_entropy(logits.float(), targets, label_smoothing=self.label_smoothing)
 

@@ -21,6 +21,8 @@ class Recipe:
     """One training run.
 
     spoiling        how training faces are spoiled, as in bad pictures, while teachers see whole ones; not by default
+    outliers        fraction of each batch that is no upright face, with the uniform distribution as target, so that the
+                    network learns to be uncertain there (`outliers.py`)
     labels          "votes": soft targets from FER+ votes where a row has them; "own": the dataset's own single label;
                     "none": no labels, the network learns to know a face again in two augmentations (Barlow Twins)
     min_share       least fraction of a row's votes that the seven emotions must exceed, for the row to be trained on
@@ -56,6 +58,7 @@ class Recipe:
     network: NetworkConfig = field(default_factory=lambda: named_network("alexnet-compact"))
     augmentation: Augmentation = field(default_factory=Augmentation)
     spoiling: Spoiling = field(default_factory=Spoiling)
+    outliers: float = 0.0
     labels: Literal["votes", "own", "none"] = "votes"
     min_share: float = 0.5
     outlier_votes: float = 0.0
@@ -87,6 +90,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, low, high in (
+            ("outliers", 0, 0.5),
             ("min_share", 0, 1),
             ("outlier_votes", 0, 1000),
             ("sharpness", 0.1, 10),
@@ -116,11 +120,17 @@ class Recipe:
             allowed = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
             if allowed and getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        self._check_together()
 
+    def _check_together(self) -> None:
+        """Raise ConfigError naming fields that contradict each other."""
         if self.labels == "none" and not isinstance(self.network, AlexNetConfig):
             raise ConfigError("only AlexNet is trained without labels: its hidden layers take part in it")
-        if self.spoiling.spoils and (self.augmentation.mixup or self.augmentation.cutmix):
-            raise ConfigError("spoiling and augmentation.mixup or cutmix exclude each other: set one of them to 0")
+        for name, used in (("spoiling", self.spoiling.spoils), ("outliers", self.outliers)):
+            if used and (self.augmentation.mixup or self.augmentation.cutmix):
+                raise ConfigError(f"{name} and augmentation.mixup or cutmix exclude each other: set one of them to 0")
+        if self.labels == "none" and self.outliers:
+            raise ConfigError("outliers need classes to be even over: without labels set it to 0")
         if len(self.sizes) != len(self.size_epochs):
             raise ConfigError(f"sizes and size_epochs must go together, got {self.sizes} and {self.size_epochs}")
         if self.sizes and not self.network.any_size:

@@ -117,7 +117,7 @@ class TrainingState:
     def restore(self, path: Path, described: Description) -> Description:
         """Bring back what `save_whole` kept; returns the description, with what the run began from.
 
-        Raises ConfigError where that run had other data or teachers, or another recipe.
+        Raises ConfigError where that run had other data, teachers or outliers, or another recipe.
         """
         kept, tensors = checkpoint.load(path)
         if kept.data["fingerprint"] != described.data["fingerprint"]:
@@ -125,6 +125,10 @@ class TrainingState:
         if _hashes(kept) != _hashes(described):
             raise ConfigError(
                 f"{path} was taught by other teachers than these: resume it with `mien distill` and its own"
+            )
+        if kept.data.get("outliers") != described.data.get("outliers"):
+            raise ConfigError(
+                f"{path} was trained with other pictures without faces: name the same with `outliers=DIR`"
             )
         before = Recipe.from_dict(kept.recipe).to_dict()  # one of an older Mien lacks the fields that came since
         changed = [key for key, value in described.recipe.items() if before[key] != value]
