@@ -173,7 +173,8 @@ def rows(data: Mapping[str, Any]) -> str:
         leaks = (
             f"**of which {data['leaked']:,} stand in\nvalidation or test as well, which flatters every figure here**"
         )
-    counts = f"{data['learned']:,} faces were learned from, {data['held_back']:,} were held back"
+    unlabeled = f" ({data['unlabeled']:,} of them by teachers alone, without labels)" if data.get("unlabeled") else ""
+    counts = f"{data['learned']:,} faces were learned from{unlabeled}, {data['held_back']:,} were held back"
     return f"with {by}, {leaks}: {counts}.{left_out}"
 
 

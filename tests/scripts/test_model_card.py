@@ -173,6 +173,11 @@ def test_leaked_faces_and_original_labels_are_reported(
     assert "say contempt" not in text
 
 
+def test_faces_without_labels_are_reported(script: ModuleType) -> None:
+    text = script.rows({**DATA, "unlabeled": 200})
+    assert "1,234 faces were learned from (200 of them by teachers alone, without labels), 56 were held back." in text
+
+
 def test_notes_of_the_model_are_taken_along(script: ModuleType, model: Path, tmp_path: Path) -> None:
     evaluation = write_figures(tmp_path / "e.json", *LINES)
     (tmp_path / "made-2-float32.md").write_text("## Of another\n", encoding="utf-8")
