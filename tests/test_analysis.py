@@ -39,3 +39,30 @@ def test_parts_of_a_theme_can_be_added_and_left_out() -> None:
     assert len({picture.tobytes() for picture in drawn}) == len(drawn)
     with pytest.raises(ConfigError, match="unknown theme"):
         result.draw(theme="loud")
+
+
+def test_emoji_cover_a_photo_in_which_nothing_was_found() -> None:
+    """A face that the detector missed must not look covered: nothing of the photo but its rough shades stays."""
+    photo = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
+    photo[:, :100] //= 2
+    found = Analysis((), "made", None, photo)
+    drawn = np.asarray(found.draw(theme="emoji"))[:, :, ::-1].astype(int)
+    assert drawn.shape == photo.shape
+    text = np.zeros((120, 200), bool)
+    text[45:75, 40:160] = True
+    steps = np.abs(np.diff(drawn, axis=1)).max(2)[~text[:, 1:]]
+    assert steps.max() < 25
+    assert drawn[:30, :80].mean() < drawn[:30, 120:].mean() - 30
+    np.testing.assert_array_equal(np.asarray(found.draw())[:, :, ::-1], photo)
+
+
+def test_frames_without_faces_stay_as_they_are() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    drawn = Analysis((), "made", None, frame, frame=3, time_s=0.1).draw(theme="emoji")
+    np.testing.assert_array_equal(np.asarray(drawn)[:, :, ::-1], frame)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (20, 10)])
+def test_any_size_can_be_blurred(size: tuple[int, int]) -> None:
+    drawn = Analysis((), "made", None, np.full((*size, 3), 90, np.uint8)).draw(theme="emoji")
+    assert drawn.size == size[::-1]

@@ -7,6 +7,7 @@ import pytest
 
 from mien.errors import ConfigError
 from mien.options import AnalyzerOptions, OptionFields
+from mien.types import Box, Detection, DetectOptions
 
 
 def test_the_keywords_for_type_checkers_are_the_fields() -> None:
@@ -21,6 +22,10 @@ def test_the_keywords_for_type_checkers_are_the_fields() -> None:
         {"formats": ()},
         {"formats": ("Jpeg", "Psd")},
         *({name: value} for name in ("min_face_score", "uncertain_below") for value in (-0.1, 1.1, float("nan"))),
+        {"max_faces": 0},
+        {"order": "right"},
+        {"detect_mode": "slow"},
+        {"detect_side": 63},
         *({"min_face": value} for value in (-1.0, float("nan"), float("inf"))),
     ],
 )
@@ -28,3 +33,20 @@ def test_values_outside_their_ranges_are_refused_by_name(wrong: dict[str, Any]) 
     (name,) = wrong
     with pytest.raises(ConfigError, match=f"^{name} must be "):
         AnalyzerOptions(**wrong)
+
+
+def face(x: float, width: float, score: float | None = 0.9) -> Detection:
+    return Detection(Box(x, 0, width, width), score)
+
+
+def test_small_faces_and_low_scores_are_left_out() -> None:
+    options = AnalyzerOptions(min_face=20, min_face_score=0.75)
+    faces = [face(0, 20), face(30, 19.9), face(60, 40, 0.74), face(90, 40, None), Detection(Box(0, 0, 50, 0))]
+    assert options.selected(faces) == [faces[0], faces[3]]
+
+
+def test_the_detector_is_asked_for_what_will_be_reported() -> None:
+    options = AnalyzerOptions(min_face=50, min_face_score=0.5, detect_mode="thorough", detect_side=900)
+    expected = DetectOptions(min_face=50, min_score=0.5, mode="thorough", side=900)
+    assert options.for_detector() == expected
+    assert options.for_detector(stream=True).stream

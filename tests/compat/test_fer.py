@@ -121,11 +121,16 @@ def test_faces_below_the_least_size_are_left_out_for_haar_alone(squares: Any, pi
     assert len(FER(mtcnn=True).detect_emotions(small)) == 1
 
 
-def test_the_top_emotion_is_the_first_faces(squares: Any, picture: Picture) -> None:
+def test_the_top_emotion_is_the_largest_faces(squares: Any, picture: Picture) -> None:
     reader = FER()
-    name, score = reader.top_emotion(picture("disgust", "happiness"))
-    assert (name, type(score)) == ("disgust", float)
-    assert score == reader.detect_emotions(picture("disgust", "happiness"))[0]["emotions"]["disgust"]
+    small, large = picture("disgust"), picture("happiness")
+    image = np.zeros((200, 300, 3), np.uint8)
+    image[: small.shape[0], : small.shape[1]] = small
+    larger = cv2.resize(large, None, fx=1.5, fy=1.5, interpolation=cv2.INTER_NEAREST)
+    image[: larger.shape[0], 150 : 150 + larger.shape[1]] = larger
+    name, score = reader.top_emotion(image)
+    assert (name, type(score)) == ("happy", float)
+    assert score == reader.detect_emotions(image)[1]["emotions"]["happy"]
     assert reader.top_emotion(np.zeros((60, 60, 3), np.uint8)) == (None, None)
     assert reader.detect_emotions(np.zeros((60, 60, 3), np.uint8)) == []
 

@@ -85,11 +85,14 @@ class FER:
         return [self._answer(analysis) for analysis in analyze_all(self._analyzer, imgs)]
 
     def top_emotion(self, img: ImageSource) -> tuple[str, float] | tuple[None, None]:
-        """The likeliest emotion of the first face from the left and its probability; (None, None) without a face."""
+        """The likeliest emotion of the largest face and its probability; (None, None) without a face.
+
+        fer takes whichever face its detector names first, which may be anybody in the background.
+        """
         faces = self.detect_emotions(img)
         if not faces:
             return None, None
-        emotions = faces[0]["emotions"]
+        emotions = max(faces, key=lambda face: int(face["box"][2]) * int(face["box"][3]))["emotions"]
         name = max(emotions, key=emotions.__getitem__)
         return name, emotions[name]
 

@@ -10,7 +10,7 @@
 3. Turned pictures. Where nothing is found, or faces that are turned, the picture may lie on its side or its head: it is
    searched turned as well.
 
-What each step gains: docs/detection.md, benchmarks/detection.py.
+What each step gains: docs/photos.md, benchmarks/detection.py.
 """
 
 from __future__ import annotations
