@@ -15,12 +15,20 @@ from hypothesis import settings
 
 from mien.emotions import EMOTIONS
 from mien.model_card import CARD_KEY, ModelCard
+from mien.runtime.weights import YUNET, vendored_yunet
 
 # A busy machine is no failure: examples of property tests have no time limit. `.ci/run` tries the same ones each time,
 # so that a change is judged by what it changes; on a developer's machine each run looks for new ones.
 settings.register_profile("mien", settings.default, deadline=None)
 settings.register_profile("same", settings.default, deadline=None, derandomize=True)
 settings.load_profile(os.environ.get("MIEN_EXAMPLES", "mien"))
+
+# The package holds YuNet where the build could make it. Tests pass with and without.
+_SHARED = Path(__file__).parents[2] / "shared" / "data" / "detectors" / YUNET.name
+YUNET_FILE = vendored_yunet() if vendored_yunet().is_file() else _SHARED
+needs_yunet = pytest.mark.skipif(
+    not YUNET_FILE.is_file(), reason="YuNet is neither in the package (make vendor) nor in ../shared/data"
+)
 
 
 @pytest.fixture(scope="session")

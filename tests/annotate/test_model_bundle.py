@@ -14,10 +14,9 @@ from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, DetectorError, ModelError, StorageError
 from mien.options import AnalyzerOptions
 
-pytest.importorskip("fsspec")
+from ..conftest import YUNET_FILE, needs_yunet
 
-YUNET_FILE = Path(__file__).parents[3] / "shared" / "data" / "detectors" / "face_detection_yunet_2026may.onnx"
-needs_yunet = pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file is not in ../shared/data")
+pytest.importorskip("fsspec")
 
 
 @pytest.fixture
@@ -47,7 +46,6 @@ def test_what_is_gathered_says_what_it_is(gathered: ModelBundle, brightness_mode
 
 
 @needs_yunet
-@pytest.mark.real_data
 def test_a_detector_with_a_file_is_gathered_with_it(brightness_model: Path) -> None:
     gathered = ModelBundle.gather(Options(model=str(brightness_model), detector="auto", detector_model=YUNET_FILE))
     assert gathered.detector
@@ -81,7 +79,6 @@ def test_what_is_kept_judges_elsewhere(
 
 
 @needs_yunet
-@pytest.mark.real_data
 def test_a_detector_is_kept_and_used(brightness_model: Path, plan: Callable[..., Plan], tmp_path: Path) -> None:
     gathered = ModelBundle.gather(Options(model=str(brightness_model), detector="yunet", detector_model=YUNET_FILE))
     out = Folder(str(tmp_path))

@@ -10,6 +10,9 @@ from typer.testing import CliRunner
 import mien
 from mien.cli.app import app
 from mien.emotions import EMOTIONS
+from mien.runtime import weights
+
+from ..conftest import YUNET_FILE, needs_yunet
 
 
 def test_json_holds_versions_model_detector_and_threads(brightness_model: Path) -> None:
@@ -44,14 +47,23 @@ def test_the_table_shows_the_same_for_people(brightness_model: Path) -> None:
 def test_auto_uses_haar_and_shows_why_if_there_is_no_yunet(
     brightness_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien.runtime import weights
-
-    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
-    if weights.vendored_yunet().is_file():
-        pytest.skip("this copy of Mien has YuNet vendored")
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights, "_ASSETS", tmp_path / "assets")
     facts = json.loads(CliRunner().invoke(app, ["info", "--json", "--model", str(brightness_model)]).stdout)
     assert facts["detector"]["name"] == "haar"
     assert "mien detector yunet" in facts["detector"]["why"]
+
+
+@needs_yunet
+def test_auto_uses_the_yunet_that_came_with_the_package(
+    brightness_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "_ASSETS", tmp_path)
+    file = weights.vendored_yunet()
+    file.parent.mkdir()
+    file.write_bytes(YUNET_FILE.read_bytes())
+    facts = json.loads(CliRunner().invoke(app, ["info", "--json", "--model", str(brightness_model)]).stdout)
+    assert facts["detector"] == {"name": "yunet", "file": str(file), "why": "it came with the package"}
 
 
 def test_what_cannot_be_loaded_is_reported_and_the_rest_shown(tmp_path: Path) -> None:

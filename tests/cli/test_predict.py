@@ -18,6 +18,8 @@ from mien.cli.app import app
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, MienError, ModelError
 
+from ..conftest import YUNET_FILE, needs_yunet
+
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -234,9 +236,6 @@ def test_names_that_hold_anything_stay_on_their_line(predict, photos: Path) -> N
         assert records(Path("out.jsonl").read_text(encoding="utf-8"))[0]["source"] == os.fsdecode(odd)
 
 
-YUNET_FILE = Path(__file__).parents[3] / "shared" / "data" / "detectors" / "face_detection_yunet_2026may.onnx"
-
-
 @pytest.mark.parametrize(
     "detector",
     [
@@ -244,10 +243,7 @@ YUNET_FILE = Path(__file__).parents[3] / "shared" / "data" / "detectors" / "face
         pytest.param(
             ["--detector", "yunet", "--detector-model", str(YUNET_FILE)],
             id="yunet",
-            marks=[
-                pytest.mark.real_data,
-                pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file is not in ../shared/data"),
-            ],
+            marks=needs_yunet,
         ),
     ],
 )

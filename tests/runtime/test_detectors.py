@@ -19,11 +19,11 @@ from mien.runtime.crops import crop_square
 from mien.runtime.detectors import BUILT_IN, HaarDetector, WholeImageDetector, YuNetDetector, load_detector
 from mien.types import Box, CropRule, Detection, Detector
 
+from ..conftest import YUNET_FILE, needs_yunet
+
 DATA = Path(__file__).parents[3] / "shared" / "data"
-YUNET_FILE = DATA / "detectors" / "face_detection_yunet_2026may.onnx"
 FER2013_FILE = DATA / "fer2013" / "trainval.parquet"
 ASTRONAUT = Box(178, 63, 90, 113)  # by eye, forehead to chin
-needs_yunet = pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file is not in ../shared/data")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def astronaut() -> NDArray[np.uint8]:
 
 @pytest.fixture(
     scope="module",
-    params=["haar", pytest.param("yunet", marks=[needs_yunet, pytest.mark.real_data])],
+    params=["haar", pytest.param("yunet", marks=needs_yunet)],
 )
 def detector(request: pytest.FixtureRequest) -> Detector:
     return HaarDetector() if request.param == "haar" else YuNetDetector(YUNET_FILE)
@@ -103,7 +103,6 @@ def test_haars_box_is_the_same_where_the_picture_ends_at_the_face(astronaut: NDA
 
 
 @needs_yunet
-@pytest.mark.real_data
 @pytest.mark.parametrize("side", [24, 32, 40])
 def test_yunets_box_is_the_same_in_a_picture_of_few_pixels(astronaut: NDArray[np.uint8], side: int) -> None:
     detector = YuNetDetector(YUNET_FILE)
@@ -175,7 +174,6 @@ def test_auto_takes_haar_where_yunet_is_not_at_hand(monkeypatch: pytest.MonkeyPa
 
 
 @needs_yunet
-@pytest.mark.real_data
 def test_auto_takes_yunet_where_it_is_at_hand_or_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detectors, "find_yunet", lambda: None)
     assert load_detector(model=YUNET_FILE).name == "yunet"
@@ -222,7 +220,6 @@ def test_another_onnx_model_is_refused(brightness_model: Path) -> None:
 
 
 @needs_yunet
-@pytest.mark.real_data
 @pytest.mark.parametrize("damage", [lambda b: b[:1000], lambda b: b[:-1], lambda b: b[:5000] + bytes(900) + b[5900:]])
 def test_a_damaged_yunet_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "yunet.onnx"

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from mien.errors import DetectorError
 from mien.runtime.yunet import STRIDES, YuNet, decode
 
-YUNET_FILE = Path(__file__).parents[3] / "shared" / "data" / "detectors" / "face_detection_yunet_2026may.onnx"
-needs_yunet = pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file is not in ../shared/data")
+from ..conftest import YUNET_FILE, needs_yunet
 
 places = st.floats(-20, 700, width=32)
 sides = st.floats(4, 500, width=32)
@@ -139,7 +138,6 @@ def test_a_yunet_for_one_size_is_refused(bright_cells: Path, tmp_path: Path) -> 
 
 
 @needs_yunet
-@pytest.mark.real_data
 @pytest.mark.parametrize("shape", [(512, 512), (300, 417), (97, 130), (40, 33), (720, 1280)])
 def test_it_answers_as_opencvs_wrapper_does(shape: tuple[int, int]) -> None:
     """Also where the sides are no multiples of 32. Below 33 pixels OpenCV reads beyond its memory."""

@@ -128,15 +128,14 @@ def test_the_models_file_is_served_as_it_is(client: httpx.Client, analyzer: Anal
     assert client.get("/engine/model.onnx").content == analyzer.model_path.read_bytes()
 
 
-def test_yunet_is_served_where_it_is_at_hand(
-    client: httpx.Client, analyzer: Analyzer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("has_it", [True, False])
+def test_yunet_is_served_where_it_is_found(
+    analyzer: Analyzer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_it: bool
 ) -> None:
-    has_it = client.get("/page.json").json()["engine"]["detector"] is not None
-    assert client.get("/engine/yunet.onnx").status_code == (200 if has_it else 404)
     path = tmp_path / "yunet.onnx"
     path.write_bytes(b"a network")
-    monkeypatch.setattr(pages, "find_yunet", lambda: None if has_it else path)
+    monkeypatch.setattr(pages, "find_yunet", lambda: path if has_it else None)
     with running(create_app(analyzer), Settings()) as url:
-        assert httpx.get(f"{url}/engine/yunet.onnx").status_code == (404 if has_it else 200)
-        expected = None if has_it else "engine/yunet.onnx"
+        assert httpx.get(f"{url}/engine/yunet.onnx").status_code == (200 if has_it else 404)
+        expected = "engine/yunet.onnx" if has_it else None
         assert httpx.get(f"{url}/page.json").json()["engine"]["detector"] == expected

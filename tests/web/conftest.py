@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from mien import Analyzer, load
-from mien.runtime.weights import YUNET
 from mien.service.app import create_app
 from mien.service.pages import BUILT
 from mien.service.server import running
 from mien.service.settings import Settings
 
+from ..conftest import YUNET_FILE
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-YUNET_FILE = Path(__file__).parents[3] / "shared" / "data" / "detectors" / YUNET.name
 _FLAGS = (
     *("--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -79,7 +79,7 @@ def built_page() -> None:
 
 @pytest.fixture(scope="session")
 def analyzer() -> Analyzer:
-    """With the model that ships, and YuNet where ../shared has it."""
+    """With the model that ships, and YuNet where it is found."""
     if YUNET_FILE.is_file():
         return load(detector="yunet", detector_model=YUNET_FILE)
     return load(detector="haar")

@@ -22,18 +22,18 @@ from mien.runtime.crops import CropRule, crop_face, to_grey
 from mien.runtime.detectors import YuNetDetector
 from mien.runtime.head_roll import face_roll
 from mien.runtime.resize import fitted
-from mien.runtime.weights import YUNET, find_model
+from mien.runtime.weights import find_model
 from mien.runtime.yunet import decode
 from mien.tracking.smoothing import Smoother
 from mien.types import Box
+
+from ..conftest import YUNET_FILE, needs_yunet
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests" / "runtime" / "golden" / "crops.json").read_text(encoding="utf-8"))
-YUNET_FILE = ROOT.parent / "shared" / "data" / "detectors" / YUNET.name
-needs_yunet = pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file is not in ../shared/data")
 
 ASTRONAUT: NDArray[np.uint8] = np.ascontiguousarray(data.astronaut()[..., ::-1])  # type: ignore[no-untyped-call]
 
@@ -347,7 +347,6 @@ def test_a_float32_model_predicts_as_in_python(
 
 
 @needs_yunet
-@pytest.mark.real_data
 @pytest.mark.parametrize("side", [120, 512, 1900])
 def test_yunet_detects_what_it_detects_in_python(tab: Tab, side: int) -> None:
     image = np.asarray(cv2.resize(ASTRONAUT, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
@@ -367,7 +366,6 @@ def _rolled(degrees: float) -> NDArray[np.uint8]:
 
 
 @needs_yunet
-@pytest.mark.real_data
 @pytest.mark.parametrize("degrees", [0, -25])
 def test_a_photo_gets_pythons_record(tab: Tab, degrees: float) -> None:
     image = _rolled(degrees)
@@ -394,7 +392,6 @@ def _assert_alike(got: dict[str, Any], expected: dict[str, Any]) -> None:
 
 
 @needs_yunet
-@pytest.mark.real_data
 def test_a_stream_has_frames_tracks_and_smoothed_predictions(tab: Tab) -> None:
     frames = [png(np.roll(ASTRONAUT, 4 * index, axis=1)) for index in range(4)]
     records = tab.run(

@@ -561,7 +561,7 @@ def test_in_the_browser_no_network_is_needed(
         page.get_by_role("radio", name="In this browser").click()
         page.get_by_text("Pictures never leave this browser.").wait_for(timeout=60_000)
         if not page.evaluate("fetch('page.json').then((response) => response.json())")["engine"]["detector"]:
-            pytest.skip("YuNet's file is not in ../shared/data")
+            pytest.skip("YuNet is neither in the package nor in ../shared/data")
     page.context.set_offline(True)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
