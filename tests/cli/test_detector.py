@@ -17,8 +17,9 @@ from mien.errors import DetectorError
 from mien.runtime import weights
 from mien.runtime.weights import YUNET, RemoteFile
 
+from ..conftest import YUNET_FILE, needs_yunet
+
 ROOT = Path(__file__).parents[2]
-YUNET_FILE = ROOT.parent / "shared" / "data" / "detectors" / YUNET.name
 CONTENT = b"stands for YuNet" * 5000
 
 
@@ -90,6 +91,16 @@ def test_yunet_from_a_file(zoo: Path, cached: Path, tmp_path: Path) -> None:
     assert cached.read_bytes() == CONTENT
 
 
+def test_nothing_is_fetched_where_the_package_holds_yunet(zoo: Path, cached: Path) -> None:
+    zoo.unlink()
+    weights.vendored_yunet().parent.mkdir(parents=True)
+    weights.vendored_yunet().write_bytes(CONTENT)
+    result = CliRunner().invoke(app, ["detector", "yunet"])
+    assert (result.exit_code, result.stdout.strip()) == (0, str(weights.vendored_yunet()))
+    assert "came with the package" in result.stderr
+    assert not cached.exists()
+
+
 def test_list_shows_what_is_installed(zoo: Path) -> None:
     result = CliRunner().invoke(app, ["detector", "list"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
@@ -101,10 +112,10 @@ def test_list_shows_what_is_installed(zoo: Path) -> None:
     assert " yes " in lines["none"]
 
 
-@pytest.mark.real_data
-@pytest.mark.skipif(not YUNET_FILE.is_file(), reason="YuNet's file is not in ../shared/data")
+@needs_yunet
 def test_auto_takes_the_real_yunet_once_it_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights, "_ASSETS", tmp_path / "assets")
     assert CliRunner().invoke(app, ["detector", "yunet", "--from", str(YUNET_FILE)]).exit_code == 0
     result = CliRunner().invoke(app, ["detector", "list"], env={"COLUMNS": "300"})
     assert "uses yunet" in result.stdout

@@ -1,4 +1,4 @@
-"""`mien detector`: list the installed face detectors, and fetch YuNet once."""
+"""`mien detector`: list the installed face detectors, and fetch YuNet where the package does not hold it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Face detectors: fetch YuNet, list 
 
 Source = Annotated[
     Path | None,
-    typer.Option("--from", metavar="FILE", help="Take YuNet from this file, for machines without a network."),
+    typer.Option("--from", metavar="FILE", help="Take this file instead: the OpenCV zoo's of May 2026 or March 2023."),
 ]
 
 
@@ -25,15 +25,19 @@ def yunet(
 ) -> None:
     """Fetch YuNet (230 kB, MIT license) from the OpenCV zoo into the user's cache, verified by SHA-256.
 
-    From then on, `--detector auto` uses it. The cache is $MIEN_CACHE, or the usual folder of this system. Prints the
-    file's path.
+    Nothing is fetched if the package holds it, as it usually does. Afterwards, `--detector auto` uses it. The cache is
+    $MIEN_CACHE, or the usual folder of this system. Prints the file's path.
     """
-    from mien.runtime.download import fetch, is_genuine, place
-    from mien.runtime.weights import YUNET, user_cache
+    from mien.runtime.download import fetch, is_genuine
+    from mien.runtime.weights import YUNET, user_cache, vendored_yunet
+    from mien.runtime.yunet_file import place_yunet
 
     destination = user_cache() / YUNET.name
     if source is not None:
-        place(source, YUNET.sha256, destination)
+        place_yunet(source, destination)
+    elif is_genuine(vendored_yunet(), YUNET.sha256):
+        console.log("YuNet came with the package")
+        destination = vendored_yunet()
     elif is_genuine(destination, YUNET.sha256):
         console.log("YuNet is installed already")
     else:

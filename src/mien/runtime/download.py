@@ -51,13 +51,25 @@ def fetch(
     return destination
 
 
-def place(source: Path, sha256: str, destination: Path, *, error: type[MienError] = DetectorError) -> Path:
-    """Copy a local file to destination, verified as `fetch` does it. Raises `error` likewise."""
+def place(
+    source: Path,
+    sha256: str,
+    destination: Path,
+    *,
+    error: type[MienError] = DetectorError,
+    convert: Callable[[bytes], bytes] | None = None,
+) -> Path:
+    """Copy a local file to destination, verified as `fetch` does it. Raises `error` likewise.
+
+    convert  makes the wanted content from a file's that hashes to something else; the result is verified in its stead
+    """
     with _raised_as(error):
         try:
             content = source.read_bytes()
         except OSError as unread:
             raise _Failure(f"{source}: cannot read: {reason(unread)}") from unread
+        if convert is not None and _hash(content) != sha256:
+            content = convert(content)
         _verify(content, sha256, source)
         with _aside(destination) as aside:
             aside.write_bytes(content)
@@ -66,7 +78,11 @@ def place(source: Path, sha256: str, destination: Path, *, error: type[MienError
 
 def is_genuine(path: Path, sha256: str) -> bool:
     """Whether the file is there and hashes to sha256."""
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    return path.is_file() and _hash(path.read_bytes()) == sha256
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 class _Failure(Exception):  # noqa: N818 (it never leaves this file)
@@ -99,7 +115,7 @@ def _aside(destination: Path) -> Iterator[Path]:
 
 def _verify(content: bytes, sha256: str, source: str | os.PathLike[str]) -> None:
     """Fail, naming the source, unless the content hashes to sha256."""
-    found = hashlib.sha256(content).hexdigest()
+    found = _hash(content)
     if found != sha256:
         raise _Failure(f"{source}: expected SHA-256 {sha256}, got {found} ({len(content):,} bytes); nothing was saved")
 

@@ -1,4 +1,7 @@
-"""Where weights lie: the models that Mien ships, and YuNet, which the user fetches once."""
+"""Where weights lie: the models that Mien ships, and YuNet, which builds put into the package.
+
+Without third-party packages at import: builds import this where there are none.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import platformdirs
 
 from mien.errors import ModelError
 
@@ -38,16 +39,20 @@ YUNET: Final = RemoteFile(
 
 def user_cache() -> Path:
     """The folder for fetched files: $MIEN_CACHE, or the user's cache folder on this system. It may not exist yet."""
-    return Path(os.environ.get("MIEN_CACHE") or platformdirs.user_cache_path("mien", appauthor=False))
+    if given := os.environ.get("MIEN_CACHE"):
+        return Path(given)
+    import platformdirs
+
+    return platformdirs.user_cache_path("mien", appauthor=False)
 
 
 def vendored_yunet() -> Path:
-    """Where a released wheel holds YuNet, whether it is there or not."""
+    """Where the package holds YuNet, whether it is there or not."""
     return _ASSETS / "vendor" / YUNET.name
 
 
 def find_yunet() -> Path | None:
-    """YuNet's file: the one that the wheel holds, else the one that `mien detector yunet` fetched, else None."""
+    """YuNet's file: the one that the package holds, else the one that `mien detector yunet` fetched, else None."""
     return next((path for path in (vendored_yunet(), user_cache() / YUNET.name) if path.is_file()), None)
 
 
