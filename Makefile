@@ -32,7 +32,7 @@ help:
 	@echo "make model   data to shipped model and its card: trains on DATA=$(DATA), hours on a CPU"
 	@echo "make bench   time Mien beside other tools, and write the tables and the chart of docs/performance.md"
 	@echo "make bench-photos  measure crops, detection and emotions on photos of ../shared"
-	@echo "make vendor  fetch YuNet into the package, so that a wheel built then holds it (or from YUNET=FILE)"
+	@echo "make vendor  put YuNet into the package where a build cannot: from the OpenCV zoo, or from YUNET=FILE"
 	@echo "make clean   remove what the other targets made, but no training run"
 
 demo: $(VENV)/.demo
@@ -95,11 +95,12 @@ bench: $(VENV)/.bench
 bench-photos: $(VENV)/.bench
 	@for name in crop_frame detection photos; do echo "benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-vendor: $(VENV)/.demo
-	@$(BIN)/python scripts/vendor_yunet.py $(if $(YUNET),--from $(YUNET))
+# Builds do this themselves where they reach PyPI (hatch_build.py). It needs nothing installed.
+vendor:
+	@PYTHONPATH=src $(PYTHON) scripts/vendor_yunet.py $(if $(YUNET),--from $(YUNET))
 
 clean:
-	rm -rf $(VENV) web/node_modules src/mien/service/page .venv-light .bench build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) web/node_modules src/mien/service/page src/mien/assets/vendor/*.onnx .venv-light .bench build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -type d -prune -exec rm -rf {} +
 
 # The environment. pip before 25.1 does not know dependency groups.
@@ -110,22 +111,22 @@ $(VENV)/.pip:
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.pip pyproject.toml constraints.txt
+$(VENV)/.demo: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
 	@echo "Installing Mien into $(VENV) (about 600 MB) ..."
 	@$(PIP) install -c constraints.txt -e . --group demo
 	@touch $@
 
-$(VENV)/.page: $(VENV)/.pip pyproject.toml constraints.txt
+$(VENV)/.page: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
 	@echo "Installing Mien, what serves it and Node.js into $(VENV) (about 600 MB) ..."
 	@$(PIP) install -c constraints.txt -e '.[serve]' --group page
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.pip pyproject.toml constraints.txt
+$(VENV)/.bench: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
 	@echo "Installing Mien and what its benchmarks need into $(VENV) (about 900 MB) ..."
 	@$(PIP) install -c constraints.txt -e . --group bench
 	@touch $@ $(VENV)/.demo
 
-$(VENV)/.dev: $(VENV)/.pip pyproject.toml constraints.txt
+$(VENV)/.dev: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
 	@echo "Installing Mien, PyTorch and the tools of development into $(VENV) (about 2.3 GB) ..."
 	@$(PIP) install -c constraints.txt -e '.[train,tables,serve,ray]' --group dev
 	@touch $@ $(VENV)/.demo $(VENV)/.page $(VENV)/.bench

@@ -112,7 +112,7 @@ def _detector(name: str, model: Path | None) -> dict[str, Any]:
     elif name != "auto":
         why = "asked for"
     elif path is None:
-        why = "it comes with OpenCV; YuNet is quicker, and is used once `mien detector yunet` has fetched it"
+        why = "this package was built without YuNet, which is quicker: `mien detector yunet` fetches it"
     else:
         why = "it came with the package" if path == vendored_yunet() else "it was fetched into the user's cache"
     return {"name": found.name, "file": None if path is None else str(path), "why": why}

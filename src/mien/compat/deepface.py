@@ -58,7 +58,7 @@ class DeepFace:
         and 0.0 where the whole picture was taken.
 
         Raises FaceNotDetectedError, InvalidImageError or InvalidOptionError, all three ValueErrors as deepface's are
-        and MienErrors; DetectorError where the detector cannot be had, as YuNet before `mien detector yunet`.
+        and MienErrors; DetectorError where the detector is not installed, as YuNet if Mien was built without it.
         """
         _check(actions, detector_backend, expand_percentage, anti_spoofing)
         several = isinstance(img_path, list) or (isinstance(img_path, np.ndarray) and img_path.ndim == 4)

@@ -36,8 +36,8 @@ class FER:
                    are taken and change nothing: there is one network, and how faces are found and cut out was measured
                    for it (docs/photos.md)
 
-    Raises InvalidOptionError, a ValueError and a MienError; DetectorError where the detector cannot be had, as YuNet
-    before `mien detector yunet`; ModelError where the model cannot.
+    Raises InvalidOptionError, a ValueError and a MienError; DetectorError where the detector is not installed, as YuNet
+    if Mien was built without it; ModelError where the model cannot be loaded.
     """
 
     def __init__(
