@@ -57,7 +57,7 @@ class SearchTable:
     look_face: int = 64
     """The size of a face in pixels that a closer look scales it to, in a cut of `look_side` pixels."""
     look_side: int = 128
-    upright_score: float = 0.85
+    upright_score: float = 0.88
     """A face whose closer look has a lower score may be turned, if the first look gave it `turn_score` or more."""
     turn_score: float = 0.3
     surely_upright_score: float = 0.92
