@@ -124,3 +124,26 @@ def test_the_largest_faces(analyzer: Analyzer, astronaut: Picture, head: Picture
     analyzer = analyzer.with_options(max_faces=1)
     [face] = analyzer.analyze(picture).faces
     assert face.box.x < 240
+
+
+def test_the_service_finds_the_same(analyzer: Analyzer, astronaut: Picture, head: Picture) -> None:
+    pytest.importorskip("fastapi")
+    httpx = pytest.importorskip("httpx")
+    from mien.service.app import create_app
+    from mien.service.server import running
+    from mien.service.settings import Settings
+
+    photos = {
+        "selfie": (as_jpeg(enlarged(astronaut[55:185, 160:333], 4000, 3000)), 1),
+        "group": (as_jpeg(group(head, 4800, 3000, 10, 6, side=120)), 60),
+        "turned": (as_jpeg(np.ascontiguousarray(np.rot90(astronaut))), 1),
+    }
+    settings = Settings(port=0, workers=2)
+    with running(create_app(analyzer, settings), settings) as url:
+        for name, (content, count) in photos.items():
+            response = httpx.post(
+                f"{url}/v1/predict", content=content, headers={"content-type": "image/jpeg"}, timeout=60
+            )
+            record = response.json()
+            assert (name, len(record["faces"])) == (name, count)
+            assert record["faces"] == analyzer.analyze(content).to_dict()["faces"]
