@@ -195,3 +195,21 @@ def test_any_shape_will_do(shape: tuple[int, int, int]) -> None:
 
 def test_the_table_is_a_record_of_numbers() -> None:
     assert all(isinstance(value, int | float) for value in face_search.table_record().values())
+
+
+def test_a_box_beyond_the_picture_is_looked_at_without_harm() -> None:
+    class Beyond(Drawn):
+        def detect(self, image: Image) -> NDArray[np.float32]:
+            values = [[x, y, w, 50, *[0] * 10, 0.5] for x, y, w in ((-500, -500, 40), (9000, 20, 40), (10, 10, np.inf))]
+            return np.array([*values, [0, 0, 40, np.nan, *[0] * 10, 0.5]], np.float32)
+
+    faces = find(canvas(300, 200), network=Beyond())
+    assert all(np.isfinite(face.box.xyxy).all() for face in faces)
+
+
+def test_small_faces_that_are_not_wanted_do_not_make_turned_ones_smaller() -> None:
+    """The copy that is looked at turned is smaller than the picture, and so is the smallest face in it."""
+    image = canvas(2560, 1920)
+    box = draw(image, 800, 700, 300, turn=2)
+    [face] = find(image, DetectOptions(min_face=200))
+    assert face.box.iou(box) > 0.85

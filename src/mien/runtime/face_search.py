@@ -89,6 +89,11 @@ class _Level:
         """Whether a face that fills it is small enough for the network."""
         return bool(min(self.image.shape[:2]) <= TABLE.level_side)
 
+    @property
+    def max_face(self) -> int:
+        """Larger faces are the next level's; on the last one they are no faces."""
+        return 2 * max(self.image.shape[:2]) if self.is_last else TABLE.max_face
+
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
@@ -118,7 +123,7 @@ def search(network: YuNet, image: NDArray[np.uint8], options: DetectOptions) -> 
     if not options.stream:
         certain = [look for look in looks if _score(look.face) >= options.min_score]
         turns = {look.degrees for look in certain} - {0} if certain else _turns_of(network, image, options)
-        for degrees in turns:
+        for degrees in sorted(turns):
             hits = _looks(network, _turned(image, degrees), options)
             found += [_turned_back(hit.face, degrees, image.shape[1], image.shape[0]) for hit in hits]
     return _without_overlaps(found)
@@ -126,11 +131,12 @@ def search(network: YuNet, image: NDArray[np.uint8], options: DetectOptions) -> 
 
 def _turns_of(network: YuNet, image: NDArray[np.uint8], options: DetectOptions) -> set[int]:
     """The turns in degrees in which a smaller copy of the picture shows a face."""
-    copy = fitted(image, 1, TABLE.turned_side)
+    copy = fitted(image, 1, min(options.side or TABLE.turned_side, TABLE.turned_side))
+    smaller = replace(options, side=None, min_face=options.min_face * copy.shape[1] / image.shape[1])
     return {
         degrees
         for degrees in _ROTATIONS
-        if any(_score(look.face) >= options.min_score for look in _looks(network, _turned(copy, degrees), options))
+        if any(_score(look.face) >= options.min_score for look in _looks(network, _turned(copy, degrees), smaller))
     }
 
 
@@ -154,7 +160,7 @@ def _looks(network: YuNet, image: NDArray[np.uint8], options: DetectOptions) -> 
         _Candidate(face, level)
         for level in _levels(image, detail(image.shape[1], image.shape[0], options))
         for face in _in_tiles(network, level)
-        if _score(face) >= least and (level.is_last or face.box.height <= TABLE.max_face)
+        if _score(face) >= least and face.box.height <= level.max_face and face.box.width <= level.max_face
     ]
     looks = (_closer(network, candidate, is_best=index == 0) for index, candidate in enumerate(_best(candidates)))
     return [look for look in looks if _score(look.face) >= TABLE.min_score]
@@ -214,8 +220,9 @@ def _closer(network: YuNet, candidate: _Candidate, *, is_best: bool) -> _Look:
     size = max(face.box.width, face.box.height)
     reach = size * TABLE.look_side / TABLE.look_face / 2
     x, y = face.box.x + face.box.width / 2, face.box.y + face.box.height / 2
-    left, top = max(math.floor(x - reach), 0), max(math.floor(y - reach), 0)
-    cut = level.image[top : math.ceil(y + reach), left : math.ceil(x + reach)]
+    height, width = level.image.shape[:2]
+    left, top = min(max(math.floor(x - reach), 0), width - 1), min(max(math.floor(y - reach), 0), height - 1)
+    cut = level.image[top : max(math.ceil(y + reach), top + 1), left : max(math.ceil(x + reach), left + 1)]
     view = scaled(cut, TABLE.look_face / size)
     across, down = view.shape[1] / cut.shape[1], view.shape[0] / cut.shape[0]
 
