@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mien.errors import ConfigError
 from mien.runtime.crops import check_picture
 from mien.tracking.smoothing import Smoother
-from mien.tracking.tracker import Tracked, Tracker
+from mien.tracking.tracker import SHOWN_S, Tracked, Tracker
 from mien.types import Detection, Detector, Face, Frame
 
 
@@ -27,7 +27,8 @@ class StreamOptions:
                     detection waits to be confirmed; 0 detects on every frame
     smooth          whether probabilities are smoothed over time; else each frame is classified by itself
     live            whether frames are dropped where the work takes too long: detection, the slowest part, then takes at
-                    most half of the time, so that a slow detector cannot take every frame that is left
+                    most half of the time (more where it takes longer than 0.3 s), so that a slow detector cannot take
+                    every frame that is left
     """
 
     uncertain_below: float
@@ -121,7 +122,8 @@ class FaceStream:
         self._detected_s, self._count = frame.time_s, len(tracked)
         self._interval_s = self._detect_every / 2 if self._tracker.is_waiting else self._detect_every
         if self._options.live:
-            self._pause_s = 2 * stages["detect"] / 1000
+            # A pause beyond SHOWN_S would hide faces that are there.
+            self._pause_s = min(2 * stages["detect"] / 1000, SHOWN_S / 2)
         return tracked
 
 

@@ -21,7 +21,7 @@ The probabilities are calibrated: of predictions at 0.6, about six in ten are ri
 MIN_FACE: Final = 20.0
 """Faces below this many pixels show too little of an emotion; the network itself reads 48."""
 
-MIN_FACE_SCORE: Final = 0.75
+MIN_FACE_SCORE: Final = 0.8
 """From this score on a detection of YuNet counts as a face (docs/photos.md: how it was chosen)."""
 
 

@@ -213,3 +213,21 @@ def test_small_faces_that_are_not_wanted_do_not_make_turned_ones_smaller() -> No
     box = draw(image, 800, 700, 300, turn=2)
     [face] = find(image, DetectOptions(min_face=200))
     assert face.box.iou(box) > 0.85
+
+
+def test_a_candidate_beside_a_face_becomes_that_face() -> None:
+    """The first look sees a second box, which overlaps the face a little; the closer look shows the face itself."""
+
+    class Twice(Drawn):
+        def detect(self, image: Image) -> NDArray[np.float32]:
+            rows = super().detect(image)
+            if max(image.shape) <= TABLE.look_side or len(rows) == 0:
+                return rows
+            beside = rows[:1].copy()
+            beside[:, 0] += 0.55 * beside[:, 2]
+            beside[:, 14] = 0.2
+            return np.concatenate([rows, beside])
+
+    image = canvas(640, 480)
+    draw(image, 200, 150, 200)
+    assert len(find(image, network=Twice())) == 1

@@ -54,9 +54,11 @@ class SearchTable:
     thorough_candidate_score: float = 0.05
     max_candidates: int = 500
     """The most confident ones: a bound of the time for closer looks."""
-    look_face: int = 64
+    look_face: int = 80
     """The size of a face in pixels that a closer look scales it to, in a cut of `look_side` pixels."""
     look_side: int = 128
+    same_overlap: float = 0.7
+    """A large face keeps the box and landmarks of the first look if they overlap by this with the closer look's."""
     upright_score: float = 0.88
     """A face whose closer look has a lower score may be turned, if the first look gave it `turn_score` or more."""
     turn_score: float = 0.3
@@ -236,7 +238,8 @@ def _closer(network: YuNet, candidate: _Candidate, *, is_best: bool) -> _Look:
     best = look(0)
     for degrees in _turns_to_try(_score(face), _score(best.face), is_best=is_best):
         best = max(best, look(degrees), key=lambda look: _score(look.face))
-    if best.degrees == 0 and size >= TABLE.look_face:  # the first look saw it in more detail
+    if best.degrees == 0 and size >= TABLE.look_face and best.face.box.iou(face.box) >= TABLE.same_overlap:
+        # the first look saw it in more detail
         best = replace(best, face=replace(face, score=best.face.score))
     return replace(best, face=best.face.scaled(1 / level.across, 1 / level.down))
 
