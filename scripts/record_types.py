@@ -1,4 +1,4 @@
-"""Write the wire format's JSON Schema and the page's TypeScript types, from the types of `mien.records`.
+"""Write the wire format's JSON Schema and the page's TypeScript types, from the types of Python.
 
     python scripts/record_types.py
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Final
 
 from mien.service.schemas import page_schema, record_schema
@@ -19,6 +20,7 @@ SCHEMA: Final = ROOT / "docs" / "record.schema.json"
 TYPES: Final = ROOT / "web" / "src" / "record.ts"
 
 _NAMES: Final = {"BoxRecord": "Box", "FaceRecord": "Face", "CropRuleRecord": "CropRule"}
+_WIDTH: Final = 120
 _SCALARS: Final = {"integer": "number", "number": "number", "string": "string", "boolean": "boolean", "null": "null"}
 
 
@@ -41,13 +43,23 @@ def types_text() -> str:
 
 
 def _interface(name: str, schema: dict[str, Any]) -> Iterator[str]:
-    yield f"/** {schema['description']} */"
+    yield from _comment(schema["description"], "")
     yield f"export interface {name} {{"
     for field, each in schema["properties"].items():
         if "description" in each:
-            yield f"  /** {each['description']} */"
+            yield from _comment(each["description"], "  ")
         yield f"  {field}: {_type(each)};"
     yield "}"
+
+
+def _comment(text: str, indent: str) -> Iterator[str]:
+    lines = wrap(text, _WIDTH - len(indent) - len(" * "))
+    if len(lines) == 1 and len(indent) + len(lines[0]) + len("/**  */") <= _WIDTH:
+        yield f"{indent}/** {lines[0]} */"
+        return
+    yield f"{indent}/**"
+    yield from (f"{indent} * {line}" for line in lines)
+    yield f"{indent} */"
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -57,6 +69,8 @@ def _type(schema: dict[str, Any]) -> str:
         return str(_NAMES.get(name, name))
     if "anyOf" in schema:
         return " | ".join(_type(each) for each in schema["anyOf"])
+    if "enum" in schema:
+        return " | ".join(json.dumps(value) for value in schema["enum"])
     if schema["type"] == "array":
         return f"{_type(schema['items'])}[]"
     if schema["type"] == "object":

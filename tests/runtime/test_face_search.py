@@ -193,10 +193,6 @@ def test_any_shape_will_do(shape: tuple[int, int, int]) -> None:
     assert find(np.full(shape, 90, np.uint8)) == []
 
 
-def test_the_table_is_a_record_of_numbers() -> None:
-    assert all(isinstance(value, int | float) for value in face_search.table_record().values())
-
-
 def test_a_box_beyond_the_picture_is_looked_at_without_harm() -> None:
     class Beyond(Drawn):
         def detect(self, image: Image) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,8 @@ import pytest
 import mien
 from mien.analyzer import Analyzer
 from mien.emotions import EMOTIONS
-from mien.runtime.detectors import BUILT_IN
+from mien.runtime.detectors import BUILT_IN, YuNetDetector
+from mien.runtime.face_search import TABLE
 from mien.service import pages
 from mien.service.app import create_app
 from mien.service.server import running
@@ -119,9 +121,21 @@ def test_page_json_is_what_the_typescript_expects(client: httpx.Client) -> None:
         pytest.skip("the page's sources are not here")
     body = source.read_text(encoding="utf-8").split("interface PageConfig {")[1].split("\n}")[0]
     fields = {
-        line.split(":")[0].strip() for line in body.splitlines() if ":" in line and not line.strip().startswith("/")
+        line.split(":")[0].strip() for line in body.splitlines() if ":" in line and line.strip()[0] not in {"/", "*"}
     }
     assert set(client.get("/page.json").json()) == fields
+
+
+def test_the_page_is_told_how_the_service_detects_faces(analyzer: Analyzer) -> None:
+    changed = analyzer.with_options(
+        min_face=30, min_face_score=0.5, max_faces=2, order="size", detect_mode="thorough", detect_side=640
+    )
+    with running(create_app(changed), Settings()) as url:
+        about = httpx.get(f"{url}/page.json").json()
+    for name in ("min_face", "min_face_score", "max_faces", "order", "detect_mode", "detect_side"):
+        assert about[name] == getattr(changed.options, name)
+    assert about["search"] == asdict(TABLE)
+    assert about["stream_side"] == YuNetDetector.STREAM_SIDE
 
 
 def test_the_models_file_is_served_as_it_is(client: httpx.Client, analyzer: Analyzer) -> None:

@@ -60,6 +60,52 @@ export interface EngineFiles {
   detector: string | null;
 }
 
+/** The sizes in pixels and the scores 0..1 of the search. The page's engine gets them from here. */
+export interface SearchTable {
+  /** Smaller pictures are enlarged to this longer side. */
+  min_side: number;
+  /**
+   * The size of face in pixels that the network finds reliably: the picture is never shrunk so that the smallest wanted
+   * face has less.
+   */
+  full_detail: number;
+  /** The network sees at most this many pixels at full detail; larger pictures are shrunk. */
+  max_pixels: number;
+  /** As full_detail, by the mode `thorough`: the picture is enlarged where the smallest wanted face has less. */
+  thorough_detail: number;
+  thorough_max_pixels: number;
+  level_ratio: number;
+  level_side: number;
+  /** On a level, larger faces are left to the next one, which sees them whole. */
+  max_face: number;
+  tile: number;
+  /** In pixels. Larger faces are found on the next level as well; on the last one tiles overlap by level_side. */
+  tile_overlap: number;
+  candidate_score: number;
+  thorough_candidate_score: number;
+  /** The most confident ones: a bound of the time for closer looks. */
+  max_candidates: number;
+  /** The size of a face in pixels that a closer look scales it to, in a cut of `look_side` pixels. */
+  look_face: number;
+  look_side: number;
+  /** A large face keeps the box and landmarks of the first look if they overlap by this with the closer look's. */
+  same_overlap: number;
+  /** A face whose closer look has a lower score may be turned, if the first look gave it `turn_score` or more. */
+  upright_score: number;
+  turn_score: number;
+  /**
+   * The most confident face of a picture is looked at upside down where its score is lower: studio portraits that stand
+   * on their heads have up to 0.91.
+   */
+  surely_upright_score: number;
+  /** The longer side in pixels of the copy on which turned faces are looked for, where nothing else was found. */
+  turned_side: number;
+  /** Detections with a lower score are not reported. */
+  min_score: number;
+  /** Of detections that overlap by more (intersection over union), the most confident stays. */
+  max_overlap: number;
+}
+
 /** What the page must know of the service: GET page.json. */
 export interface PageConfig {
   version: string;
@@ -71,6 +117,16 @@ export interface PageConfig {
   uncertain_below: number;
   min_face: number;
   min_face_score: number;
+  /** Of a picture, the largest ones; null: all. */
+  max_faces: number | null;
+  order: "left" | "size";
+  detect_mode: "fast" | "thorough";
+  /** Faces are detected in at most N pixels of a picture's longer side; null: every pixel of a photo. */
+  detect_side: number | null;
+  /** The same of a stream's frame, where detect_side is null. */
+  stream_side: number;
+  /** How YuNet is used. */
+  search: SearchTable;
   /** Name of the service's detector. */
   detector: string;
   key_required: boolean;

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -292,8 +292,3 @@ def _turned_back(face: Detection, degrees: int, width: int, height: int) -> Dete
 
 def _point_back(x: float, y: float, degrees: int, width: int, height: int) -> tuple[float, float]:
     return {90: (y, height - x), 180: (width - x, height - y), 270: (width - y, x)}[degrees]
-
-
-def table_record() -> dict[str, float]:
-    """The table, for the page's engine."""
-    return asdict(TABLE)

@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, Request
+from fastapi.encoders import jsonable_encoder
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from mien.analyzer import Analyzer
 from mien.emotions import EMOTION_COLORS
+from mien.options import Order
 from mien.runtime.detectors import BUILT_IN, YuNetDetector
+from mien.runtime.face_search import TABLE, SearchTable
 from mien.runtime.weights import find_yunet
 from mien.service.errors import Problem
 from mien.service.memory import PIECE, SharedResponse
 from mien.service.settings import FORMATS, Settings
-from mien.types import CropRule
+from mien.types import CropRule, DetectMode
 
 if sys.version_info >= (3, 12):
     from typing import TypedDict
@@ -90,6 +93,16 @@ class PageConfig(TypedDict):
     uncertain_below: float
     min_face: float
     min_face_score: float
+    max_faces: int | None
+    """Of a picture, the largest ones; null: all."""
+    order: Order
+    detect_mode: DetectMode
+    detect_side: int | None
+    """Faces are detected in at most N pixels of a picture's longer side; null: every pixel of a photo."""
+    stream_side: int
+    """The same of a stream's frame, where detect_side is null."""
+    search: SearchTable
+    """How YuNet is used."""
     detector: str
     """Name of the service's detector."""
     key_required: bool
@@ -111,7 +124,7 @@ def page_router(analyzer: Analyzer, settings: Settings, *, version: str) -> APIR
     router = APIRouter(include_in_schema=False)
     detector = analyzer.detector
     yunet = detector.model_file if isinstance(detector, YuNetDetector) else find_yunet()
-    about = _about(analyzer, settings, version, has_yunet=yunet is not None)
+    about = jsonable_encoder(_about(analyzer, settings, version, has_yunet=yunet is not None))
     # All that is served is known from the beginning, so that no path is ever made of what a client says.
     files = {name: _File(path.read_bytes(), _kind(name), is_zipped=True) for name, path in _built().items()}
     files["engine/model.onnx"] = _File(analyzer.model_path.read_bytes(), _BINARY)
@@ -156,14 +169,21 @@ def is_built() -> bool:
 
 
 def _about(analyzer: Analyzer, settings: Settings, version: str, *, has_yunet: bool) -> PageConfig:
+    options = analyzer.options
     return {
         "version": version,
         "model": analyzer.card.id,
         "classes": list(analyzer.card.classes),
         "colors": {name: "#{:02x}{:02x}{:02x}".format(*color) for name, color in EMOTION_COLORS.items()},
-        "uncertain_below": analyzer.options.uncertain_below,
-        "min_face": analyzer.options.min_face,
-        "min_face_score": analyzer.options.min_face_score,
+        "uncertain_below": options.uncertain_below,
+        "min_face": options.min_face,
+        "min_face_score": options.min_face_score,
+        "max_faces": options.max_faces,
+        "order": options.order,
+        "detect_mode": options.detect_mode,
+        "detect_side": options.detect_side,
+        "stream_side": YuNetDetector.STREAM_SIDE,
+        "search": TABLE,
         "detector": analyzer.detector.name,
         "key_required": bool(settings.api_keys),
         "formats": list(FORMATS.values()),

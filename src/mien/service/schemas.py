@@ -7,10 +7,11 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from mien.records import BoxRecord, FaceRecord, PictureRecord
+from mien.runtime.face_search import SearchTable
 from mien.service.pages import CropRuleRecord, EngineFiles, PageConfig
 
 # Descriptions are the docstrings below the fields.
-for _record in (BoxRecord, FaceRecord, PictureRecord, EngineFiles, CropRuleRecord, PageConfig):
+for _record in (BoxRecord, FaceRecord, PictureRecord, EngineFiles, CropRuleRecord, SearchTable, PageConfig):
     setattr(_record, "__pydantic_config__", ConfigDict(use_attribute_docstrings=True))  # noqa: B010 - not declared
 
 _EXAMPLE: Final[PictureRecord] = {
