@@ -21,6 +21,7 @@ from mien.service.server import running
 from mien.service.settings import Settings
 
 from ..conftest import YUNET_FILE
+from .engine_tab import Tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -90,3 +91,12 @@ def service(built_page: None, analyzer: Analyzer) -> Iterator[str]:
     """The address of a running service."""
     with running(create_app(analyzer, settings := Settings()), settings) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Browser, service: str) -> Iterator[Tab]:
+    """A tab in which `engine` is open, with the model that ships and YuNet where the service has it."""
+    with chromium.new_context() as context:
+        tab = Tab(context.new_page(), service)
+        tab.run("async () => { globalThis.engine = await Engine.open(config); }")
+        yield tab

@@ -13,8 +13,7 @@ import {
   theme, tick, view,
 } from "./state.ts";
 
-/** The longer side in pixels of the copy that is read, and the quality of its JPEG. */
-const LONGEST = 960;
+/** Of the JPEG that the service gets, 0..1. */
 const QUALITY = 0.8;
 /** Seconds for which an emoji still covers a face that is no longer detected. */
 const COVER_HOLD_S = 1;
@@ -266,7 +265,10 @@ class Session {
 
   #grab(): void {
     const { width, height } = this.#size();
-    const scale = Math.min(1, LONGEST / Math.max(width, height));
+    const { stream_side, detect_side } = config.value!;
+    // The detector uses no more pixels, but crops of faces may.
+    const longest = Math.max(stream_side, detect_side ?? 0);
+    const scale = Math.min(1, longest / Math.max(width, height));
     const canvas = this.#sent;
     canvas.width = Math.round(width * scale);
     canvas.height = Math.round(height * scale);

@@ -3,13 +3,14 @@
 import type { Box, PageConfig, PictureRecord } from "../record.ts";
 import type { Classifier } from "./classifier.ts";
 import { cropFace, FACE_SIZE } from "./crop.ts";
+import type { FaceSearch } from "./faceSearch.ts";
 import { toGrey } from "./grey.ts";
 import type { Detection, Rgba } from "./pixels.ts";
 import { type Prediction, toRecord } from "./output.ts";
 import { faceRoll } from "./headRoll.ts";
+import { ordered, selected } from "./selection.ts";
 import { Smoother } from "./smoothing.ts";
 import { Tracker } from "./tracker.ts";
-import type { YuNet } from "./yunet.ts";
 
 export interface AnalyzeOptions {
   /** A frame's time in seconds from the stream's beginning. By default the time since the first frame. */
@@ -44,13 +45,13 @@ class Stream {
 export class Analyzer {
   readonly #config: PageConfig;
   readonly #classifier: Classifier;
-  readonly #yunet: YuNet | null;
+  readonly #search: FaceSearch | null;
   #stream: Stream | null = null;
 
-  constructor(config: PageConfig, classifier: Classifier, yunet: YuNet | null) {
+  constructor(config: PageConfig, classifier: Classifier, search: FaceSearch | null) {
     this.#config = config;
     this.#classifier = classifier;
-    this.#yunet = yunet;
+    this.#search = search;
   }
 
   /** Forget the stream: the next frame begins another one. */
@@ -58,13 +59,16 @@ export class Analyzer {
     this.#stream = null;
   }
 
-  /** The record of one picture, its faces from left to right. */
+  /** The record of one picture, its faces in the service's order. */
   async analyze(image: Rgba, options: AnalyzeOptions): Promise<PictureRecord> {
     const stream = options.stream ? (this.#stream ??= new Stream()) : null;
     const now = stream?.next(options.timeS) ?? null;
-    const detections = await this.#wanted(image, options);
-    const tracked =
+    const detections = options.boxes
+      ? options.boxes.map(drawnFace)
+      : selected(await this.detect(image, options.stream), this.#config);
+    const found =
       stream && now ? stream.tracker.update(detections, now.timeS) : detections.map((face) => ({ track: null, face }));
+    const tracked = ordered<(typeof found)[number]>(found, ({ face }) => face.box, this.#config.order);
     const rows = await this.#classify(image, tracked.map(({ face }) => face));
     const faces = tracked.map(({ track, face }, index): Prediction => {
       const row = rows[index]!;
@@ -82,23 +86,12 @@ export class Analyzer {
     return this.#classifier.probabilities(faces);
   }
 
-  /** All detections, of any size and score, by falling score. */
-  async detect(image: Rgba, kind: "photo" | "stream" = "photo"): Promise<Detection[]> {
-    if (this.#yunet === null) throw new Error("there is no face detector here: mark the face yourself");
-    return this.#yunet.detect(image, kind);
-  }
-
-  /** The detections to classify, from left to right. */
-  async #wanted(image: Rgba, { boxes, stream }: AnalyzeOptions): Promise<Detection[]> {
-    const all = boxes ? boxes.map(drawnFace) : await this.detect(image, stream ? "stream" : "photo");
-    return all
-      .filter((face) => face.score === null || this.#isWanted(face.box, face.score))
-      .sort((one, other) => one.box.x - other.box.x || one.box.y - other.box.y);
-  }
-
-  #isWanted({ width, height }: Box, score: number): boolean {
-    const shorter = Math.min(width, height);
-    return shorter > 0 && shorter >= this.#config.min_face && score >= this.#config.min_face_score;
+  /** All detections, of any size and score, by falling score. stream: whether the picture is a frame of a stream. */
+  async detect(image: Rgba, stream = false): Promise<Detection[]> {
+    if (this.#search === null) throw new Error("there is no face detector here: mark the face yourself");
+    const { min_face, min_face_score, detect_side, detect_mode, stream_side } = this.#config;
+    const side = detect_side ?? (stream ? stream_side : null);
+    return this.#search.search(image, { minFace: min_face, minScore: min_face_score, side, mode: detect_mode, stream });
   }
 
   async #classify(image: Rgba, faces: readonly Detection[]): Promise<Float32Array[]> {

@@ -2,7 +2,7 @@
 // tests/runtime/golden tests both.
 
 import type { Box, CropRule } from "../record.ts";
-import { clamp, type Grey } from "./pixels.ts";
+import { clamp, type Grey, rint } from "./pixels.ts";
 import { turnedBack } from "./headRoll.ts";
 
 /** Width and height of a face in pixels. */
@@ -14,20 +14,25 @@ interface Cells {
   readonly weights: readonly Float64Array[];
 }
 
-/** The square that the rule gives for a box; it may reach over the picture's edge. */
-export function cropSquare(box: Box, rule: CropRule): Box {
-  const side = rule.side * box.height;
-  return {
-    x: box.x + rule.x * box.width - side / 2,
-    y: box.y + rule.y * box.height - side / 2,
-    width: side,
-    height: side,
-  };
+/**
+ * The square that the rule gives for a box; it may reach over the picture's edge. roll is the face's clockwise tilt in
+ * degrees: the rule goes by the box as it would be upright, turned to the nearest multiple of 90 degrees.
+ */
+export function cropSquare(box: Box, rule: CropRule, roll = 0): Box {
+  const turns = (rint(roll / 90) + 4) % 4;
+  const [width, height] = turns % 2 === 1 ? [box.height, box.width] : [box.width, box.height];
+  const [right, below] = [(rule.x - 0.5) * width, (rule.y - 0.5) * height];
+  const shifts = [[right, below], [-below, right], [-right, -below], [below, -right]] as const;
+  const [across, down] = shifts[turns]!;
+  const side = rule.side * height;
+  const x = box.x + box.width / 2 + across;
+  const y = box.y + box.height / 2 + down;
+  return { x: x - side / 2, y: y - side / 2, width: side, height: side };
 }
 
 /** The face in a box, 48 * 48 bytes row by row; roll is its clockwise tilt in degrees. */
 export function cropFace(grey: Grey, box: Box, rule: CropRule, roll = 0): Uint8Array {
-  let square = cropSquare(box, rule);
+  let square = cropSquare(box, rule, roll);
   if (!(square.width > 0 && [square.x, square.y, square.width].every(Number.isFinite))) {
     throw new Error(`expected a box of a positive size, got ${JSON.stringify(box)}`);
   }

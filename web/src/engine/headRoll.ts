@@ -15,6 +15,9 @@ const UPRIGHT: readonly Point[] = [
 /** YuNet's landmarks show less roll than there is: the angle is multiplied by this. */
 const ROLL_GAIN = 1.4;
 
+/** Degrees that landmarks show at most of a face that YuNet found in an upright picture, not in a turned one. */
+const MOST_LEAN = 50;
+
 /** Degrees below which a face counts as upright. */
 const LEAST_ROLL = 10;
 
@@ -31,8 +34,12 @@ export function faceRoll(landmarks: readonly Point[] | null): number {
     across += upright.x * y - upright.y * x;
     along += upright.x * x + upright.y * y;
   });
-  const roll = ROLL_GAIN * Math.atan2(across, along) * (180 / Math.PI);
-  return Math.abs(roll) >= LEAST_ROLL ? clamp(roll, -180, 180) : 0;
+  const shown = Math.atan2(across, along) * (180 / Math.PI);
+  const quarters = Math.abs(shown) <= MOST_LEAN ? 0 : Math.max(1, rint(Math.abs(shown) / 90));
+  const turn = Math.sign(shown) * 90 * quarters;
+  const gained = turn + ROLL_GAIN * (shown - turn);
+  const roll = gained - 360 * rint(gained / 360);
+  return Math.abs(roll) >= LEAST_ROLL ? roll : 0;
 }
 
 /** The pixels of a square that is rolled clockwise about its centre, turned upright, and the square's place in them. */

@@ -8,13 +8,14 @@ import type { Detection } from "./pixels.ts";
 export type { AnalyzeOptions } from "./analyzer.ts";
 export { cropFace, cropSquare, FACE_SIZE } from "./crop.ts";
 export { toGrey } from "./grey.ts";
+export { detail, spans } from "./faceSearch.ts";
 export type { Detection, Grey, Point, Rgba } from "./pixels.ts";
 export { rounded } from "./output.ts";
-export { fitted } from "./resize.ts";
+export { fitted, scaled } from "./resize.ts";
 export { faceRoll } from "./headRoll.ts";
 export { Smoother } from "./smoothing.ts";
 export { Tracker } from "./tracker.ts";
-export { decode, suppressed } from "./yunet.ts";
+export { decode, notOverlapping } from "./yunet.ts";
 
 export interface OpenOptions {
   /** The service's key, if it needs one. */
@@ -68,14 +69,17 @@ export class Engine {
     return this.#canDetect;
   }
 
-  /** The record of one picture, its faces from left to right. The picture is transferred to the worker. */
+  /** The record of one picture, its faces in the service's order. The picture is transferred to the worker. */
   analyze(image: ImageBitmap, options: AnalyzeOptions = {}): Promise<PictureRecord> {
     return this.#request("analyze", { image, options }, [image]);
   }
 
-  /** All detections in a picture, of any size and score, by falling score. The picture is transferred to the worker. */
-  detect(image: ImageBitmap): Promise<Detection[]> {
-    return this.#request("detect", { image }, [image]);
+  /**
+   * All detections in a picture, of any size and score, by falling score; stream: as in AnalyzeOptions. The picture is
+   * transferred to the worker.
+   */
+  detect(image: ImageBitmap, stream = false): Promise<Detection[]> {
+    return this.#request("detect", { image, stream }, [image]);
   }
 
   /** Probabilities (N, classes), row by row, of faces (N, 48, 48), grey 0..255. */

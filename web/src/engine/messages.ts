@@ -9,7 +9,7 @@ export interface Tasks {
   /** The addresses in the config are absolute. The response is whether faces can be detected. */
   open: { request: { config: PageConfig; key: string | undefined }; response: boolean };
   analyze: { request: { image: ImageBitmap; options: AnalyzeOptions }; response: PictureRecord };
-  detect: { request: { image: ImageBitmap }; response: Detection[] };
+  detect: { request: { image: ImageBitmap; stream: boolean }; response: Detection[] };
   classify: { request: { faces: Uint8Array }; response: Float32Array };
   reset: { request: Record<never, never>; response: null };
 }

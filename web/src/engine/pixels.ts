@@ -42,13 +42,13 @@ export function clamp(value: number, least: number, most: number): number {
   return Math.min(Math.max(value, least), most);
 }
 
-/** The detection in a copy of the picture that is `across` times as wide and `down` times as high. */
-export function scaled(detection: Detection, across: number, down: number): Detection {
-  const { x, y, width, height } = detection.box;
+/** The detection with all its coordinates scaled by these factors, then shifted by (x, y) pixels. */
+export function moved(detection: Detection, across: number, down: number, x = 0, y = 0): Detection {
+  const { box, score, landmarks } = detection;
   return {
-    box: { x: x * across, y: y * down, width: width * across, height: height * down },
-    score: detection.score,
-    landmarks: detection.landmarks && detection.landmarks.map((point) => ({ x: point.x * across, y: point.y * down })),
+    box: { x: box.x * across + x, y: box.y * down + y, width: box.width * across, height: box.height * down },
+    score,
+    landmarks: landmarks && landmarks.map((point) => ({ x: point.x * across + x, y: point.y * down + y })),
   };
 }
 
@@ -59,6 +59,44 @@ export function overlap(one: Box, other: Box): number {
   const shared = Math.max(0, across) * Math.max(0, down);
   const union = one.width * one.height + other.width * other.height - shared;
   return union > 0 ? shared / union : 0;
+}
+
+/** The pixels from (left, top) up to (right, bottom), as far as the picture reaches. */
+export function cut(image: Rgba, left: number, top: number, right: number, bottom: number): Rgba {
+  const width = Math.min(right, image.width) - left;
+  const height = Math.min(bottom, image.height) - top;
+  if (width === image.width && height === image.height) return image;
+  const data = new Uint8ClampedArray(width * height * 4);
+  for (let row = 0; row < height; row += 1) {
+    const start = ((top + row) * image.width + left) * 4;
+    data.set(image.data.subarray(start, start + width * 4), row * width * 4);
+  }
+  return { data, width, height };
+}
+
+/** Degrees clockwise. */
+export type Turn = 0 | 90 | 180 | 270;
+
+/** The picture turned clockwise. */
+export function turned(image: Rgba, degrees: Turn): Rgba {
+  if (degrees === 0) return image;
+  const [width, height] = degrees === 180 ? [image.width, image.height] : [image.height, image.width];
+  // Where the first pixel of the result comes from, and the steps from there to the right and down.
+  const start = {
+    90: (image.height - 1) * image.width,
+    180: image.height * image.width - 1,
+    270: image.width - 1,
+  }[degrees];
+  const across = { 90: -image.width, 180: -1, 270: image.width }[degrees];
+  const down = { 90: 1, 180: -image.width, 270: -1 }[degrees];
+  const from = new Uint32Array(image.data.buffer, image.data.byteOffset, image.width * image.height);
+  const to = new Uint32Array(width * height);
+  for (let row = 0, at = 0; row < height; row += 1) {
+    for (let column = 0, pixel = start + row * down; column < width; column += 1, at += 1, pixel += across) {
+      to[at] = from[pixel]!;
+    }
+  }
+  return { data: new Uint8ClampedArray(to.buffer), width, height };
 }
 
 /** The pixels of a picture. Transparent parts are laid over white, as in src/mien/images/decode.py. */

@@ -1,5 +1,5 @@
-// The detector's copy of a picture, equal to OpenCV's resize in every bit: INTER_AREA where it shrinks, INTER_LINEAR
-// where it grows.
+// The detector's copies of a picture, as src/mien/runtime/resize.py makes them, equal to OpenCV's in every bit:
+// INTER_AREA where they shrink, INTER_LINEAR where they grow.
 
 import { clamp, type Rgba, rint } from "./pixels.ts";
 
@@ -10,14 +10,18 @@ interface Contribution {
   readonly weight: number;
 }
 
-/** The picture, or a copy whose longer side is within minSide and maxSide; no side is below 1. */
+/** The picture itself, or a copy `scale` times as wide and high; no side is below 1. */
+export function scaled(image: Rgba, scale: number): Rgba {
+  const width = Math.max(1, rint(image.width * scale));
+  const height = Math.max(1, rint(image.height * scale));
+  if (width === image.width && height === image.height) return image;
+  return scale < 1 ? shrunk(image, width, height) : grown(image, width, height);
+}
+
+/** The picture itself, or a copy whose longer side is within minSide and maxSide; no side is below 1. */
 export function fitted(image: Rgba, minSide: number, maxSide: number): Rgba {
   const longer = Math.max(image.width, image.height);
-  const wanted = clamp(longer, minSide, maxSide);
-  if (wanted === longer) return image;
-  const width = Math.max(1, rint((image.width * wanted) / longer));
-  const height = Math.max(1, rint((image.height * wanted) / longer));
-  return wanted < longer ? shrunk(image, width, height) : grown(image, width, height);
+  return scaled(image, clamp(longer, minSide, maxSide) / longer);
 }
 
 /** Each pixel of the copy is the mean of the picture below it. */

@@ -6,6 +6,7 @@ import { Analyzer } from "./analyzer.ts";
 import { Classifier } from "./classifier.ts";
 import { FACE_SIZE } from "./crop.ts";
 import { download, type Remote } from "./download.ts";
+import { FaceSearch } from "./faceSearch.ts";
 import type { WorkerResponse, Kind, WorkerRequest, Tasks } from "./messages.ts";
 import { openNetwork, prepare } from "./network.ts";
 import { readPixels, type Rgba } from "./pixels.ts";
@@ -40,7 +41,7 @@ async function perform(request: WorkerRequest): Promise<Tasks[Kind]["response"]>
     case "analyze":
       return analyzer.analyze(pixelsOf(request.image), request.options);
     case "detect":
-      return analyzer.detect(pixelsOf(request.image));
+      return analyzer.detect(pixelsOf(request.image), request.stream);
     case "classify":
       return analyzer.classify(request.faces);
     case "reset":
@@ -71,11 +72,13 @@ async function open(config: PageConfig, key: string | undefined): Promise<boolea
   prepare(wasm!.buffer);
   const classifier = new Classifier(await openNetwork(model!, "the model"), config.classes.length);
   await classifier.probabilities(new Uint8Array(FACE_SIZE * FACE_SIZE));
-  let yunet: YuNet | null = null;
+  let search: FaceSearch | null = null;
   if (detector !== undefined) {
-    yunet = new YuNet(await openNetwork(detector, "the face detector"));
-    await yunet.detect({ data: new Uint8Array(160 * 120 * 4), width: 160, height: 120 }, "photo");
+    const { thorough_candidate_score, max_overlap } = config.search;
+    const yunet = new YuNet(await openNetwork(detector, "the face detector"), thorough_candidate_score, max_overlap);
+    await yunet.detect({ data: new Uint8Array(160 * 120 * 4), width: 160, height: 120 });
+    search = new FaceSearch(yunet, config.search);
   }
-  analyzer = new Analyzer(config, classifier, yunet);
-  return yunet !== null;
+  analyzer = new Analyzer(config, classifier, search);
+  return search !== null;
 }

@@ -1,18 +1,11 @@
 // YuNet (Wu et al., Machine Intelligence Research, 2023): boxes, landmarks and scores of a picture's faces, as
-// src/mien/runtime/yunet.py and detectors.py compute them.
+// src/mien/runtime/yunet.py computes them.
 
-import { clamp, type Detection, overlap, type Point, type Rgba, scaled } from "./pixels.ts";
-import { fitted } from "./resize.ts";
+import { clamp, type Detection, overlap, type Point, type Rgba } from "./pixels.ts";
 import type { Network } from "./tensors.ts";
 
 const STRIDES = [8, 16, 32] as const;
-const MIN_SCORE = 0.3;
-/** Of detections that overlap by more (intersection over union), the one with the highest score stays. */
-const MAX_OVERLAP = 0.3;
 const MAX_DETECTIONS = 5000;
-/** The longer side in pixels of the copy that the network sees, of a photo and of a stream's frame. */
-const MIN_SIDE = 160;
-const MAX_SIDE = { photo: 1440, stream: 960 } as const;
 
 /** One output map of the network, a row a cell, row by row of the map. */
 export interface Maps {
@@ -27,28 +20,30 @@ export interface Maps {
 
 export class YuNet {
   readonly #network: Network;
+  readonly #minScore: number;
+  readonly #maxOverlap: number;
 
-  constructor(network: Network) {
+  /** minScore: detections with a lower score are left out; maxOverlap: as in notOverlapping. */
+  constructor(network: Network, minScore: number, maxOverlap: number) {
     this.#network = network;
+    this.#minScore = minScore;
+    this.#maxOverlap = maxOverlap;
   }
 
-  /** The faces of a picture, in its pixels, by falling score. */
-  async detect(image: Rgba, kind: "photo" | "stream"): Promise<Detection[]> {
-    const small = fitted(fitted(image, 1, MAX_SIDE[kind]), MIN_SIDE, MAX_SIDE.photo);
-    const { data, shape } = planes(small);
+  /** The faces that the network sees in a picture, in its pixels, by falling score. */
+  async detect(image: Rgba): Promise<Detection[]> {
+    const { data, shape } = planes(image);
     const outputs = await this.#network.run({ type: "float32", data, shape });
     const of = (name: keyof Maps, stride: number): Float32Array => {
       const values = outputs[`${name}_${stride}`];
       if (values === undefined) throw new Error("the face detector is not YuNet");
       return values;
     };
-    const detections = STRIDES.flatMap((stride) => {
+    const faces = STRIDES.flatMap((stride) => {
       const maps = { cls: of("cls", stride), obj: of("obj", stride), bbox: of("bbox", stride), kps: of("kps", stride) };
-      return decode(maps, stride, shape[3] / stride, MIN_SCORE);
+      return decode(maps, stride, shape[3] / stride, this.#minScore);
     });
-    return suppressed(detections, MAX_OVERLAP).map((face) =>
-      scaled(face, image.width / small.width, image.height / small.height),
-    );
+    return notOverlapping(faces, this.#maxOverlap, MAX_DETECTIONS).map((index) => faces[index]!);
   }
 }
 
@@ -92,12 +87,20 @@ export function decode(maps: Maps, stride: number, columns: number, minScore: nu
   return detections;
 }
 
-/** The detections without those that overlap a better one by more than maxOverlap, by falling score. */
-export function suppressed(detections: readonly Detection[], maxOverlap: number): Detection[] {
-  const kept: Detection[] = [];
-  const best = detections.toSorted((one, other) => other.score! - one.score!).slice(0, MAX_DETECTIONS);
-  for (const face of best) {
-    if (kept.every((other) => overlap(face.box, other.box) <= maxOverlap)) kept.push(face);
+/**
+ * Indexes of the detections without those that overlap a better one by more than maxOverlap (intersection over union),
+ * by falling score, of the `most` best ones; in float32 as OpenCV's NMSBoxes.
+ */
+export function notOverlapping(faces: readonly Detection[], maxOverlap: number, most = Infinity): number[] {
+  const order = [...faces.keys()].filter((index) => faces[index]!.score! > 0);
+  order.sort((one, other) => faces[other]!.score! - faces[one]!.score!);
+  const [kept, least]: [number[], number] = [[], Math.fround(maxOverlap)];
+  for (const index of order.slice(0, most)) {
+    const isFree = kept.every((other) => {
+      const distance = Math.fround(1 - overlap(faces[index]!.box, faces[other]!.box));
+      return Math.fround(1 - distance) <= least;
+    });
+    if (isFree) kept.push(index);
   }
   return kept;
 }
