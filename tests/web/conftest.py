@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -22,9 +24,10 @@ from mien.service.settings import Settings
 
 from ..conftest import YUNET_FILE
 from .engine_tab import Tab
+from .visits import KEEP_CAMERAS, Visit
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 _FLAGS = (
     *("--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"),
@@ -100,3 +103,38 @@ def tab(chromium: Browser, service: str) -> Iterator[Tab]:
         tab = Tab(context.new_page(), service)
         tab.run("async () => { globalThis.engine = await Engine.open(config); }")
         yield tab
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Visit]:
+    """Opens the page of a service. At the end the console has only expected messages, and all requests went to the
+    service.
+    """
+    contexts = []
+
+    def opened(
+        address: str, *, expected: str = r"(?!)", prepare: Callable[[Page], None] | None = None, **kw: Any
+    ) -> Page:
+        context = chromium.new_context(**kw)
+        context.set_default_timeout(60_000)
+        messages: list[str] = []
+        requests: list[str] = []
+        contexts.append((context, address, re.compile(expected), messages, requests))
+        page = context.new_page()
+        page.add_init_script(KEEP_CAMERAS)
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("websocket", lambda channel: requests.append(channel.url))
+        if prepare is not None:
+            prepare(page)
+        page.goto(address)
+        page.get_by_role("heading", name="What does this face show?").wait_for()
+        return page
+
+    yield opened
+    for context, address, expected, messages, requests in contexts:
+        context.close()
+        assert [text for text in messages if not expected.search(text)] == []
+        foreign = {urlsplit(url).netloc for url in requests if urlsplit(url).scheme not in {"data", "blob"}}
+        assert foreign == {urlsplit(address).netloc}

@@ -9,13 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-import cv2
 import httpx
 import numpy as np
 import pytest
@@ -27,22 +25,13 @@ from mien.service.app import create_app
 from mien.service.server import running
 from mien.service.settings import Settings
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, WebSocketRoute
+from .visits import KEEP_WORDS, Visit, choose, likeness, read, saved, start_camera, wait_until
 
-    Visit = Callable[..., Page]
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, WebSocketRoute
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"width": 390, "height": 844}
-KEEP_CAMERAS = """
-  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-  window.tracks = [];
-  navigator.mediaDevices.getUserMedia = async (wish) => {
-    const stream = await ask(wish);
-    window.tracks.push(...stream.getTracks());
-    return stream;
-  };
-"""
 GIVE_FILE = """([kind, text]) => {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const data = new DataTransfer();
@@ -65,14 +54,6 @@ GIVE_BLACK = """async ([width, height]) => {
   data.items.add(new File([blob], "black.png", { type: "image/png" }));
   document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
 }"""
-KEEP_WORDS = """() => {
-  const write = CanvasRenderingContext2D.prototype.fillText;
-  window.written = new Set();
-  CanvasRenderingContext2D.prototype.fillText = function (text, ...where) {
-    window.written.add(text);
-    write.call(this, text, ...where);
-  };
-}"""
 PATCH = """([pictured, x, y, width, height]) => {
   const canvas = document.querySelector(".picture");
   const scale = Math.min(canvas.width / pictured, canvas.height / 400);
@@ -94,62 +75,6 @@ YELLOW = """() => {
   }
   return count / (canvas.width * canvas.height);
 }"""
-
-
-@pytest.fixture
-def visit(chromium: Browser) -> Iterator[Visit]:
-    """Opens the page of a service. At the end the console has only expected messages, and all requests went to the
-    service.
-    """
-    contexts = []
-
-    def opened(
-        address: str, *, expected: str = r"(?!)", prepare: Callable[[Page], None] | None = None, **kw: Any
-    ) -> Page:
-        context = chromium.new_context(**kw)
-        context.set_default_timeout(60_000)
-        messages: list[str] = []
-        requests: list[str] = []
-        contexts.append((context, address, re.compile(expected), messages, requests))
-        page = context.new_page()
-        page.add_init_script(KEEP_CAMERAS)
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("pageerror", lambda error: messages.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("websocket", lambda channel: requests.append(channel.url))
-        if prepare is not None:
-            prepare(page)
-        page.goto(address)
-        page.get_by_role("heading", name="What does this face show?").wait_for()
-        return page
-
-    yield opened
-    for context, address, expected, messages, requests in contexts:
-        context.close()
-        assert [text for text in messages if not expected.search(text)] == []
-        foreign = {urlsplit(url).netloc for url in requests if urlsplit(url).scheme not in {"data", "blob"}}
-        assert foreign == {urlsplit(address).netloc}
-
-
-def read(page: Page) -> str:
-    """The emotion on the first card, once there is one."""
-    return page.locator(".card:not(.empty) .emotion").first.inner_text().lower()
-
-
-def choose(page: Page, *files: Path) -> None:
-    page.locator("input[type=file]").set_input_files(files)
-
-
-def wait_until(page: Page, is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < until, "waited in vain"
-        page.wait_for_timeout(20)
-
-
-def start_camera(page: Page) -> None:
-    page.get_by_role("button", name="Use the camera").click()
-    page.locator(".pace").wait_for()
 
 
 def fits(page: Page) -> bool:
@@ -287,21 +212,6 @@ def test_emoji_hide_the_whole_face(
     corners = hidden[inside][[0, 0, -1, -1], [0, -1, 0, -1]].astype(int)
     assert (corners[:, 0] < 140).all()  # opaque yellow, or its dark edge
     assert (corners[:, 2] > 150).all()
-
-
-def saved(page: Page) -> NDArray[np.uint8]:
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Save PNG").click()
-    assert download.value.suggested_filename == "astronaut-mien.png"
-    image = cv2.imread(str(download.value.path()))
-    assert image is not None
-    return image.astype(np.uint8)
-
-
-def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """The correlation of two pictures' fine detail."""
-    details = [cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.CV_64F)[4:-4, 4:-4] for image in (one, other)]
-    return float(np.corrcoef(details[0].ravel(), details[1].ravel())[0, 1])
 
 
 def test_the_camera_is_read_live_and_let_go(visit: Visit, service: str) -> None:
@@ -584,6 +494,10 @@ def test_without_a_detector_the_user_marks_the_face(
     page.get_by_text("Pictures never leave this browser.").wait_for(timeout=60_000)
     choose(page, astronaut_file)
     page.get_by_text("Draw a rectangle round a face").wait_for()
+    page.get_by_role("switch", name="Emoji only").check()  # nothing is covered yet
+    page.get_by_text("Switch off “Emoji only” to see the picture").wait_for()
+    assert page.get_by_role("button", name="Save PNG").is_disabled()
+    page.get_by_role("switch", name="Emoji only").uncheck()
     box = analyzer.analyze(astronaut_image).faces[0].box
     canvas = page.locator(".picture").bounding_box()
     assert canvas is not None

@@ -1,11 +1,14 @@
 // Draws the faces' marks over the picture: boxes with labels, or emoji that hide the faces.
 
 import { classColor, css, inkOn } from "./colors.ts";
-import { drawLabels } from "./labels.ts";
+import { drawLabels, FONT } from "./labels.ts";
 import { placed, textOf, type Layout, type Marked, type Pens } from "./layout.ts";
 import type { Box, Face } from "./record.ts";
 
 export type Theme = "boxes" | "emoji";
+
+/** Stands over a picture in which emoji have nothing to cover. */
+export const NO_FACE = "No face found";
 
 /** Radius of the circle that every emoji covers, in sides of its square (src/mien/drawing/emoji.py). */
 const SOLID = 61.5 / 128;
@@ -23,9 +26,50 @@ export function drawPicture(context: Context, picture: CanvasImageSource, layout
   context.restore();
 }
 
-/** The picture as a few blurred spots, so that no face is visible before it is detected. */
+/**
+ * The picture with its marks; marked is null where it was not read yet. With emoji, a picture that they do not cover is
+ * blurred: it may hold a face that was not detected.
+ */
+export function drawMarked(
+  context: Context,
+  picture: CanvasImageSource,
+  marked: readonly Marked[] | null,
+  layout: Layout,
+  theme: Theme,
+  pens: Pens,
+): void {
+  if (theme === "emoji" && (marked === null || marked.length === 0)) {
+    drawBlurred(context, picture, layout);
+    if (marked !== null) drawWords(context, NO_FACE, layout, pens.text);
+    return;
+  }
+  drawPicture(context, picture, layout);
+  drawMarks(context, marked ?? [], layout, theme, pens);
+}
+
+/** The picture as a few blurred spots, in which no face is visible. */
 export function drawBlurred(context: Context, picture: CanvasImageSource, layout: Layout): void {
   drawPicture(context, blurred(picture), layout);
+}
+
+/** Words in the middle of the picture, of `least` pixels or more if they fit. */
+function drawWords(context: Context, words: string, { left, top, width, height }: Layout, least: number): void {
+  const wanted = Math.max(least, 0.06 * Math.min(width, height));
+  context.save();
+  context.font = `600 ${wanted}px ${FONT}`;
+  const text = wanted * Math.min(1, (0.8 * width) / context.measureText(words).width);
+  context.font = `600 ${text}px ${FONT}`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  const [x, y] = [left + width / 2, top + height / 2];
+  const across = context.measureText(words).width + 1.2 * text;
+  context.fillStyle = "rgb(0 0 0 / .7)";
+  context.beginPath();
+  context.roundRect(x - across / 2, y - text, across, 2 * text, 0.5 * text);
+  context.fill();
+  context.fillStyle = "#fff";
+  context.fillText(words, x, y);
+  context.restore();
 }
 
 /** The picture's colors, faint and blurred, on the whole canvas, to fill the space around the picture. */
@@ -47,6 +91,7 @@ tiny.width = tiny.height = 6;
 function blurred(picture: CanvasImageSource): HTMLCanvasElement {
   const small = tiny.getContext("2d");
   if (small === null) return tiny;
+  small.clearRect(0, 0, tiny.width, tiny.height);
   small.imageSmoothingQuality = "high";
   small.drawImage(picture, 0, 0, tiny.width, tiny.height);
   return tiny;

@@ -5,7 +5,7 @@ import { placed, textOf, type Layout, type Marked, type Pens } from "./layout.ts
 import type { Box } from "./record.ts";
 import { label } from "./format.ts";
 
-const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
+export const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
 
 type Context = CanvasRenderingContext2D;
 

@@ -82,7 +82,7 @@ export function restartStream(): void {
 }
 
 /** The last frame that was read: it fits the marks, so it is the one to save. */
-export function still(): CanvasImageSource | null {
+export function still(): HTMLCanvasElement | null {
   return session?.still ?? null;
 }
 
@@ -133,7 +133,7 @@ class Session {
     });
   }
 
-  get still(): CanvasImageSource | null {
+  get still(): HTMLCanvasElement | null {
     return this.#read.width > 0 ? this.#read : null;
   }
 

@@ -1,9 +1,9 @@
-// Saves the picture shown, with its marks, as a PNG file.
+// Saves the picture shown, with its marks, as a PNG file. With emoji only, what they do not cover is saved blurred.
 
-import { drawMarks, drawPicture } from "./draw.ts";
+import { drawMarked, type Theme } from "./draw.ts";
 import { mirror, still } from "./live.ts";
 import { fullSize } from "./photos.ts";
-import { layoutIn } from "./layout.ts";
+import { layoutIn, type Marked } from "./layout.ts";
 import { config, emoji, errorText, marked, record, showMessage, shown, theme, view, type Shown } from "./state.ts";
 
 /** Whether there is a picture that was read. */
@@ -11,34 +11,47 @@ export function canSave(): boolean {
   return record.value !== null && shown.value !== null;
 }
 
+interface Picture {
+  pixels: CanvasImageSource & { width: number; height: number };
+  /** In pixels of the record. */
+  size: Shown;
+  mirrored: boolean;
+  name: string;
+}
+
 export async function save(): Promise<void> {
   if (!canSave()) return;
+  // Of this picture: another one may be shown before this one is decoded in full size.
+  const [marks, look] = [marked.value, theme.value];
   try {
     if (view.value === "camera") {
-      const picture = still();
-      if (picture !== null && shown.value !== null) await savePng(picture, shown.value, mirror.value, "camera");
+      const pixels = still();
+      const size = shown.value;
+      if (pixels !== null && size !== null) {
+        await savePng({ pixels, size, mirrored: mirror.value, name: "camera" }, marks, look);
+      }
       return;
     }
     const full = await fullSize();
     if (full === null) return;
-    await savePng(full.picture, full.shown, false, full.name.replace(/\.[^.]*$/, ""));
+    const name = full.name.replace(/\.[^.]*$/, "");
+    await savePng({ pixels: full.picture, size: full.shown, mirrored: false, name }, marks, look);
     full.picture.close();
   } catch (error) {
     showMessage(`The picture cannot be saved: ${errorText(error)}.`);
   }
 }
 
-async function savePng(picture: CanvasImageSource, size: Shown, mirrored: boolean, name: string): Promise<void> {
+async function savePng(picture: Picture, marks: readonly Marked[], look: Theme): Promise<void> {
+  const { pixels, size, mirrored, name } = picture;
   const sheet = emoji.value;
   const canvas = document.createElement("canvas");
-  const source = picture as { width: number; height: number };
-  canvas.width = source.width;
-  canvas.height = source.height;
+  canvas.width = pixels.width;
+  canvas.height = pixels.height;
   const context = canvas.getContext("2d");
   if (context === null || sheet === null) throw new Error("this browser cannot draw on a canvas");
   const layout = layoutIn(size.width, size.height, canvas, mirrored);
-  drawPicture(context, picture, layout);
-  drawMarks(context, marked.value, layout, theme.value, { emoji: sheet, colors: config.value?.colors ?? {}, text: 11 });
+  drawMarked(context, pixels, marks, layout, look, { emoji: sheet, colors: config.value?.colors ?? {}, text: 11 });
   const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
   if (blob === null) throw new Error("it is too large for this browser");
   const link = document.createElement("a");

@@ -5,7 +5,7 @@ import {
 import { failure, photos } from "../photos.ts";
 import { save } from "../save.ts";
 import {
-  backend, canDetect, config, loading, showMessage, theme, view, wantedBackend, type Backend,
+  backend, canDetect, config, loading, record, showMessage, theme, view, wantedBackend, type Backend,
 } from "../state.ts";
 import { isLoopback, percent } from "../format.ts";
 import { HelpDialog, KeyDialog } from "./Dialogs.tsx";
@@ -98,10 +98,15 @@ function BackendSwitch() {
 }
 
 function Notes() {
+  const isUncovered = view.value === "photos" && record.value?.faces.length === 0;
   return (
     <>
       {theme.value === "emoji" && (
-        <p class="note">Emoji cover the faces that were detected. Check the picture before you share it.</p>
+        <p class="note">
+          {isUncovered
+            ? "No face was found, so there is nothing to cover: the picture is shown and saved blurred."
+            : "Emoji cover the faces that were detected. Check the picture before you share it."}
+        </p>
       )}
       {backend.value === "browser" && !canDetect.value && failure.value?.canRetry !== false && (
         <p class="note">

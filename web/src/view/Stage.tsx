@@ -2,7 +2,7 @@
 
 import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { drawBackground, drawBlurred, drawMarks, drawPicture, drawRectangle } from "../draw.ts";
+import { drawBackground, drawMarked, drawRectangle } from "../draw.ts";
 import { mirror, paused } from "../live.ts";
 import { current, failure, photos } from "../photos.ts";
 import { layoutIn, type Layout } from "../layout.ts";
@@ -89,6 +89,9 @@ function Rectangle() {
 }
 
 function Hint() {
+  if (theme.value === "emoji" && marked.value.length === 0) {
+    return <p class="note">Switch off “Emoji only” to see the picture and to mark faces on it.</p>;
+  }
   return (
     <p class="note">
       {rectangles.value.length === 0
@@ -120,22 +123,17 @@ function paint(canvas: HTMLCanvasElement): void {
   if (picture === null || emoji.value === null) return;
   const layout = layoutOf(canvas, picture);
   drawBackground(context, picture.picture, canvas);
-  if (theme.value === "emoji" && isBare(picture)) {
-    drawBlurred(context, picture.picture, layout);
-  } else {
-    drawPicture(context, picture.picture, layout);
-    const pens = { emoji: emoji.value, colors: config.value?.colors ?? {}, text: 13 * ratio };
-    drawMarks(context, marked.value, layout, theme.value, pens);
-  }
+  const pens = { emoji: emoji.value, colors: config.value?.colors ?? {}, text: 13 * ratio };
+  const marks = theme.value === "emoji" && isUnread(picture) ? null : marked.value;
+  drawMarked(context, picture.picture, marks, layout, theme.value, pens);
   for (const [index, box] of rectangles.value.entries()) {
     drawRectangle(context, box, layout, index === rectangles.value.length - 1, ratio);
   }
 }
 
-/** Whether a face may be visible that no emoji covers: before the record, and in a live picture without a detection. */
-function isBare(picture: Shown): boolean {
-  if (record.value === null || picture.picture instanceof HTMLVideoElement) return true;
-  return view.value === "camera" && marked.value.length === 0;
+/** Whether the picture has no record of its own: not yet, or because it is the camera's present one. */
+function isUnread(picture: Shown): boolean {
+  return record.value === null || picture.picture instanceof HTMLVideoElement;
 }
 
 /** Draws a rectangle with a mouse, a pen or a finger. */

@@ -52,12 +52,15 @@ function paint(canvas: HTMLCanvasElement, photo: Photo): void {
   if (context === null || photo.thumbnail === null || emoji.value === null) return;
   context.clearRect(0, 0, SIDE, SIDE);
   const layout = layoutIn(photo.width, photo.height, canvas, false);
-  if (theme.value === "emoji" && photo.record === null) {
+  if (theme.value !== "emoji") {
+    drawPicture(context, photo.thumbnail, layout);
+    return;
+  }
+  if (photo.record === null || photo.record.faces.length === 0) {
     drawBlurred(context, photo.thumbnail, layout);
     return;
   }
   drawPicture(context, photo.thumbnail, layout);
-  if (theme.value !== "emoji" || photo.record === null) return;
   const pens = { emoji: emoji.value, colors: config.value?.colors ?? {}, text: 10 };
   drawMarks(context, numbered(photo.record), layout, "emoji", pens);
 }
