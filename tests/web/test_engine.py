@@ -296,12 +296,12 @@ def _rolled(degrees: float) -> NDArray[np.uint8]:
 
 
 @needs_yunet
-@pytest.mark.parametrize("degrees", [0, -25])
+@pytest.mark.parametrize("degrees", [0, -25, 90, 180, 250])
 def test_a_photo_gets_pythons_record(tab: Tab, degrees: float) -> None:
     image = _rolled(degrees)
     expected = load(detector="yunet", detector_model=YUNET_FILE).analyze(image).to_dict()
     got = tab.run("async (image) => engine.analyze(await bitmap(image), { source: null })", png(image))
-    assert len(expected["faces"]) == 1
+    assert expected["faces"]  # two where the border mirrors the first
     _assert_alike(got, expected)
 
 

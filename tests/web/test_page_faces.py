@@ -27,7 +27,7 @@ Image = NDArray[np.uint8]
 def pattern(tmp_path: Path) -> Path:
     """A picture of 400x300 squares without a face."""
     path = tmp_path / "pattern.png"
-    cv2.imwrite(str(path), cv2.resize(noise(30, 40, 3), (400, 300), interpolation=cv2.INTER_NEAREST))
+    cv2.imwrite(str(path), cv2.resize(noise(6, 8, 3), (400, 300), interpolation=cv2.INTER_NEAREST))
     return path
 
 
@@ -53,14 +53,13 @@ def has_yunet(analyzer: Analyzer) -> None:
 
 
 @pytest.mark.usefixtures("has_yunet")
-@pytest.mark.parametrize("turns", [0, 3])
 def test_a_face_that_fills_a_large_photo_is_found_in_the_browser(
-    visit: Visit, service: str, astronaut_image: Image, tmp_path: Path, turns: int
+    visit: Visit, service: str, astronaut_image: Image, tmp_path: Path
 ) -> None:
-    """Of 12 megapixels, upright and on its side, without a rectangle or any other step."""
+    """Of 12 megapixels, without a rectangle or any other step."""
     path = tmp_path / "large.jpg"
     face = cv2.resize(astronaut_image[20:170, 120:320], (4000, 3000), interpolation=cv2.INTER_CUBIC)
-    cv2.imwrite(str(path), np.ascontiguousarray(np.rot90(face, -turns)))
+    cv2.imwrite(str(path), face)
     page = visit(service)
     to_browser(page)
     choose(page, path)

@@ -131,7 +131,7 @@ function paint(canvas: HTMLCanvasElement): void {
   }
 }
 
-/** Whether the picture has no record of its own: not yet, or because it is the camera's present one. */
+/** Whether the record is of another picture or not there yet; the camera's present frame never has one. */
 function isUnread(picture: Shown): boolean {
   return record.value === null || picture.picture instanceof HTMLVideoElement;
 }
