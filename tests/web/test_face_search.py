@@ -109,7 +109,7 @@ def picture(name: str, head: Image) -> Image:
         small = [(60, 80, 48, 0), (700, 300, 70, 0), (1500, 300, 110, 0), (2200, 1200, 180, 0), (1490, 1400, 80, 0)]
         return pasted(2400, 1600, head, [*small, (300, 900, 500, 0)])
     turns = {"none": None, "one of them turned": (0, 2), "90": (1, 1), "180": (2, 2), "270": (3, 3)}[name]
-    return pasted(900, 640, head, [(40, 60, 320, turns[0]), (560, 300, 200, turns[1])] if turns else [])
+    return pasted(900, 640, head, [(40, 60, 280, turns[0]), (560, 300, 200, turns[1])] if turns else [])
 
 
 def assert_same_faces(got: list[dict[str, Any]], detector: YuNetDetector, image: Image) -> int:
