@@ -138,7 +138,8 @@ def _turns_of(network: YuNet, image: NDArray[np.uint8], options: DetectOptions) 
     return {
         degrees
         for degrees in _ROTATIONS
-        if any(_score(look.face) >= options.min_score for look in _looks(network, _turned(copy, degrees), smaller))
+        for look in _looks(network, _turned(copy, degrees), smaller)
+        if look.degrees == 0 and _score(look.face) >= options.min_score
     }
 
 

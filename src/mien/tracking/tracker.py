@@ -28,7 +28,7 @@ SHOWN_S: Final = 1.25
 REMEMBERED_S: Final = 2.0
 """A face that is neither followed nor detected keeps its id for up to this many seconds."""
 
-CONFIDENT_SCORE: Final = 0.8
+CONFIDENT_SCORE: Final = 0.86
 """A detection below this score, 0..1, is reported only once a second detection confirms it."""
 
 _FOLLOWED_LIKE: Final = 0.45  # what is less similar to the face is something before it

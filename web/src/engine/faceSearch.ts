@@ -78,7 +78,8 @@ export class FaceSearch {
     const smaller = { ...options, side: null, minFace: (options.minFace * copy.width) / image.width };
     const turns: Turn[] = [];
     for (const degrees of TURNS) {
-      if ((await this.#looks(turned(copy, degrees), smaller)).some(isCertain)) turns.push(degrees);
+      const upright = (await this.#looks(turned(copy, degrees), smaller)).filter((look) => look.degrees === 0);
+      if (upright.some(isCertain)) turns.push(degrees);
     }
     return turns;
   }

@@ -5,7 +5,7 @@ const LEAST_OVERLAP = 0.2;
 /** The time in seconds for which a face that is not detected keeps its id. */
 const MAX_GAP_S = 2;
 /** A new detection below this score is reported only once the next frame confirms it. */
-const CONFIDENT_SCORE = 0.8;
+const CONFIDENT_SCORE = 0.86;
 
 export interface Tracked {
   readonly track: number;
