@@ -150,8 +150,9 @@ export class FaceSearch {
     const top = clamp(Math.floor(y - reach), 0, level.image.height - 1);
     const [right, bottom] = [Math.max(Math.ceil(x + reach), left + 1), Math.max(Math.ceil(y + reach), top + 1)];
     const patch = cut(level.image, left, top, right, bottom);
-    const view = scaled(patch, table.look_face / size);
-    const [across, down] = [patch.width / view.width, patch.height / view.height];
+    const whole = scaled(patch, table.look_face / size);
+    const [across, down] = [patch.width / whole.width, patch.height / whole.height];
+    const view = cut(whole, 0, 0, Math.min(whole.width, table.look_side), Math.min(whole.height, table.look_side));
 
     const look = async (degrees: Turn): Promise<Look> => {
       let best: Detection = { ...face, score: 0 };
