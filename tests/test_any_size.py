@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from tests.conftest import YUNET_FILE, needs_yunet
+from .conftest import YUNET_FILE, needs_yunet
 
 import mien
 from mien.analyzer import Analyzer
