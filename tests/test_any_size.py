@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from .conftest import YUNET_FILE, needs_yunet
 
 import mien
 from mien.analyzer import Analyzer
 from mien.runtime.detectors import YuNetDetector
+
+from .conftest import YUNET_FILE, needs_yunet
 
 pytestmark = needs_yunet
 Picture = NDArray[np.uint8]
