@@ -33,7 +33,7 @@ class AnalyzerOptions:
     max_faces       report at most N faces of a picture or frame, the largest ones; None reports all
     order           "left": from left to right; "size": the largest first
     detect_mode     "fast" finds nearly all faces of 40 pixels and more, and most of 20 to 39; "thorough" nearly all of
-                    those too, in two to four times the time (YuNet; docs/photos.md)
+                    those too, in two to three times the time (YuNet; docs/photos.md)
     detect_side     detect faces in a copy whose longer side has at most N pixels: quicker, and small faces are missed;
                     None: every pixel of a photo, 960 of a stream's frame (Haar: 1280, 640)
     uncertain_below 0..1: faces whose likeliest class has a lower probability are marked `uncertain`; 0 marks none

@@ -61,6 +61,7 @@ def test_threads_get_one_model_that_is_made_once(monkeypatch: pytest.MonkeyPatch
         common._classifier.cache_clear()
     assert len(made) == 1
     assert len({id(analyzer._classifier) for analyzer in analyzers}) == 1
+    assert len({id(analyzer.detector._local) for analyzer in analyzers}) == 1  # type: ignore[attr-defined]
     assert [analyzer.options.min_face for analyzer in analyzers] == list(range(8))
 
 

@@ -17,7 +17,8 @@ from mien.errors import ConfigError, DetectorError
 from mien.runtime import detectors
 from mien.runtime.crops import crop_square
 from mien.runtime.detectors import BUILT_IN, HaarDetector, WholeImageDetector, YuNetDetector, load_detector
-from mien.types import Box, CropRule, Detection, Detector
+from mien.runtime.face_search import detail
+from mien.types import Box, CropRule, Detection, DetectOptions, Detector
 
 from ..conftest import YUNET_FILE, needs_yunet
 
@@ -235,3 +236,26 @@ def test_opencv_without_cascades_says_what_to_do(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(DetectorError, match="has no Haar cascade"):
         HaarDetector()
+
+
+def test_frames_of_streams_are_detected_in_smaller_copies() -> None:
+    """At most a quarter of the pixels of 1920x1080, and at least a tenth."""
+    streaming = DetectOptions(stream=True)
+    haar = HaarDetector()
+    assert (haar.max_side, haar.with_options(streaming).max_side) == (1280, 640)
+    assert HaarDetector(max_side=400).with_options(streaming).max_side == 400
+    assert haar.with_options(DetectOptions(side=300, stream=True)).max_side == 300
+
+
+@needs_yunet
+def test_yunet_sees_every_pixel_of_a_photo_and_a_copy_of_a_frame() -> None:
+    yunet = YuNetDetector(YUNET_FILE)
+    for options, side in (
+        (DetectOptions(), None),
+        (DetectOptions(stream=True), 960),
+        (DetectOptions(side=300, stream=True), 300),
+        (DetectOptions(side=300), 300),
+    ):
+        tuned = yunet.with_options(options)
+        assert tuned.max_side == side
+        assert detail(1920, 1080, tuned._options) == pytest.approx(1 if side is None else side / 1920)

@@ -156,18 +156,12 @@ def annotate(
     from mien.annotate import Engine, Options
     from mien.annotate.run import dry_run as estimate
     from mien.cli.annotate_progress import print_estimate
-    from mien.options import AnalyzerOptions
+    from mien.options import AnalyzerOptions, OptionFields
 
     source = _only(sources)
-    analyzer = AnalyzerOptions(
-        min_face=min_face,
-        min_face_score=min_face_score,
-        max_faces=max_faces,
-        detect_mode=detect_mode,
-        detect_side=detect_side,
-        uncertain_below=uncertain_below,
-        max_pixels=max_pixels,
-    )
+    faces: OptionFields = {"min_face": min_face, "min_face_score": min_face_score, "max_faces": max_faces}
+    faces |= {"detect_mode": detect_mode, "detect_side": detect_side, "uncertain_below": uncertain_below}
+    analyzer = AnalyzerOptions(**faces | {"max_pixels": max_pixels})
     chosen = Options(model, detector, detector_model, analyzer, image_column, id_column, sample, limit, shard)
     if dry_run:
         with console.err().status("listing the input"):

@@ -12,6 +12,8 @@ from typing import Annotated, Final, Literal
 import typer
 
 from mien.options import MIN_DETECT_SIDE, AnalyzerOptions
+from mien.options import Order as OrderName
+from mien.types import DetectMode as DetectModeName
 
 ANALYZER: Final = AnalyzerOptions()
 """The defaults of what concerns reading pictures and reporting faces."""
@@ -82,14 +84,14 @@ MaxFaces = Annotated[
     ),
 ]
 Order = Annotated[
-    Literal["left", "size"],
+    OrderName,
     typer.Option(rich_help_panel=FACES, help="Order of a picture's faces: from left to right, or the largest first."),
 ]
 DetectMode = Annotated[
-    Literal["fast", "thorough"],
+    DetectModeName,
     typer.Option(
         rich_help_panel=FACES,
-        help="fast: nearly all faces of 40 pixels and more. thorough: of 20 and more, in two to four times the time.",
+        help="fast: nearly all faces of 40 pixels and more. thorough: of 20 and more, in two to three times the time.",
     ),
 ]
 DetectSide = Annotated[

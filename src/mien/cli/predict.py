@@ -13,6 +13,7 @@ from mien.cli.outputs import Drawing, Outputs, RecordFiles
 
 if TYPE_CHECKING:
     from mien.analyzer import Analyzer
+    from mien.options import OptionFields
 
 _VIDEO = "Video"
 
@@ -89,21 +90,10 @@ def predict(
         raise ConfigError("--theme emoji covers every face that is found: leave out --max-faces")
 
     def analyzer(*, reduce: bool) -> Analyzer:
-        return load(
-            model,
-            detector=detector,
-            detector_model=detector_model,
-            threads=threads,
-            min_face=min_face,
-            min_face_score=min_face_score,
-            max_faces=max_faces,
-            order=order,
-            detect_mode=detect_mode,
-            detect_side=detect_side,
-            uncertain_below=uncertain_below,
-            flip=flip,
-            reduce=reduce,
-        )
+        faces: OptionFields = {"min_face": min_face, "min_face_score": min_face_score, "max_faces": max_faces}
+        faces |= {"order": order, "detect_mode": detect_mode, "detect_side": detect_side}
+        faces |= {"uncertain_below": uncertain_below, "flip": flip, "reduce": reduce}
+        return load(model, detector=detector, detector_model=detector_model, threads=threads, **faces)
 
     outputs = Outputs(out, Drawing(theme, emoji, labels), RecordFiles(json_lines, csv))
     of_video = {"start": start, "end": end, "every": every, "chart": chart, "stats": stats or None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -17,6 +18,7 @@ from mien.service.settings import Settings
 
 if TYPE_CHECKING:
     from mien.analyzer import Analyzer
+    from mien.options import OptionFields
 
 SERVICE: Final = Settings()
 """The service's own defaults."""
@@ -143,6 +145,8 @@ def serve(
     """
     if not os.environ.get("MIEN_API_KEY", "unset").strip():  # a script meant to fill it
         raise ConfigError("MIEN_API_KEY is set, but empty: give it a key, or unset it")
+    faces: OptionFields = {"max_faces": max_faces, "detect_mode": detect_mode, "detect_side": detect_side}
+    faces |= {"uncertain_below": uncertain_below}
     settings = Settings(
         host=host,
         port=port,
@@ -162,22 +166,14 @@ def serve(
         max_streams=max_streams,
     )
 
-    def make_analyzer() -> Analyzer:
-        from mien.analyzer import load
+    each = threads or max(1, (os.cpu_count() or 1) // workers)
+    _serve(partial(_load, model, detector, detector_model, each, faces), settings, open_page=open_page)
 
-        each = threads or max(1, (os.cpu_count() or 1) // workers)
-        return load(
-            model,
-            detector=detector,
-            detector_model=detector_model,
-            threads=each,
-            max_faces=max_faces,
-            detect_mode=detect_mode,
-            detect_side=detect_side,
-            uncertain_below=uncertain_below,
-        )
 
-    _serve(make_analyzer, settings, open_page=open_page)
+def _load(model: str | None, detector: str, file: Path | None, threads: int, faces: OptionFields) -> Analyzer:
+    from mien.analyzer import load
+
+    return load(model, detector=detector, detector_model=file, threads=threads, **faces)
 
 
 def _serve(make_analyzer: Callable[[], Analyzer], settings: Settings, *, open_page: bool) -> None:

@@ -68,7 +68,6 @@ def webcam(
     detector_model: options.DetectorFile = None,
     model: options.Model = None,
     threads: options.Threads = None,
-    max_faces: options.MaxFaces = ANALYZER.max_faces,
     detect_side: options.DetectSide = ANALYZER.detect_side,
 ) -> None:
     """Name the emotions of the faces before a camera, in a window.
@@ -95,12 +94,7 @@ def webcam(
         interruptible() as interrupted,
     ):
         analyzer = load(
-            model,
-            detector=detector,
-            detector_model=detector_model,
-            threads=threads,
-            max_faces=max_faces,
-            detect_side=detect_side,
+            model, detector=detector, detector_model=detector_model, threads=threads, detect_side=detect_side
         )
         with records.opened(analyzer.card.classes) as write, Recorder() as recorder:
             if record:
@@ -109,15 +103,19 @@ def webcam(
             if no_window and seconds is None:
                 console.log("Ctrl-C ends it")
             failure = _watch(viewer, analyzer, live, lambda: interrupted() or _is_past(live, seconds))
-    if record and not viewer.frames:
-        console.log(f"nothing was recorded: no frame came, and {record} was not written")
-    console.log(viewer.summary())
+    _summarize(viewer, record)
     if stats:
         times.show()
     if failure:
         console.report(str(failure))
     if interrupted() or failure or viewer.has_failed:
         raise typer.Exit(130 if interrupted() else 1)
+
+
+def _summarize(viewer: Viewer, record: Path | None) -> None:
+    if record and not viewer.frames:
+        console.log(f"nothing was recorded: no frame came, and {record} was not written")
+    console.log(viewer.summary())
 
 
 def _check_outputs(camera: str, record: Path | None, records: RecordFiles, *, has_other: bool) -> None:

@@ -77,6 +77,7 @@ class HaarDetector(Detector):
     def with_options(self, options: DetectOptions) -> HaarDetector:
         """The same cascade at the side that these options ask for; the mode makes no difference."""
         other = copy(self)
+        other._local = self._local  # else each copy would read the cascade's file
         other.max_side = options.side or self._side or (self.STREAM_SIDE if options.stream else self.PHOTO_SIDE)
         return other
 

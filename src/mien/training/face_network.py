@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Protocol
+from dataclasses import asdict, fields
+from typing import Any, ClassVar, Protocol, Self
 
 from torch import Tensor, nn
 
@@ -51,6 +52,39 @@ def check_fields(names: Collection[str], known: Collection[str]) -> None:
     unknown = set(names) - set(known)
     if unknown:
         raise ConfigError(f"unknown field of the network: {', '.join(sorted(unknown))}")
+
+
+class TeacherConfig:
+    """What the configs of the teachers share, which are frozen dataclasses with a `width`; AlexNet's has no KIND.
+
+    KIND  the `kind` of the network in a checkpoint or on a card
+    """
+
+    __slots__ = ()
+    KIND: ClassVar[str]
+
+    @property
+    def any_size(self) -> bool:
+        """Whether the weights fit inputs of any size: they do."""
+        return True
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it; `from_dict` reads it back."""
+        return {"kind": self.KIND, **asdict(self)}  # type: ignore[call-overload]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The config that `to_dict` wrote. Raises ConfigError on fields that it does not know."""
+        check_fields(values, {"kind", *(field.name for field in fields(cls))})  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in values.items() if name != "kind"})
+
+
+def check_sizes(input_size: int, least: int, width: float) -> None:
+    """Raise ConfigError on an input size in pixels or a width that a teacher cannot have."""
+    if not least <= input_size <= 512:
+        raise ConfigError(f"input_size must be within {least} and 512 pixels, got {input_size}")
+    if not 0.1 <= width <= 4:
+        raise ConfigError(f"width must be within 0.1 and 4, got {width}")
 
 
 class FaceNetwork(nn.Module):

@@ -8,30 +8,28 @@ weights. The classifier reads the 256 pooled features, of which dlib's descripto
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.errors import ConfigError
-from mien.training.face_network import FaceNetwork, check_fields, check_inputs
-
-FACE_KIND: Final = "face-resnet"
-"""The `kind` of this network in a checkpoint or on a card."""
+from mien.training.face_network import FaceNetwork, TeacherConfig, check_inputs, check_sizes
 
 _BLOCKS: Final = ((1, (1, 1, 1)), (2, (2, 1, 1, 1)), (4, (2, 1, 1)), (8, (2, 1, 1)), (8, (2,)))
 """For each stage its filters, as a multiple of the first stage's, and the stride of each of its blocks."""
 
 
 @dataclass(frozen=True, slots=True)
-class FaceResNetConfig:
+class FaceResNetConfig(TeacherConfig):
     """What may vary. The weights fit inputs of any size.
 
     width      scales the 32, 64, 128, 256 and 256 filters of the five stages, in multiples of 8
     dropout    before the last layer
     mean, std  normalise pixels in 0..1 (the defaults are dlib's: the mean of its channels' means, and 256 grey levels)
     """
+
+    KIND: ClassVar[str] = "face-resnet"
 
     in_channels: int = 1
     input_size: int = 112
@@ -43,30 +41,12 @@ class FaceResNetConfig:
 
     def __post_init__(self) -> None:
         check_inputs(self)
-        if not 103 <= self.input_size <= 512:
-            raise ConfigError(f"input_size must be within 103 and 512 pixels, got {self.input_size}")
-        if not 0.1 <= self.width <= 4:
-            raise ConfigError(f"width must be within 0.1 and 4, got {self.width}")
+        check_sizes(self.input_size, 103, self.width)
 
     @property
     def channels(self) -> int:
         """Filters of the first stage as they are built."""
         return max(8, round(32 * self.width / 8) * 8)
-
-    @property
-    def any_size(self) -> bool:
-        """Whether the weights fit inputs of any size: they do."""
-        return True
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it; `from_dict` reads it back."""
-        return {"kind": FACE_KIND, **asdict(self)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> FaceResNetConfig:
-        """The config that `to_dict` wrote. Raises ConfigError on fields that it does not know."""
-        check_fields(values, {"kind", *cls.__dataclass_fields__})
-        return cls(**{name: value for name, value in values.items() if name != "kind"})
 
 
 class FaceResNet(FaceNetwork):

@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from mien.errors import ConfigError
 from mien.training.face_network import FaceNetwork, check_fields, check_inputs
-from mien.training.face_resnet import FACE_KIND, FaceResNet, FaceResNetConfig
-from mien.training.resnet import KIND, ResNet, ResNetConfig
+from mien.training.face_resnet import FaceResNet, FaceResNetConfig
+from mien.training.resnet import ResNet, ResNetConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def named_network(name: str) -> NetworkConfig:
 
 def config_from_dict(values: Mapping[str, Any]) -> NetworkConfig:
     """The config that `to_dict` wrote, of any kind. Raises ConfigError on fields that it does not know."""
-    kinds: dict[str, type[NetworkConfig]] = {KIND: ResNetConfig, FACE_KIND: FaceResNetConfig}
+    kinds: dict[str, type[NetworkConfig]] = {kind.KIND: kind for kind in (ResNetConfig, FaceResNetConfig)}
     return kinds.get(values.get("kind", ""), AlexNetConfig).from_dict(dict(values))
 
 

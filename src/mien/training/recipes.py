@@ -278,7 +278,9 @@ _KINDS: Final = {tuple: "whole numbers with commas between them", bool: "true or
 
 def _hint(owner: Any, name: str, path: str) -> Any:
     """The type of a field, if the owner has it."""
-    hints = typing.get_type_hints(type(owner)) if dataclasses.is_dataclass(owner) else {}
+    names = [field.name for field in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
+    types = typing.get_type_hints(type(owner))
+    hints = {name: types[name] for name in names}
     if name not in hints:
         known = f"{type(owner).__name__} has {', '.join(hints)}" if hints else "that field has none"
         raise ConfigError(f"{path.strip()}: no such field; {known}")

@@ -6,27 +6,25 @@ as the identity: the weight of its last batch normalisation is 0 (Goyal et al., 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.errors import ConfigError
-from mien.training.face_network import FaceNetwork, check_fields, check_inputs
-
-KIND: Final = "resnet"
-"""What the `kind` of a network in a checkpoint or on a card says of this one; AlexNet's has none."""
+from mien.training.face_network import FaceNetwork, TeacherConfig, check_inputs, check_sizes
 
 
 @dataclass(frozen=True, slots=True)
-class ResNetConfig:
+class ResNetConfig(TeacherConfig):
     """What may vary. The weights fit inputs of any size.
 
     width      scales the 64, 128, 256 and 512 filters of the four stages, in multiples of 8
     dropout    before the last layer
     mean, std  normalise pixels in 0..1 (the defaults are FER2013's own)
     """
+
+    KIND: ClassVar[str] = "resnet"
 
     in_channels: int = 1
     input_size: int = 96
@@ -38,30 +36,12 @@ class ResNetConfig:
 
     def __post_init__(self) -> None:
         check_inputs(self)
-        if not 32 <= self.input_size <= 512:
-            raise ConfigError(f"input_size must be within 32 and 512 pixels, got {self.input_size}")
-        if not 0.1 <= self.width <= 4:
-            raise ConfigError(f"width must be within 0.1 and 4, got {self.width}")
+        check_sizes(self.input_size, 32, self.width)
 
     @property
     def channels(self) -> int:
         """Filters of the first stage as they are built; each later one has twice as many."""
         return max(8, round(64 * self.width / 8) * 8)
-
-    @property
-    def any_size(self) -> bool:
-        """Whether the weights fit inputs of any size: they do."""
-        return True
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it; `from_dict` reads it back."""
-        return {"kind": KIND, **asdict(self)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ResNetConfig:
-        """The config that `to_dict` wrote. Raises ConfigError on fields that it does not know."""
-        check_fields(values, {"kind", *cls.__dataclass_fields__})
-        return cls(**{name: value for name, value in values.items() if name != "kind"})
 
 
 class ResNet(FaceNetwork):
