@@ -2,6 +2,7 @@
 
     python benchmarks/detection.py [--canvases 240 640 ...] [--pictures 60] [--seed 2] [--backgrounds DIR] [--json]
     python benchmarks/detection.py --natural DIR      # pictures as they are, resized and turned, without pasting
+    python benchmarks/detection.py --turned           # the emotion of a photo upright, and turned
 
 Photos of Labeled Faces in the Wild (350x350, one face filling each) are resized and blended into pictures without a
 human face: those of scikit-image's wheel, or of a folder. Beyond the photo's edge the edge is repeated, blurred and
@@ -298,6 +299,26 @@ def natural(detectors: dict[str, mien.Detector], options: argparse.Namespace) ->
     return result
 
 
+def turned_emotions(folder: Path) -> dict[str, int]:
+    """How often the largest face of a photo gets the same emotion when the photo is turned."""
+    analyzer = mien.load(detector="yunet", max_faces=1)
+    counts = dict.fromkeys(("turned photos", "no face", "same emotion", "another, both certain"), 0)
+    for path in sorted(folder.glob("*.jpg")):
+        photo = np.asarray(cv2.imread(str(path)), np.uint8)
+        border = round(0.23 * photo.shape[0])  # the faces fill the photos
+        image = np.asarray(cv2.copyMakeBorder(photo, border, border, border, border, cv2.BORDER_REPLICATE), np.uint8)
+        upright = analyzer.analyze(image).faces
+        for code in TURNS.values() if upright else ():
+            turned = analyzer.analyze(np.asarray(cv2.rotate(image, code), np.uint8)).faces
+            counts["turned photos"] += 1
+            counts["no face"] += not turned
+            if turned:
+                same = turned[0].emotion == upright[0].emotion
+                counts["same emotion"] += same
+                counts["another, both certain"] += not (same or turned[0].uncertain or upright[0].uncertain)
+    return counts
+
+
 def _turned(box: Box, degrees: int, width: int, height: int) -> Box:
     if degrees == 90:
         return Box(height - box.y - box.height, box.x, box.height, box.width)
@@ -314,12 +335,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--backgrounds", type=Path, help="pictures without faces, in place of scikit-image's")
     parser.add_argument("--natural", type=Path, help="pictures with faces, to be resized and turned")
+    parser.add_argument("--turned", action="store_true", help="compare emotions of turned photos")
     parser.add_argument("--detectors", nargs="+", default=["yunet", "thorough", "haar"])
     parser.add_argument(
         "--min-score", type=float, default=MIN_FACE_SCORE, help="detections with a lower one are left out"
     )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.turned:
+        print(json.dumps(turned_emotions(options.data / "lfw")))
+        return
     yunet = YuNetDetector(next((options.data / "detectors").glob("face_detection_yunet_*.onnx")))
     known = {"yunet": yunet, "thorough": yunet.with_options(DetectOptions(mode="thorough")), "haar": HaarDetector()}
     detectors: dict[str, mien.Detector] = {name: known[name] for name in ["yunet", *options.detectors]}
