@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -207,3 +208,4 @@ def test_an_error_of_an_actor_is_one_line(
             **{"engine": "ray", "address": cluster.address, "workers": 1},
         )
     assert not ray.is_initialized()
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("StreamingExecutor")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -37,7 +38,15 @@ def work_on_ray(job: Job, engine: Engine, on_progress: Callable[[int], object]) 
             on_progress(0)
     finally:
         if is_ours:
+            _wait_for_executors()
             ray.shutdown()
+
+
+def _wait_for_executors() -> None:
+    """Let Ray Data's threads end; one that outlives `ray.shutdown` connects to a cluster anew by its next call."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("StreamingExecutor"):
+            thread.join(timeout=5)
 
 
 def _reports(ray: Any, job: Job, engine: Engine) -> Iterator[Report]:
