@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 import re
 import subprocess
 import sys
@@ -69,17 +68,6 @@ def test_the_shared_model_is_the_shipped_one() -> None:
     analyzer = common.analyzer_for("none", min_face=0)
     assert isinstance(analyzer._classifier, Classifier)
     assert set(common.PEER_NAMES.values()) == set(analyzer.card.classes)
-
-
-def test_data_uris_become_bytes_and_urls_are_refused() -> None:
-    uri = "data:image/png;base64," + base64.b64encode(b"pixels").decode()
-    assert common.as_source(uri) == b"pixels"
-    assert common.as_source("photo.jpg") == "photo.jpg"
-    with pytest.raises(ImageError, match="not base64"):
-        common.as_source("data:image/png;base64,***")
-    for url in ("http://example.org/a.jpg", "HTTPS://example.org/a.jpg"):
-        with pytest.raises(ImageError, match="download it first"):
-            common.as_source(url)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import base64
 import io
 import tracemalloc
 import warnings
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
 import cv2
 import numpy as np
@@ -212,6 +214,60 @@ def test_wrong_sources_and_options() -> None:
         read_image(5)  # type: ignore[arg-type]
     with pytest.raises(ImageError, match="'rb'"):
         read_image(io.StringIO("text"))  # type: ignore[arg-type]
+
+
+def test_data_uris_are_read() -> None:
+    text = base64.b64encode(PNG).decode()
+    for uri in (f"data:image/png;base64,{text}", f"data:image/png;base64,{text[:40]}\n{text[40:]}"):
+        np.testing.assert_array_equal(read_image(uri), read_image(PNG))
+    for uri, words in (("data:image/png;base64,***", "not base64"), ("data:image/png,abc", "expected `data:image")):
+        with pytest.raises(ImageError, match=words) as caught:
+            read_image(uri)
+        assert len(str(caught.value)) < 200
+    with pytest.raises(ImageError) as caught:
+        read_image("data:image/png;base64," + base64.b64encode(b"no picture" * 10_000).decode())
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("url", ["http://example.org/a.jpg", "HTTPS://example.org/a.jpg"])
+def test_addresses_are_not_fetched(url: str) -> None:
+    with pytest.raises(ImageError, match=rf"{url}: addresses are not fetched: download it first"):
+        read_image(url)
+
+
+def test_file_objects_are_read_from_their_beginning() -> None:
+    seen = io.BytesIO(PNG)
+    Image.open(seen).load()
+    np.testing.assert_array_equal(read_image(seen), read_image(PNG))
+    with SpooledTemporaryFile() as written:
+        written.write(PNG)
+        np.testing.assert_array_equal(read_image(written), read_image(PNG))  # type: ignore[arg-type]
+
+    class Pipe(io.RawIOBase):
+        """It cannot seek."""
+
+        def read(self, size: int = -1) -> bytes:
+            return PNG
+
+    np.testing.assert_array_equal(read_image(Pipe()), read_image(PNG))  # type: ignore[arg-type]
+
+
+def test_a_file_that_is_read_asynchronously_is_named_so() -> None:
+    class Upload:
+        filename = "me.png"
+
+        async def read(self) -> bytes:
+            return PNG
+
+    with pytest.raises(ImageError, match=r"me\.png: it is read asynchronously: give its bytes, `await file\.read\(\)`"):
+        read_image(Upload())  # type: ignore[arg-type]
+
+
+def test_floats_may_overshoot_a_little() -> None:
+    values = np.array([[-1e-7, 0.5, 1 + 1e-7]], np.float32)
+    np.testing.assert_array_equal(read_image(values)[0, :, 0], [0, 128, 255])
+    with pytest.raises(ImageError, match=r"got 0\.\.1\.0015"):
+        read_image(np.array([[0.0, 1.0015]]))
 
 
 def test_bad_files_are_refused_in_one_line_that_names_them(tmp_path: Path) -> None:

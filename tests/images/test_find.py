@@ -67,3 +67,10 @@ def test_the_folder_for_results_is_passed_over_unless_it_is_asked_for(album: Pat
 def test_a_circle_of_links_ends(album: Path) -> None:
     (album / "sub" / "up").symlink_to(album, target_is_directory=True)
     assert len(names(["album"])) == 4
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.jpg", "HTTP://example.org/a.jpg"])
+def test_addresses_are_not_fetched(url: str) -> None:
+    found, [problem] = find_images([url])
+    assert found == []
+    assert str(problem) == f"{url}: addresses are not fetched: download it first"

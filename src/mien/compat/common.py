@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -72,26 +71,9 @@ def _detector(name: str) -> Detector:
 def analyze_all(analyzer: Analyzer, sources: Iterable[ImageSource]) -> Iterator[Analysis]:
     """One Analysis for each picture, in their order; arrays are BGR. Raises InvalidImageError at the first bad one."""
     try:
-        yield from analyzer.analyze_many(map(as_source, sources))
+        yield from analyzer.analyze_many(sources)
     except ImageError as error:
         raise InvalidImageError(str(error)) from error
-
-
-def as_source(source: ImageSource) -> ImageSource:
-    """The picture as it is; of a `data:image/...;base64,` text, its bytes.
-
-    Raises ImageError on a damaged text, and on a URL.
-    """
-    if not isinstance(source, str):
-        return source
-    if source.startswith("data:image/"):
-        try:
-            return base64.b64decode("".join(source.partition(",")[2].split()), validate=True)
-        except ValueError as error:
-            raise ImageError(f"the data URI is not base64: {error}") from None
-    if source.lower().startswith(("http://", "https://")):
-        raise ImageError(f"{source}: addresses are not fetched: download it first")
-    return source
 
 
 def pixel_box(box: Box, width: int, height: int) -> tuple[int, int, int, int]:

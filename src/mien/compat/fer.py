@@ -15,7 +15,6 @@ from mien.compat.common import (
     InvalidOptionError,
     analyze_all,
     analyzer_for,
-    as_source,
     pixel_box,
 )
 from mien.errors import ImageError
@@ -107,7 +106,7 @@ class FER:
     def _classify_given(self, img: ImageSource, rectangles: list[Sequence[float]]) -> list[dict[str, Any]]:
         boxes = [_box(rectangle) for rectangle in rectangles]
         try:
-            grey = to_grey(read_image(as_source(img)))
+            grey = to_grey(read_image(img))
         except ImageError as error:
             raise InvalidImageError(str(error)) from error
         crops = [crop_face(grey, box, HaarDetector.crop_rule) for box in boxes]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import inspect
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +24,9 @@ from mien.images.limits import FORMATS, MAX_PIXELS, check_parts
 
 _TURNED: Final = (5, 6, 7, 8)
 """The EXIF orientations whose width is the upright picture's height."""
+
+_ROUNDING: Final = 1e-3
+"""How far floats may lie outside 0..1: interpolation and color conversions overshoot a little."""
 
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any]
 """Whatever `read_image` reads."""
@@ -69,8 +74,9 @@ def read_picture(
 ) -> Picture:
     """One picture, decoded.
 
-    source      a path; the bytes of a file; a file object opened for reading bytes; a PIL image; or an array: (H, W),
-                (H, W, 1), (H, W, 3) or (H, W, 4), of bool, uint8, uint16 (scaled to 8 bits) or float within 0..1
+    source      a path; a `data:image/...;base64,` text; the bytes of a file; a file object opened for reading bytes,
+                read from its beginning where it can seek; a PIL image; or an array: (H, W), (H, W, 1), (H, W, 3) or
+                (H, W, 4), of bool, uint8, uint16 (scaled to 8 bits) or float within 0..1
     color       the channel order of an array; says nothing about the other sources
     max_pixels  pictures with more pixels are refused before they are decoded
     formats     those of FORMATS whose decoders may see the file
@@ -87,30 +93,63 @@ def read_picture(
         raise ConfigError(f"color must be 'bgr' or 'rgb', got {color!r}")
     if isinstance(source, np.ndarray):
         return Picture.of(_from_array(source, color, max_pixels))
+    if isinstance(source, str) and source.startswith(_DATA_URI):
+        source = _data_uri_bytes(source)
     name = source_name(source)
     if isinstance(source, Image.Image):
         return _from_pil(source, name or "the image", max_pixels, None)
     if isinstance(source, str | os.PathLike):
+        if str(name).lower().startswith(_ADDRESSES):
+            raise ImageError(f"{name}: addresses are not fetched: download it first")
         with _open_file(Path(source), str(name)) as file:
             return _from_pil(_identify(file, str(name), formats), str(name), max_pixels, reduce_to)
     if isinstance(source, bytes | bytearray | memoryview):
         name, content = "the bytes", bytes(source)
     elif hasattr(source, "read"):
         name = name or "the file object"
-        try:
-            content = source.read()
-        except (OSError, ValueError) as error:
-            raise ImageError(f"{name}: cannot be read: {error}") from error
-        if not isinstance(content, bytes):
-            raise ImageError(f"{name}: expected a file opened for reading bytes ('rb'), got {type(content).__name__}")
+        content = _content(source, name)
     else:
         raise ImageError(f"expected a path, bytes, a file object, a PIL image or an array, got {type(source).__name__}")
     check_parts(content, name)
     return _from_pil(_identify(BytesIO(content), name, formats), name, max_pixels, reduce_to)
 
 
+_DATA_URI: Final = "data:image/"
+_ADDRESSES: Final = ("http://", "https://")
+
+
+def _data_uri_bytes(text: str) -> bytes:
+    """The content of a `data:image/...;base64,` text (RFC 2397)."""
+    head, _, encoded = text.partition(",")
+    if not head.endswith(";base64"):
+        raise ImageError("the data URI: expected `data:image/...;base64,...`")
+    try:
+        return base64.b64decode("".join(encoded.split()), validate=True)
+    except ValueError as error:
+        raise ImageError(f"the data URI is not base64: {error}") from None
+
+
+def _content(file: BinaryIO, name: str) -> bytes:
+    """All bytes of a file object, from its beginning where it can seek: whoever had it before may have read of it."""
+    try:
+        if hasattr(file, "seekable") and file.seekable():
+            file.seek(0)
+        content: object = file.read()
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name}: cannot be read: {error}") from error
+    if inspect.isawaitable(content):
+        if inspect.iscoroutine(content):
+            content.close()
+        raise ImageError(f"{name}: it is read asynchronously: give its bytes, `await file.read()`")
+    if not isinstance(content, bytes):
+        raise ImageError(f"{name}: expected a file opened for reading bytes ('rb'), got {type(content).__name__}")
+    return content
+
+
 def source_name(source: object) -> str | None:
     """The path that a source has, as text, or None where it has none."""
+    if isinstance(source, str) and source.startswith(_DATA_URI):
+        return None
     if isinstance(source, str | os.PathLike):
         return os.fsdecode(source)
     name = getattr(source, "filename", None) or getattr(source, "name", None)
@@ -230,9 +269,9 @@ def _eight_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if np.issubdtype(array.dtype, np.floating):
         low, high = float(array.min()), float(array.max())
-        if not (low >= 0 and high <= 1):  # written so that NaN is refused as well
-            raise ImageError(f"expected floats within 0..1, got {low:g}..{high:g}")
-        return np.asarray(np.rint(array * 255), np.uint8)
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # written so that NaN is refused as well
+            raise ImageError(f"expected floats within 0..1, got {low:.10g}..{high:.10g}")
+        return np.asarray(np.rint(array.clip(0, 1) * 255), np.uint8)
     raise ImageError(f"expected an array of uint8, uint16, bool or float within 0..1, got {array.dtype}")
 
 

@@ -51,7 +51,11 @@ def find_images(
     """
     found: dict[Path, FoundImage] = {}
     problems: list[Unfound] = []
-    for path in map(Path, paths):
+    for given in paths:
+        if os.fspath(given).lower().startswith(("http://", "https://")):
+            problems.append(Unfound(os.fspath(given), "addresses are not fetched: download it first"))
+            continue
+        path = Path(given)
         name = str(path)
         before = len(problems)
         is_folder, is_there = _looked_up(path)
