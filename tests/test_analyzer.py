@@ -606,3 +606,12 @@ def test_an_analysis_is_saved_as_it_is_drawn(squares: Analyzer, tmp_path: Path) 
         np.testing.assert_array_equal(np.asarray(saved), np.asarray(result.draw(theme="minimal")))
     with pytest.raises(ConfigError, match=r"drawn\.gif: expected a name that ends in \.jpeg, \.jpg, \.png"):
         result.save(tmp_path / "drawn.gif")
+
+
+def test_a_picture_that_is_taken_as_a_face_may_be_small(brightness_model: Path) -> None:
+    analyzer = load(brightness_model, detector="none")
+    small = np.full((9, 12, 3), 90, np.uint8)
+    assert len(analyzer.analyze(small).faces) == 1
+    [result] = analyzer.stream([mien.Frame(small, 0, 0.0)])
+    assert len(result.faces) == 1
+    assert len(analyzer.with_options(min_face=500).analyze(small).faces) == 1

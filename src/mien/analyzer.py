@@ -81,6 +81,8 @@ class Analyzer:
         check_detector(detector)
         self._classifier, self._options = classifier, options or AnalyzerOptions()
         self._detector = detector.with_options(self._options.for_detector())
+        # Whoever says that each picture is a face means it, however small the picture is.
+        self._selected = (replace(self._options, min_face=0) if detector.whole_picture else self._options).selected
 
     @property
     def detector(self) -> Detector:
@@ -191,7 +193,7 @@ class Analyzer:
 
         stream = FaceStream(
             self._detector.with_options(self._options.for_detector(stream=True)),
-            self._options.selected,
+            self._selected,
             lambda image, found: self._probabilities(self._crop_faces(Picture.of(image), found)),
             self.card.classes,
             StreamOptions(
@@ -245,7 +247,7 @@ class Analyzer:
         read = perf_counter()
         across, down = picture.scale
         found = [detection.scaled(across, down) for detection in self._detector.detect(picture.image)]
-        found = self._options.selected(found)
+        found = self._selected(found)
         detected = perf_counter()
         if max(across, down) > 1 and any(face.box.height < FACE_SIZE * down for face in found):
             picture = self._read(source, color, None)  # the smallest faces need every pixel

@@ -28,7 +28,8 @@ BoxedT = TypeVar("BoxedT", Detection, Face)
 class AnalyzerOptions:
     """How an analyzer reads pictures and which faces it reports. Raises ConfigError on a value outside its range.
 
-    min_face        the shorter side of a face's box in pixels; smaller faces are left out
+    min_face        the shorter side of a face's box in pixels; smaller faces are left out, but not pictures that are
+                    taken as one face
     min_face_score  0..1: detections with a lower score are left out; Haar gives no score
     max_faces       report at most N faces of a picture or frame, the largest ones; None reports all
     order           "left": from left to right; "size": the largest first

@@ -310,3 +310,18 @@ def test_nothing_is_written_to_standard_error(capfd: pytest.CaptureFixture[str])
         with pytest.raises(ConfigError):
             open_live(camera)
     assert capfd.readouterr().err == ""
+
+
+def test_a_number_that_opencv_cannot_hold_is_no_camera() -> None:
+    for number in ("2147483648", "99999999999"):
+        with pytest.raises(ConfigError, match=f"{number}.*cannot be opened"):
+            open_live(number)
+
+
+def test_the_address_of_a_file_is_that_file(tmp_path: Path) -> None:
+    folder = tmp_path / "a film"
+    folder.mkdir()
+    Image.fromarray(PICTURE[:, :, ::-1]).save(folder / "1.png")
+    with open_live(folder.as_uri()) as live:
+        [frame] = list(live)
+    np.testing.assert_array_equal(frame.image, PICTURE)

@@ -11,6 +11,7 @@ from threading import Event
 from time import perf_counter
 from typing import Final, Self, TypeAlias
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import cv2
 import numpy as np
@@ -103,10 +104,14 @@ def open_live(
     text = str(camera).strip()
     if not text:
         raise ConfigError("a camera's name is empty; expected its number or address, a video, or a folder of pictures")
+    if text.lower().startswith("file://"):
+        text = url2pathname(urlsplit(text).path)
     is_number, is_address = text.isascii() and text.isdigit(), "://" in text
     if is_number or is_address or text.startswith("/dev/"):
         if loop:
             raise ConfigError(f"{_name(text)}: a camera never ends, so there is nothing to loop")
+        if is_number and int(text) > _LAST_NUMBER:
+            raise ConfigError(f"{_name(text)} cannot be opened; cameras have numbers up to {_LAST_NUMBER:,}")
         mirror = not is_address if mirror is None else mirror
         return Camera(int(text) if is_number else text, mirror=mirror, report=report, clock=clock)
     path = Path(text)
@@ -115,6 +120,10 @@ def open_live(
     else:
         play = _picture_player(text, rate, report)
     return Playback(text, play, loop=loop, mirror=bool(mirror), clock=clock)
+
+
+_LAST_NUMBER: Final = 2**31 - 1
+"""OpenCV takes a C int."""
 
 
 class Camera(Live):
