@@ -217,11 +217,24 @@ def test_options_that_cannot_work(predict, photos: Path, options: list[str], kin
     assert result.stdout == ""
 
 
+def test_a_whole_picture_is_a_face_at_any_size(predict, photos: Path) -> None:
+    Image.new("L", (9, 12), 85).save("photos/tiny.png")
+    (record,) = records(predict("photos/tiny.png", "--min-face", "60", "--json", "-").stdout)
+    assert [face["emotion"] for face in record["faces"]] == ["fear"]
+
+
+@needs_yunet
 def test_small_faces_can_be_left_out(predict, photos: Path) -> None:
-    assert "no face" not in predict("photos/fear.png", "--min-face", "60").stdout
-    result = predict("photos/fear.png", "--min-face", "61")
-    assert result.exit_code == 0
-    assert result.stdout.splitlines()[1].split("\t")[1:3] == ["-", "no face"]
+    data = pytest.importorskip("skimage.data")
+    Image.fromarray(data.astronaut()).save("photos/astronaut.png")
+    found = ["photos/astronaut.png", "--detector-model", str(YUNET_FILE), "--json", "-"]
+    (record,) = records(predict(*found, detector="yunet").stdout)
+    (face,) = record["faces"]
+    side = min(face["box"]["width"], face["box"]["height"])
+    for min_face, count in ((side - 1, 1), (side + 1, 0)):
+        result = predict(*found, "--min-face", f"{min_face:.0f}", detector="yunet")
+        assert result.exit_code == 0
+        assert len(records(result.stdout)[0]["faces"]) == count
 
 
 def test_names_that_hold_anything_stay_on_their_line(predict, photos: Path) -> None:
