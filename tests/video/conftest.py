@@ -28,6 +28,7 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
         turned: int = 0,
         mirrored: bool = False,
         noise: bool = False,
+        aspect: Fraction | None = None,
     ) -> Path:
         path = tmp_path / name
         tick = Fraction(1, 1000) if times_ms else Fraction(1, rate)
@@ -35,6 +36,8 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
             video = container.add_stream(codec, rate=rate)
             video.width, video.height, video.pix_fmt = *size, pixels
             video.codec_context.time_base = tick
+            if aspect is not None:
+                video.codec_context.sample_aspect_ratio = aspect
             if codec == "libx264":
                 video.options = {"g": "10", "bf": "2"}
             if turned or mirrored:

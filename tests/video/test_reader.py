@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,24 @@ def test_phones_videos_come_upright(make_video: MakeVideo, turned: int, mirrored
     assert (video.height, video.width) == upright.shape[:2] == expected.shape[:2]
     assert np.abs(upright.astype(int) - expected).mean() < 3
     assert upright.flags.c_contiguous
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+@pytest.mark.parametrize(
+    ("aspect", "width"), [("4/3", 85), ("64/45", 91), ("8/9", 57), ("16/11", 93), ("1/1", 64), ("1/50", 64)]
+)
+def test_pixels_come_square(make_video: MakeVideo, name: str, aspect: str, width: int) -> None:
+    frames, video = read(make_video(name, 12, aspect=Fraction(aspect)))
+    assert (video.width, video.height) == (width, 48)
+    assert frames[1].image.shape == (48, width, 3)
+    across = frames[1].image[10, :, 2] > 100  # the red part
+    assert abs(across.sum() - width / 2) <= 1
+
+
+def test_pixels_come_square_and_upright(make_video: MakeVideo) -> None:
+    frames, video = read(make_video("phone.mp4", 2, aspect=Fraction(4, 3), turned=90))
+    assert (video.width, video.height) == (48, 85)
+    assert frames[1].image.shape == (85, 48, 3)
 
 
 @pytest.mark.parametrize(

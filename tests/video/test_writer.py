@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,15 @@ def sound_of(path: Path) -> list[tuple[float, bytes]]:
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv", "out.webm"])
+def test_what_is_written_has_square_pixels(make_video: MakeVideo, tmp_path: Path, target: str) -> None:
+    copied(make_video("in.mp4", 3, aspect=Fraction(4, 3)), tmp_path / target)
+    with av.open(str(tmp_path / target)) as container:
+        (stream,) = container.streams.video
+        assert (stream.width, stream.height) == (86, 48)  # 85, made even
+        assert (stream.sample_aspect_ratio or 1) == 1
 
 
 @pytest.mark.parametrize("target", ["out.mp4", "out.MOV", "out.m4v", "out.mkv"])

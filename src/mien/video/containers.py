@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mien.errors import ImageError, MissingExtraError, reason
 from mien.images.limits import MAX_PIXELS
@@ -12,6 +13,9 @@ from mien.images.limits import MAX_PIXELS
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
+
+_MAX_ASPECT: Final = Fraction(4)
+"""How much wider or narrower than high a pixel may be. Those of cameras are within 1/2 to 2: more is a mistake."""
 
 
 def import_av() -> Any:
@@ -66,7 +70,8 @@ def moving_stream(container: InputContainer, name: str) -> VideoStream:
     stream = moving[0]
     if stream.codec_context is None:
         raise ImageError(f"{name}: this video's codec cannot be decoded")
-    width, height = stream.codec_context.width, stream.codec_context.height
+    width = round(stream.codec_context.width * pixel_aspect(stream))
+    height = stream.codec_context.height
     if width * height > MAX_PIXELS:
         raise ImageError(f"{name}: has {width}x{height} pixels, which is more than the limit of {MAX_PIXELS:,}")
     return stream
@@ -83,6 +88,12 @@ def duration_of(container: InputContainer, stream: VideoStream) -> float | None:
         hours, minutes, seconds = stream.metadata["DURATION"].split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     return container.duration / 1_000_000 if container.duration and container.duration > 0 else None
+
+
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """The width of a stored pixel by its height: by the container, else by the codec, else 1."""
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
+    return aspect if 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT else Fraction(1)
 
 
 class Clock:

@@ -1,7 +1,8 @@
-"""Decoded frames as pictures: BGR in the video's own colors, opaque, upright."""
+"""Decoded frames as pictures: BGR in the video's own colors, opaque, upright, with square pixels."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -24,22 +25,28 @@ of YUV: identity, unspecified, reserved."""
 
 
 class Converter:
-    """Turns the frames of one video into (H, W, 3) uint8, BGR, C-contiguous, upright, all in the first one's size."""
+    """Turns the frames of one video into (H, W, 3) uint8, BGR, C-contiguous, upright, all in the first one's size.
 
-    def __init__(self, first: VideoFrame) -> None:
+    pixel_aspect is the width of a stored frame's pixel by its height. Frames get square pixels, by scaling their width
+    as players do: a face must not come out squeezed.
+    """
+
+    def __init__(self, first: VideoFrame, pixel_aspect: Fraction) -> None:
         self._reformatter = import_av().video.reformatter.VideoReformatter()
         self._matrix = _display_matrix(first)
         self.stored_size = first.width, first.height
         """Width and height of frames as they are stored."""
-        self.lies = bool(abs(self._matrix[0, 1]) > abs(self._matrix[0, 0]))
-        """Whether the upright picture's width is the stored one's height."""
+        self._shown_size = max(1, round(first.width * pixel_aspect)), first.height
+        lies = abs(self._matrix[0, 1]) > abs(self._matrix[0, 0])
+        self.size = self._shown_size[::-1] if lies else self._shown_size
+        """Width and height of the pictures."""
 
     def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """The frame as a picture; transparency is laid over white, another size is scaled."""
         clear = any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8"
         converted = self._reformatter.reformat(
             frame,
-            *self.stored_size,
+            *self._shown_size,
             "bgra" if clear else "bgr24",
             src_colorspace=None if frame.colorspace not in UNTOLD else usual_matrix(frame.height),
             threads=1,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from mien.errors import ConfigError, ImageError
 from mien.types import Frame
-from mien.video.containers import Clock, duration_of, import_av, moving_stream, open_video
+from mien.video.containers import Clock, duration_of, import_av, moving_stream, open_video, pixel_aspect
 from mien.video.convert import UNTOLD, Converter, usual_matrix
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ class VideoFile:
     start, end  seconds: frames shown from start on and before end are given; None is the beginning, and the end
     every       seconds between the frames that are given; None gives every frame
 
-    Frames are BGR, C-contiguous and upright; transparency is laid over white. `time_s` is the file's own timestamp,
-    counted from the video's beginning, and made rising where the file's do not rise. `index` counts all decoded frames;
-    with start, the file is not read from its beginning, and the count goes on from the time reached times the average
-    rate: exact where the rate is constant, an estimate where it varies.
+    Frames are BGR, C-contiguous, upright and of square pixels; transparency is laid over white. `time_s` is the file's
+    own timestamp, counted from the video's beginning, and made rising where the file's do not rise. `index` counts all
+    decoded frames; with start, the file is not read from its beginning, and the count goes on from the time reached
+    times the average rate: exact where the rate is constant, an estimate where it varies.
 
     Damaged parts are skipped or patched up, and `problems` reports them. Raises ImageError, one line with the path, on
     what is no video, holds no frame, or is larger than MAX_PIXELS; ConfigError on an option that is invalid.
@@ -125,12 +125,6 @@ class VideoFile:
         return 0.0 if self._began_s is None else max(0.0, self.zero_s - self._began_s)
 
     @property
-    def pixel_aspect(self) -> Fraction:
-        """The width of an upright frame's pixel by its height."""
-        aspect = self._stream.codec_context.sample_aspect_ratio or Fraction(1)
-        return 1 / aspect if self._converter.lies else aspect
-
-    @property
     def colors(self) -> tuple[int, int, int]:
         """The matrix coefficients, primaries and transfer characteristics, by the numbers of ITU-T H.273."""
         context = self._stream.codec_context
@@ -158,9 +152,8 @@ class VideoFile:
         if first is None:
             raise ImageError(f"{self.name}: no frame of this video can be decoded")
         frame, time_s = first
-        self._converter = Converter(frame)
-        width, height = self._converter.stored_size
-        self.width, self.height = (height, width) if self._converter.lies else (width, height)
+        self._converter = Converter(frame, pixel_aspect(self._stream))
+        self.width, self.height = self._converter.size
         self._next, self._index = first, 0
         if self.start and time_s < self.start:
             self._seek(self.start)

@@ -261,7 +261,7 @@ class _Encoding:
             opened.pop_all()
 
     def _video_stream(self, settings: _Settings, size: tuple[int, int]) -> VideoStream:
-        """The stream of pictures; the source's colors and shape of pixels are carried over."""
+        """The stream of pictures; the source's colors are carried over."""
         av, source = self._av, self._source
         width, height = size
         matrix, primaries, transfer = (usual_matrix(height), _UNTOLD, _UNTOLD) if source is None else source.colors
@@ -277,8 +277,6 @@ class _Encoding:
         context.color_range = av.video.reformatter.ColorRange.MPEG
         context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
         context.flags |= av.codec.context.Flags.frame_duration
-        if source is not None:
-            context.sample_aspect_ratio = source.pixel_aspect
         if not settings.has_quality:
             context.bit_rate = round(width * height * settings.rate * _BITS_PER_PIXEL)
         return encoder
