@@ -196,7 +196,7 @@ def test_floats_within_0_and_1_are_scaled() -> None:
         (np.zeros((3, 3, 2), np.uint8), r"got \(3, 3, 2\)"),
         (np.zeros((2, 3, 3, 3), np.uint8), r"got \(2, 3, 3, 3\)"),
         (np.zeros((0, 3, 3), np.uint8), "no pixels"),
-        (np.zeros((3, 3), np.int64), "got int64"),
+        (np.zeros((3, 3), np.complex64), "got complex64"),
         (np.full((3, 3), 255.0), "within 0..1"),
         (np.full((3, 3), np.nan), "within 0..1"),
         (np.array([["a"]]), "got <U1"),

@@ -20,13 +20,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError, reason
+from mien.images.depth import deep_file, eight_bits, with_all_bits
 from mien.images.limits import FORMATS, MAX_PIXELS, check_parts
 
 _TURNED: Final = (5, 6, 7, 8)
 """The EXIF orientations whose width is the upright picture's height."""
-
-_ROUNDING: Final = 1e-3
-"""How far floats may lie outside 0..1: interpolation and color conversions overshoot a little."""
 
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any]
 """Whatever `read_image` reads."""
@@ -76,15 +74,16 @@ def read_picture(
 
     source      a path; a `data:image/...;base64,` text; the bytes of a file; a file object opened for reading bytes,
                 read from its beginning where it can seek; a PIL image; or an array: (H, W), (H, W, 1), (H, W, 3) or
-                (H, W, 4), of bool, uint8, uint16 (scaled to 8 bits) or float within 0..1
+                (H, W, 4), of bool, uint8, float within 0..1, or integers of more bits (`eight_bits` scales them)
     color       the channel order of an array; says nothing about the other sources
     max_pixels  pictures with more pixels are refused before they are decoded
     formats     those of FORMATS whose decoders may see the file
     reduce_to   a JPEG is decoded at a half, a quarter or an eighth of its size where its longer side keeps at least
                 N pixels, which takes a fraction of the time; None: in full
 
-    EXIF orientation is applied, transparency is laid over white, CMYK and 16 bits are converted; color profiles are
-    not. A uint8 BGR array is returned as it is, not copied: Mien never writes into it.
+    EXIF orientation is applied, transparency is laid over white, CMYK is converted, 10 to 16 bits are scaled by the
+    depth that the values imply; color profiles are not applied. A uint8 BGR array is returned as it is, not copied:
+    Mien never writes into it.
 
     Raises ImageError on whatever is missing, damaged or truncated, ImageFormatError on what is no picture of `formats`,
     ImageTooLargeError beyond max_pixels, ConfigError on a bad option.
@@ -215,14 +214,17 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | N
         if reduce_to is not None:
             reduction = max((n for n in (2, 4, 8) if max(sides) >= n * reduce_to), default=1)
             image.draft(None, (max(1, sides[0] // reduction), max(1, sides[1] // reduction)))  # JPEG; others pass
+        deep = deep_file(image)
         image.load()
+        if deep is not None:
+            image = with_all_bits(image, deep)
         with suppress(Exception):  # a damaged EXIF block does not spoil the pixels
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
             if orientation != 1:
                 image = ImageOps.exif_transpose(image)
                 sides = sides[::-1] if orientation in _TURNED else sides
         if image.mode.startswith(("I", "F")):
-            return Picture.of(_from_array(_deep_values(image), "bgr", max_pixels))
+            return Picture.of(_from_array(np.asarray(image), "bgr", max_pixels))
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -233,23 +235,13 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | N
         raise ImageError(f"{name}: damaged or truncated: {reason(error)}") from error
 
 
-def _deep_values(image: Image.Image) -> NDArray[Any]:
-    """The values of a grey picture of more than 8 bits. Pillow's mode I holds 16-bit values in 32 bits."""
-    values = np.asarray(image)
-    if values.dtype == np.int32:
-        if values.min() < 0 or values.max() > 0xFFFF:
-            raise ImageError(f"expected values of at most 16 bits, got {values.min()}..{values.max()}")
-        values = values.astype(np.uint16)
-    return values
-
-
 def _from_array(array: NDArray[Any], color: Literal["bgr", "rgb"], max_pixels: int) -> NDArray[np.uint8]:
     """An array as BGR uint8; grey is repeated on three channels, alpha laid over white."""
     shape = array.shape
     if not (array.ndim == 2 or (array.ndim == 3 and shape[2] in (1, 3, 4))):
         raise ImageError(f"expected an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {shape}")
     _check_size(shape[1], shape[0], "the array", max_pixels)
-    image = _eight_bits(array)
+    image = eight_bits(array)
     if image.ndim == 2 or shape[2] == 1:
         grey = image.reshape(shape[:2])
         return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
@@ -257,22 +249,6 @@ def _from_array(array: NDArray[Any], color: Literal["bgr", "rgb"], max_pixels: i
         alpha = image[:, :, 3:].astype(np.uint16)
         image = ((image[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
     return np.ascontiguousarray(image) if color == "bgr" else _swapped(image)
-
-
-def _eight_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """The same values in 0..255: bool, uint16 and floats within 0..1 are scaled, never clipped."""
-    if array.dtype == np.uint8:
-        return np.asarray(array, np.uint8)
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
-    if np.issubdtype(array.dtype, np.uint16):  # of either byte order
-        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if np.issubdtype(array.dtype, np.floating):
-        low, high = float(array.min()), float(array.max())
-        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # written so that NaN is refused as well
-            raise ImageError(f"expected floats within 0..1, got {low:.10g}..{high:.10g}")
-        return np.asarray(np.rint(array.clip(0, 1) * 255), np.uint8)
-    raise ImageError(f"expected an array of uint8, uint16, bool or float within 0..1, got {array.dtype}")
 
 
 def _swapped(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
