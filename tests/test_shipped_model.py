@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import mien
@@ -35,6 +37,22 @@ def test_the_evaluation_in_the_repository_is_of_this_model() -> None:
     for line in lines:
         own = card.metrics[f"{line['protocol']}/{line['split']}"]
         assert (line["n"], line["accuracy"]) == (own["n"], pytest.approx(own["accuracy"], abs=0.003))
+
+
+def test_what_shows_no_face_gets_no_emotion() -> None:
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, (3, 48, 48), np.uint8)
+    even = np.stack([np.full((48, 48), grey, np.uint8) for grey in (0, 90, 255)])
+    np.testing.assert_allclose(Classifier(find_model()).probabilities(np.concatenate([noise, even])), 1 / 7, atol=1e-6)
+
+
+@pytest.mark.parametrize(("black", "white"), [(0, 127), (0, 32), (0, 10), (245, 255), (120, 140)])
+def test_a_face_of_little_contrast_keeps_its_emotion(black: int, white: int) -> None:
+    data = pytest.importorskip("skimage.data")
+    face = cv2.resize(cv2.cvtColor(data.astronaut()[60:190, 158:288], cv2.COLOR_RGB2GRAY), (48, 48))
+    faint = np.rint(black + face / 255 * (white - black)).astype(np.uint8)
+    clear, stretched = Classifier(find_model()).probabilities(np.stack([face, faint]))
+    assert EMOTIONS[clear.argmax()] == EMOTIONS[stretched.argmax()] == "happiness"
 
 
 @pytest.mark.slow

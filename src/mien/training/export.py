@@ -1,6 +1,6 @@
 """From a checkpoint to one ONNX graph: grey faces (N, 1, 48, 48) uint8 in, calibrated probabilities (N, C) out.
 
-Enlarging, normalisation, softmax and temperature lie inside the graph, batch normalisation is folded into the
+Contrast, enlarging, normalisation, softmax and temperature lie inside the graph, batch normalisation is folded into the
 convolutions, and the model card travels in the metadata.
 """
 
@@ -31,6 +31,7 @@ from mien.files import written_aside
 from mien.model_card import CARD_KEY, ModelCard
 from mien.runtime.classifier import Classifier
 from mien.training.checkpoint import load_network
+from mien.training.contrast import stretched
 from mien.training.network import Network, prepare
 
 PARITY: Final = 1e-4
@@ -49,8 +50,9 @@ class Deployed(nn.Module):
 
     def forward(self, faces: Tensor) -> Tensor:
         """Probabilities (N, C) of faces (N, 1, 48, 48) uint8."""
-        logits = self.network(prepare(faces.float() / 255, self.network.config))
-        return torch.softmax(logits / self.temperature, dim=1)
+        pixels, shows = stretched(faces.float())
+        logits = self.network(prepare(pixels / 255, self.network.config))
+        return torch.softmax(logits * shows / self.temperature, dim=1)
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ def _stamp(path: Path, card: ModelCard) -> None:
 def _parity(path: Path, deployed: Deployed, dataset: FaceDataset | None) -> float:
     """Largest difference of a probability between graph and torch, on noise and on faces, at N = 1, 3 and 64."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 48, 48), dtype=np.uint8)
-    samples = [noise[:1], noise[:3], noise]
+    smooth = noise[:, :12, :12].repeat(4, axis=1).repeat(4, axis=2)  # as faces are, unlike noise
+    samples = [noise[:1], noise[:3], noise, smooth, smooth // 32]
     if dataset is not None and len(dataset):
         samples.append(dataset.faces[:64])
     classifier = Classifier(path)
