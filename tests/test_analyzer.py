@@ -596,7 +596,10 @@ def test_an_analysis_becomes_a_table(squares: Analyzer) -> None:
     table = squares.analyze(picture("fear", "anger")).to_pandas()
     assert list(table["emotion"]) == ["fear", "anger"]
     assert table["p_fear"][0] == pytest.approx(table["confidence"][0])
-    assert list(squares.analyze(picture()).to_pandas()["emotion"]) == []
+    empty = squares.analyze(picture()).to_pandas()
+    assert len(empty) == 0
+    assert dict(empty.dtypes) == dict(table.dtypes)
+    assert list(table.columns[-7:]) == [f"p_{name}" for name in EMOTIONS]
 
 
 def test_an_analysis_is_saved_as_it_is_drawn(squares: Analyzer, tmp_path: Path) -> None:

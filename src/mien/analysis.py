@@ -6,17 +6,26 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.records import ROW_COLUMNS, Origin, PictureRecord, to_record, to_rows
+from mien.emotions import EMOTIONS
+from mien.records import Origin, PictureRecord, row_columns, to_record, to_rows
 from mien.types import Detection, Face
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
+
+_DTYPES: Final = {
+    **dict.fromkeys(("source", "emotion"), "string"),
+    **dict.fromkeys(("frame", "track"), "Int64"),
+    "face": "int64",
+    "uncertain": "bool",
+}
+"""Of the columns of a table that hold something else than float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,7 @@ class Analysis:
     size    width and height of the whole picture in pixels, where that is so; None: those of image
     frame   index of the frame in its stream, from 0; None for a photo
     time_s  when the frame is shown, in seconds from the stream's beginning; None for a photo
+    classes the model's, in its order
     stages  milliseconds that each stage took, by its name: of a photo read, detect and its part of classify; of a
             frame those of `FaceStream`
     """
@@ -42,6 +52,7 @@ class Analysis:
     size: tuple[int, int] | None = None
     frame: int | None = None
     time_s: float | None = None
+    classes: tuple[str, ...] = EMOTIONS
     stages: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -60,15 +71,21 @@ class Analysis:
         return to_record(self.faces, origin, model=self.model)
 
     def to_pandas(self) -> pd.DataFrame:
-        """A table with a row a face. Raises MissingExtraError without pandas."""
+        """A table with a row a face, of the same columns and dtypes whatever was found: those of `csv_rows`.
+
+        Texts are pandas' strings, `frame` and `track` whole numbers that may be missing. Raises MissingExtraError
+        without pandas.
+        """
         try:
             import pandas as pd
         except ImportError:
             from mien.errors import MissingExtraError
 
             raise MissingExtraError("a pandas table", "tables") from None
-        rows = to_rows(self.to_dict())
-        return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(ROW_COLUMNS))
+        columns = row_columns(self.classes)
+        return pd.DataFrame(to_rows(self.to_dict()), columns=columns).astype(
+            {name: _DTYPES.get(name, "float64") for name in columns}
+        )
 
     def draw(
         self,

@@ -208,6 +208,7 @@ class Analyzer:
                 frame.image,
                 frame=frame.index,
                 time_s=frame.time_s,
+                classes=self.card.classes,
                 stages=stages,
             )
             for frame in frames
@@ -295,7 +296,9 @@ class Analyzer:
             picture = detected.picture
             size = None if picture.scale == (1, 1) else (picture.width, picture.height)
             stages = {**detected.stages, "classify": ms_per_face * len(faces)}
-            yield Analysis(faces, self.card.id, detected.source, picture.image, size, stages=stages)
+            yield Analysis(
+                faces, self.card.id, detected.source, picture.image, size, classes=self.card.classes, stages=stages
+            )
 
     def _probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(N, C) float32 of N faces (48, 48); with flip, the mean over each and its mirror image, in one batch."""

@@ -99,6 +99,11 @@ ROW_COLUMNS: Final = tuple(FaceRow.__annotations__)
 """The columns of `to_rows`, which are followed by one for each class."""
 
 
+def row_columns(classes: Sequence[str]) -> list[str]:
+    """All columns of `to_rows` for a model of these classes."""
+    return [*ROW_COLUMNS, *(f"p_{name}" for name in classes)]
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Which picture a record is of.
@@ -185,10 +190,10 @@ def json_lines(destination: str) -> Iterator[Callable[[PictureRecord], None]]:
 def csv_rows(destination: str, classes: Sequence[str]) -> Iterator[Callable[[PictureRecord], None]]:
     """A function that writes the faces of a record as rows of CSV, to a file or, for "-", to standard output.
 
-    The first row names the columns: ROW_COLUMNS, then `p_` with each class's name. A cell without a value is empty. The
+    The first row names the columns, those of `row_columns`. A cell without a value is empty. The
     file is UTF-8, and appears when the context ends well; what is no text in a name is written as \\udcXX.
     """
-    columns = [*ROW_COLUMNS, *(f"p_{name}" for name in classes)]
+    columns = row_columns(classes)
     with ExitStack() as stack:
         if destination == "-":
             file: TextIO = sys.stdout
