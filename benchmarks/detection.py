@@ -209,7 +209,7 @@ def _resized(image: Image, longer: int) -> Image:
 
 def load_backgrounds(folder: Path | None) -> list[Image]:
     if folder is not None:
-        found, _ = find_images([str(folder)])
+        found = find_images([str(folder)]).images
         return [read_image(one.path) for one in found]
     pictures = []
     for name in BACKGROUNDS:
@@ -269,7 +269,7 @@ def _line(tally: Tally) -> str:
 def natural(detectors: dict[str, mien.Detector], options: argparse.Namespace) -> dict[str, Any]:
     """Recall by the faces' height in pixels, and in turned pictures, of what yunet finds in pictures as they are."""
     rows: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    found, _ = find_images([str(options.natural)])
+    found = find_images([str(options.natural)]).images
     for one in found:
         image = read_image(one.path)
         truth = [face.box for face in detectors["yunet"].detect(image) if (face.score or 0) >= 0.9]

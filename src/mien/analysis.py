@@ -41,6 +41,7 @@ class Analysis:
     frame   index of the frame in its stream, from 0; None for a photo
     time_s  when the frame is shown, in seconds from the stream's beginning; None for a photo
     classes the model's, in its order
+    frames  how many frames or pages the picture's file holds: of an animation the first is read
     stages  milliseconds that each stage took, by its name: of a photo read, detect and its part of classify; of a
             frame those of `FaceStream`
     """
@@ -53,6 +54,7 @@ class Analysis:
     frame: int | None = None
     time_s: float | None = None
     classes: tuple[str, ...] = EMOTIONS
+    frames: int = 1
     stages: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -38,7 +38,7 @@ def test_shards_are_summed() -> None:
 
 
 def test_the_manifest_of_all_that_was_planned(plan: Callable[..., Plan]) -> None:
-    made = plan(Options(limit=19), pictures=19, shards=2, digest="0f")
+    made = plan(Options(limit=19), pictures=19, shards=2, digest="0f", passed={".txt": 2})
     told = manifest(made, totals(FIRST, SECOND), [], complete=True)
     assert told["complete"] is True
     assert told["counts"] == {
@@ -56,7 +56,13 @@ def test_the_manifest_of_all_that_was_planned(plan: Callable[..., Plan]) -> None
     assert sum(told["emotions"].values()) == told["counts"]["faces"]
     assert told["shards"] == {"planned": 2, "done": 2}
     assert told["seconds"] == {"fetch": 1.8, "all": 2.0, "write": 0.2}
-    assert told["input"] == {"url": made.input, "kind": "pictures", "sha256": "0f", "unreadable": []}
+    assert told["input"] == {
+        "url": made.input,
+        "kind": "pictures",
+        "sha256": "0f",
+        "unreadable": [],
+        "passed_over": {".txt": 2},
+    }
     assert told["options"]["limit"] == 19
     assert (told["mien"], told["model"], told["detector"]) == ("1.0", made.model, made.detector)
     assert json.loads(json.dumps(told)) == told

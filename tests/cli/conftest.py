@@ -80,8 +80,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, level in (("happy", 180), ("sad", 70)):
             (root / split / name).mkdir(parents=True)
             for i in range(count):
-                face = rng.normal(level, 20, (48, 48)).clip(0, 255).astype(np.uint8)
-                Image.fromarray(face).save(root / split / name / f"{i}.png")
+                face = rng.normal(level, 20, (12, 12)).clip(0, 255).astype(np.uint8)
+                Image.fromarray(face.repeat(4, axis=0).repeat(4, axis=1)).save(root / split / name / f"{i}.png")
     (root / "val" / "sad" / "leak.png").write_bytes((root / "train" / "sad" / "0.png").read_bytes())
     return root
 

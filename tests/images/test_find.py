@@ -20,16 +20,16 @@ def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def names(paths: list[str], **options: Path) -> list[str]:
-    found, problems = find_images(paths, **options)
-    assert problems == []
-    return [image.path.as_posix() for image in found]
+    search = find_images(paths, **options)
+    assert search.unfound == []
+    return [image.path.as_posix() for image in search.images]
 
 
 def test_a_folder_is_searched_sorted_without_what_is_hidden(album: Path) -> None:
     everything = ["album/a.png", "album/b.JPG", "album/sub/c.webp", "album/sub/deeper/d.jpeg"]
     assert names(["album"]) == everything
     assert names(["album", "album/a.png", str(album)]) == everything
-    found, _ = find_images(["album", "album/notes.txt"])
+    found = find_images(["album", "album/notes.txt"]).images
     assert found[-1].path.name == "notes.txt"  # a file counts as given
     assert {image.root.as_posix() for image in found} == {"album"}
 
@@ -38,7 +38,7 @@ def test_patterns_are_expanded(album: Path) -> None:
     assert names(["album/*"]) == ["album/a.png", "album/b.JPG"]
     assert names(["album/**/*.[wj]*"]) == ["album/sub/c.webp", "album/sub/deeper/d.jpeg"]
     assert names([str(album / "?.png")]) == [(album / "a.png").as_posix()]
-    found, _ = find_images(["album/sub/*/*.jpeg"])
+    found = find_images(["album/sub/*/*.jpeg"]).images
     assert found[0].root == Path("album/sub")
 
 
@@ -48,12 +48,13 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(album: Path) -> None:
 
 
 def test_what_names_no_picture_is_told_and_the_rest_goes_on(album: Path) -> None:
-    found, problems = find_images(["empty", "gone.jpg", "album/*.gif", "album/a.png", "nul\0"])
-    assert [image.path.name for image in found] == ["a.png"]
-    assert [str(problem) for problem in problems] == [
+    search = find_images(["empty", "gone.jpg", "album/*.gif", "album/*.txt", "album/a.png", "nul\0"])
+    assert [image.path.name for image in search.images] == ["a.png"]
+    assert [str(problem) for problem in search.unfound] == [
         "empty: no pictures in this folder",
         "gone.jpg: no such file or folder",
         f"{Path('album/*.gif')}: no picture matches this pattern",
+        f"{Path('album/*.txt')}: no picture matches this pattern; 1 passed over: .txt",
         "nul\0: no such file or folder",
     ]
 
@@ -71,6 +72,7 @@ def test_a_circle_of_links_ends(album: Path) -> None:
 
 @pytest.mark.parametrize("url", ["https://example.org/a.jpg", "HTTP://example.org/a.jpg"])
 def test_addresses_are_not_fetched(url: str) -> None:
-    found, [problem] = find_images([url])
-    assert found == []
+    search = find_images([url])
+    (problem,) = search.unfound
+    assert search.images == []
     assert str(problem) == f"{url}: addresses are not fetched: download it first"

@@ -35,12 +35,12 @@ def test_an_original_is_never_overwritten(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "x.png").touch()
-    found, _ = find_images(["in"])
+    found = find_images(["in"]).images
     with pytest.raises(ConfigError, match=r"x\.png is one of the pictures"):
         drawn_paths(found, tmp_path / "in")
 
 
 def drawn(paths: list[str]) -> list[str]:
-    found, problems = find_images(paths)
-    assert problems == []
-    return [path.as_posix() for path in drawn_paths(found, Path("out"))]
+    search = find_images(paths)
+    assert search.unfound == []
+    return [path.as_posix() for path in drawn_paths(search.images, Path("out"))]

@@ -17,7 +17,7 @@ import av
 from mien.errors import ConfigError, ImageError, MissingExtraError
 from mien.video import containers
 from mien.video.containers import Clock
-from mien.video.reader import VideoFile, is_video
+from mien.video.reader import VideoFile
 
 MakeVideo = Callable[..., Path]
 RED = (0, 0, 255)
@@ -30,13 +30,6 @@ def read(path: Path, **options: float) -> tuple[list[Frame], VideoFile]:
 
 def near(pixel: np.ndarray, wanted: tuple[int, int, int], off: int = 8) -> bool:
     return bool(np.abs(pixel.astype(int) - wanted).max() <= off)
-
-
-def test_a_video_by_its_suffix() -> None:
-    assert is_video("a/b.MP4")
-    assert is_video(Path("x.y4m"))
-    assert not is_video("x.gif")
-    assert not is_video("mp4")
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.mov", "ä:b %d.avi"])

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from errno import EINVAL
@@ -16,7 +17,9 @@ from typing import Any, Final, Literal
 
 from mien.annotate.storage import FileSystem, is_local, locate, may_pass, persistently, walk
 from mien.errors import ConfigError, StorageError, reason
-from mien.images.find import IMAGE_SUFFIXES
+from mien.images.content import HEAD, HEIF_SUFFIXES, IMAGE_SUFFIXES, Content, content_of
+from mien.images.find import is_picture, kind_of, passed_over
+from mien.images.heif import can_read_heif
 
 LIST_SUFFIXES: Final = frozenset({".txt", ".lst", ".list"})
 """Files that hold a path or URL a line."""
@@ -70,6 +73,7 @@ class Listing:
             input's own file system
     unreadable
             folders, and later Parquet files, that could not be read, with the reason; filled as `paths` is gone through
+    passed  how many other files were passed over, by their kind; filled likewise
     """
 
     url: str
@@ -77,6 +81,7 @@ class Listing:
     naming: Naming
     paths: Iterator[str]
     unreadable: list[str] = field(default_factory=list)
+    passed: Counter[str] = field(default_factory=Counter)
 
 
 def list_input(name: str, *, skip: tuple[FileSystem, str] | None = None) -> Listing:
@@ -85,7 +90,8 @@ def list_input(name: str, *, skip: tuple[FileSystem, str] | None = None) -> List
     name is a path or fsspec URL of a folder, a picture, a list or a Parquet file, a glob pattern of pictures or Parquet
     files, or "-". skip is a folder to pass over, in its file system: the one that results are written to.
 
-    Folders and patterns are searched for files with one of IMAGE_SUFFIXES or for .parquet, hidden ones passed over. A
+    Folders and patterns are searched for pictures (`images.find.is_picture`) or for .parquet; other files are counted,
+    hidden ones ignored. In a storage elsewhere content decides only where a name has no suffix: it costs a request. A
     list holds a path or URL a line, in UTF-8; relative ones count from the list's own folder. Raises ConfigError on
     what is not there or is nothing of that, StorageError where it cannot be read; and, as `paths` is gone through,
     ConfigError where there are pictures and Parquet files at once.
@@ -123,8 +129,7 @@ def list_input(name: str, *, skip: tuple[FileSystem, str] | None = None) -> List
         folder = path.rpartition("/")[0]
         listed = _lines_of(system, path, folder, name)
         return Listing(url, "pictures", Naming(folder, "", tail, scheme), listed)
-    if suffix == ".parquet" or suffix in IMAGE_SUFFIXES:
-        kind: Kind = "parquet" if suffix == ".parquet" else "pictures"
+    if information["type"] != "other" and (kind := _kind(path, system)):
         return Listing(url, kind, Naming(path, head, tail, scheme), iter([path]))
     raise ConfigError(f"{name}: {_EXPECTED}")
 
@@ -167,13 +172,15 @@ def _fill(
 ) -> None:
     """Give a listing its kind, by the first file, and those of the paths that are of it."""
     passed = None if skip is None or skip[0] != system else _below(listing.naming.root, skip[1], system)
-    wanted = (path for path in paths if _kind(path) and not (passed and path.startswith(passed)))
+    own = (path for path in paths if not (passed and path.startswith(passed)))
+    wanted = (path for path in own if _kind(path, system) or _counted(path, listing))
     first = next(wanted, None)
     if first is None:
         if listing.unreadable:
             raise StorageError(listing.unreadable[0])
-        raise ConfigError(f"{name}: holds no pictures and no .parquet files; {_EXPECTED}")
-    listing.kind = _kind(first) or "pictures"
+        others = f" ({passed_over(listing.passed)})" if listing.passed else ""
+        raise ConfigError(f"{name}: holds no pictures and no .parquet files{others}; {_EXPECTED}")
+    listing.kind = _kind(first, system) or "pictures"
     listing.paths = _of_one_kind(first, wanted, listing.kind, name)
 
 
@@ -198,19 +205,36 @@ def _everywhere(url: str) -> str:
 def _of_one_kind(first: str, others: Iterator[str], kind: Kind, name: str) -> Iterator[str]:
     yield first
     for path in others:
-        if _kind(path) != kind:
+        if (PurePosixPath(path).suffix.lower() == ".parquet") != (kind == "parquet"):
             raise ConfigError(
                 f"{name}: holds pictures and Parquet files ({first}, {path}): name the ones or the others, by a pattern"
             )
         yield path
 
 
-def _kind(path: str) -> Kind | None:
-    name = PurePosixPath(path).name
-    suffix = PurePosixPath(name).suffix.lower()
-    if name.startswith("."):
+def _kind(path: str, system: FileSystem) -> Kind | None:
+    """What a file is; None of what is passed over."""
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix == ".parquet":
+        return "parquet"
+    if is_local(system):
+        return "pictures" if is_picture(Path(path)) else None
+    if suffix in IMAGE_SUFFIXES or (suffix in HEIF_SUFFIXES and can_read_heif()):
+        return "pictures"
+    return "pictures" if not suffix and _remote_content(path, system) == "picture" else None
+
+
+def _remote_content(path: str, system: FileSystem) -> Content | None:
+    try:
+        return content_of(persistently(lambda: system.cat_file(path, 0, HEAD)))
+    except Exception:  # drivers raise nearly anything
         return None
-    return "parquet" if suffix == ".parquet" else "pictures" if suffix in IMAGE_SUFFIXES else None
+
+
+def _counted(path: str, listing: Listing) -> bool:
+    """False; the file is counted as passed over."""
+    listing.passed[kind_of(Path(path))] += 1
+    return False
 
 
 def _telling(listing: Listing) -> Callable[[str, Exception], object]:

@@ -108,6 +108,7 @@ class Plan:
     digest    SHA-256 over the paths, or the Parquet files' names and rows, in their order
     unreadable
               folders and Parquet files of the input that could not be read, with the reason
+    passed    how many other files of the input were passed over, by their kind
     created   when, ISO 8601
     """
 
@@ -123,6 +124,7 @@ class Plan:
     shards: int = 0
     digest: str = ""
     unreadable: tuple[str, ...] = ()
+    passed: dict[str, int] = field(default_factory=dict)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def to_json(self) -> str:
@@ -204,9 +206,8 @@ def complete(
         for shard, count in batch:
             pictures += count
             on_shard(shard)
-    plan = replace(
-        plan, pictures=pictures, shards=number, digest=digest.hexdigest(), unreadable=tuple(listing.unreadable)
-    )
+    plan = replace(plan, pictures=pictures, shards=number, digest=digest.hexdigest())
+    plan = replace(plan, unreadable=tuple(listing.unreadable), passed=dict(listing.passed))
     if not pictures:
         raise ConfigError(f"{listing.url}: names no picture" + (" in the sample" if plan.options.sample < 1 else ""))
     if out is not None:

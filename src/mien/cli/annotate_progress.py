@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mien.cli import console
+from mien.images.find import passed_over
 
 if TYPE_CHECKING:
     from mien.annotate.plan import Plan
@@ -36,8 +37,7 @@ class Watch:
 
     def on_plan(self, plan: Plan) -> None:
         """Print the plan, once it is known."""
-        for unreadable in plan.unreadable:
-            console.report(unreadable)
+        _report_left_out(plan)
         console.log(
             f"{_count(plan.pictures, 'picture')} in {_count(plan.shards, 'part')}, for {plan.model['id']} with the "
             f"detector {plan.detector['name']}",
@@ -79,13 +79,20 @@ def print_outcome(manifest: Mapping[str, Any], out: str, *, nothing_left: bool) 
         console.report(f"{_count(counts['errors'], 'picture')} not read ({kinds}): {out}/errors says which and why")
 
 
+def _report_left_out(plan: Plan) -> None:
+    """Report what of the input cannot be read, and what was passed over."""
+    for unreadable in plan.unreadable:
+        console.report(unreadable)
+    if plan.passed:
+        console.note(passed_over(plan.passed))
+
+
 def print_estimate(estimate: Estimate, workers: int | None, *, as_json: bool) -> None:
     """Print what a run would do, and about how long it would take."""
     from mien.annotate.local import usable_cpus
 
     plan, cpus = estimate.plan, usable_cpus() if workers is None else max(1, workers)
-    for unreadable in plan.unreadable:
-        console.report(unreadable)
+    _report_left_out(plan)
     seconds = (plan.pictures - estimate.done) * estimate.seconds / cpus
     if as_json:
         values = {

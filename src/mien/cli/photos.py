@@ -15,13 +15,14 @@ from mien.cli.outputs import Outputs, check_apart
 from mien.emotions import EMOTION_COLORS
 from mien.errors import ConfigError, ImageError
 from mien.files import make_folder
-from mien.images.find import find_images
+from mien.images.find import Search, find_images, passed_over
 from mien.images.save import drawn_paths, save_picture
 from mien.records import Origin, PictureRecord, to_record
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from mien.analysis import Analysis
     from mien.analyzer import Analyzer
 
 _FEW = 3
@@ -35,7 +36,8 @@ def predict_photos(paths: Sequence[str], make_analyzer: Callable[..., Analyzer],
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged EXIF blocks: the photo itself is read or reported
     out, records = outputs.out, outputs.records
-    found, missing = find_images(paths, skip=out)
+    search = find_images(paths, skip=out)
+    found, missing = search.images, search.unfound
     for item in missing:
         console.report(str(item))
     if not found:
@@ -61,15 +63,29 @@ def predict_photos(paths: Sequence[str], make_analyzer: Callable[..., Analyzer],
                 write(record)
                 if listing:
                     listing.add(record)
-                if copy:
-                    save_picture(result.draw(**outputs.drawing.arguments()), copy)
+                _finish(result, copy, outputs)
             count()
     if listing:
         listing.close()
-    if out:
-        console.log(f"drawn copies are in {out}")
+    _conclude(search, out)
     if failed:
         raise typer.Exit(1)
+
+
+def _conclude(search: Search, out: Path | None) -> None:
+    """Say what was passed over, and where the drawn copies are."""
+    if search.passed:
+        console.note(passed_over(search.passed))
+    if out:
+        console.log(f"drawn copies are in {out}")
+
+
+def _finish(result: Analysis, copy: Path | None, outputs: Outputs) -> None:
+    """Write the drawn copy, if one is asked for, and say what of the file was not read."""
+    if copy:
+        save_picture(result.draw(**outputs.drawing.arguments()), copy)
+    if result.frames > 1:
+        console.note(f"{result.source}: the first of {result.frames} frames was read")
 
 
 class _Listing:

@@ -114,7 +114,7 @@ def _only_video(paths: list[str], of_video: list[str]) -> Path | None:
     Raises ConfigError on a video among other paths, and on options of videos without one.
     """
     from mien.errors import ConfigError
-    from mien.video.reader import is_video
+    from mien.images.content import is_video
 
     videos = [path for path in paths if is_video(path)]
     if videos and len(paths) > 1:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +19,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLargeError, reason
+from mien.images.content import HEAD, content_of
 from mien.images.depth import deep_file, eight_bits, with_all_bits
+from mien.images.heif import can_read_heif
 from mien.images.limits import FORMATS, MAX_PIXELS, check_parts
 
 _TURNED: Final = (5, 6, 7, 8)
@@ -33,12 +34,14 @@ ImageSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A picture as it was decoded: (H, W, 3) uint8, BGR, upright; and the whole picture's width and height in pixels,
-    which are larger than the array's where it was decoded at a reduced size.
+    which are larger than the array's where it was decoded at a reduced size. frames is how many its file holds, of an
+    animation or of pages: this is the first.
     """
 
     image: NDArray[np.uint8]
     width: int
     height: int
+    frames: int = 1
 
     @classmethod
     def of(cls, image: NDArray[np.uint8]) -> Picture:
@@ -173,28 +176,41 @@ def _identify(file: IO[bytes], name: str, formats: Sequence[str]) -> Image.Image
     Image.open would do, but above its own limit it warns, or raises without the size. So its plugins are asked
     here as it asks them, and the size is checked by `_from_pil`.
     """
-    prefix = file.read(16)
+    prefix = file.read(HEAD)
     if not prefix:
         raise ImageError(f"{name}: the file is empty")
-    for factory, accept in filter(None, map(_plugin, formats)):
-        if accept is None or accept(prefix) is True:
+    for factory, accept in _openers(formats):
+        if accept is None or accept(prefix[:16]) is True:
             file.seek(0)
             try:
                 image: Image.Image = factory(file, name)
                 return image
             except Exception as error:  # plugins raise nearly anything on damaged files
                 raise ImageError(f"{name}: damaged or truncated: {reason(error)}") from error
+    match content_of(prefix):
+        case "heif":
+            raise ImageFormatError(f"{name}: reading HEIC needs an optional part of Mien: pip install 'mien[heic]'")
+        case "video":
+            raise ImageFormatError(f"{name}: a video, expected a picture")
     raise ImageFormatError(f"{name}: not a picture of a known format; known are {', '.join(formats).upper()}")
 
 
-@cache
-def _plugin(name: str) -> Any:
-    """Pillow's opener for one of FORMATS, or None where this Pillow has none: what makes a picture of a file, and what
-    knows the format by its first bytes. It is imported when a file is of none of the formats before it.
+def _openers(formats: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+    """Pillow's openers for these formats, in their order, where this Pillow has them: what makes a picture of a file,
+    and what knows the format by its first bytes. A module is imported when a file is of none of the formats before it.
+
+    Where all of FORMATS are allowed, HEIF follows, and what the user's program registered with Pillow.
     """
-    with suppress(ImportError):
-        import_module(f"PIL.{name}ImagePlugin")
-    return Image.OPEN.get(name.upper())
+    for name in formats:
+        with suppress(ImportError):
+            import_module(f"PIL.{name}ImagePlugin")
+        if name.upper() in Image.OPEN:
+            yield Image.OPEN[name.upper()]
+    if tuple(formats) == FORMATS:
+        can_read_heif()
+        for opener, accept in list(Image.OPEN.values()):
+            if accept is not None and not opener.__module__.startswith("PIL."):
+                yield opener, accept
 
 
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
@@ -216,6 +232,7 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | N
             image.draft(None, (max(1, sides[0] // reduction), max(1, sides[1] // reduction)))  # JPEG; others pass
         deep = deep_file(image)
         image.load()
+        frames = _count_frames(image)
         if deep is not None:
             image = with_all_bits(image, deep)
         with suppress(Exception):  # a damaged EXIF block does not spoil the pixels
@@ -224,15 +241,24 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | N
                 image = ImageOps.exif_transpose(image)
                 sides = sides[::-1] if orientation in _TURNED else sides
         if image.mode.startswith(("I", "F")):
-            return Picture.of(_from_array(np.asarray(image), "bgr", max_pixels))
+            return replace(Picture.of(_from_array(np.asarray(image), "bgr", max_pixels)), frames=frames)
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return Picture(_swapped(np.asarray(image if image.mode == "RGB" else image.convert("RGB"))), *sides)
+        return Picture(_swapped(np.asarray(image if image.mode == "RGB" else image.convert("RGB"))), *sides, frames)
     except ImageError as error:
         raise type(error)(f"{name}: {error}") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise ImageError(f"{name}: damaged or truncated: {reason(error)}") from error
+
+
+def _count_frames(image: Image.Image) -> int:
+    """How many frames or pages a file holds. Of a photo with a depth or gain map (MPO) one is the picture."""
+    if image.format == "MPO":
+        return 1
+    with suppress(Exception):  # a damaged animation has a first frame all the same
+        return max(1, int(getattr(image, "n_frames", 1)))
+    return 1
 
 
 def _from_array(array: NDArray[Any], color: Literal["bgr", "rgb"], max_pixels: int) -> NDArray[np.uint8]:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from mien.errors import reason
-
-IMAGE_SUFFIXES: Final = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".avif"}
-)
-"""The files that are taken up in folders and globs, by their suffix in lower case."""
+from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_content
+from mien.images.heif import can_read_heif
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,43 +34,80 @@ class Unfound:
         return f"{self.source}: {self.reason}"
 
 
-def find_images(
-    paths: Sequence[str | os.PathLike[str]], *, skip: Path | None = None
-) -> tuple[list[FoundImage], list[Unfound]]:
-    """The picture files that paths name, each once, and what names none.
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What `find_images` found: the pictures, what names none, and how many files were passed over, by their kind."""
 
-    A file counts as given, whatever its suffix. A folder is searched with its subfolders, sorted by name, for files
-    with one of IMAGE_SUFFIXES; hidden files and folders are passed over, links to folders not followed. What does not
-    exist but holds *, ? or [ is a pattern (** crosses folders), for shells that do not expand it.
+    images: list[FoundImage]
+    unfound: list[Unfound]
+    passed: Mapping[str, int]
+
+
+def find_images(paths: Sequence[str | os.PathLike[str]], *, skip: Path | None = None) -> Search:
+    """The picture files that paths name, each once.
+
+    A file counts as given, whatever it is. A folder is searched with its subfolders, sorted by name, for pictures, as
+    `is_picture` has it; other files are passed over and counted, hidden ones ignored, links to folders not followed.
+    What does not exist but holds *, ? or [ is a pattern (** crosses folders), for shells that do not expand it.
 
     skip is a folder that searches pass over unless it is itself searched: the one that results are written to.
     """
     found: dict[Path, FoundImage] = {}
     problems: list[Unfound] = []
+    passed: Counter[str] = Counter()
     for given in paths:
         if os.fspath(given).lower().startswith(("http://", "https://")):
             problems.append(Unfound(os.fspath(given), "addresses are not fetched: download it first"))
             continue
         path = Path(given)
         name = str(path)
-        before = len(problems)
+        before, others = len(problems), Counter[str]()
         is_folder, is_there = _looked_up(path)
         if is_folder:
-            images = [FoundImage(file, path) for file in _walk(path, problems)]
+            images = [FoundImage(file, path) for file in _walk(path, problems) if _is_wanted(file, others)]
             complaint = "no pictures in this folder"
         elif not is_there and glob.has_magic(name):
-            images = [FoundImage(file, _fixed_part(path)) for file in _match(name)]
+            images = [FoundImage(file, _fixed_part(path)) for file in _match(name) if _is_wanted(file, others)]
             complaint = "no picture matches this pattern"
         else:
             images = [FoundImage(path, path.parent)] if is_there else []
             complaint = "no such file or folder"
         if not images and len(problems) == before:
-            problems.append(Unfound(name, complaint))
+            problems.append(Unfound(name, f"{complaint}; {passed_over(others)}" if others else complaint))
+        else:
+            passed += others
         for image in images:
             if skip is not None and _lies_in(image.path, skip) and not _lies_in(image.root, skip):
                 continue
             found.setdefault(image.path.absolute(), image)
-    return list(found.values()), problems
+    return Search(list(found.values()), problems, passed)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file in a folder is taken for a picture: by its suffix, or by its content where that is no known one.
+
+    HEIC counts where the extra `[heic]` is installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return True
+    if suffix in VIDEO_SUFFIXES:
+        return False
+    content = "heif" if suffix in HEIF_SUFFIXES else file_content(path)
+    return content == "picture" or (content == "heif" and can_read_heif())
+
+
+def kind_of(path: Path) -> str:
+    """How a file that is passed over is counted: by its suffix in lower case."""
+    return path.suffix.lower() or "without a suffix"
+
+
+def passed_over(counts: Mapping[str, int]) -> str:
+    """What was passed over, in words: "4 passed over: 3 .txt, 1 .mov"."""
+    kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
+    listed = ", ".join(kinds if len(kinds) == 1 else [f"{counts[kind]} {kind}" for kind in kinds])
+    advice = "" if HEIF_SUFFIXES.isdisjoint(kinds) else " (HEIC is read with: pip install 'mien[heic]')"
+    return f"{sum(counts.values())} passed over: {listed}{advice}"
 
 
 def _looked_up(path: Path) -> tuple[bool, bool]:
@@ -94,12 +127,12 @@ def _walk(folder: Path, problems: list[Unfound]) -> Iterator[Path]:
 
     for parent, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent) / name for name in sorted(files) if _is_image_name(name))
+        yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))
 
 
 def _match(pattern: str) -> list[Path]:
     matches = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 - Path.glob refuses absolute patterns
-    return [path for path in matches if _is_image_name(path.name) and path.is_file()]
+    return [path for path in matches if not path.name.startswith(".") and path.is_file()]
 
 
 def _fixed_part(pattern: Path) -> Path:
@@ -108,5 +141,9 @@ def _fixed_part(pattern: Path) -> Path:
     return Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
 
 
-def _is_image_name(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+def _is_wanted(path: Path, others: Counter[str]) -> bool:
+    """Whether a file is a picture; others are counted."""
+    if is_picture(path):
+        return True
+    others[kind_of(path)] += 1
+    return False

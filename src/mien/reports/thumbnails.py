@@ -29,7 +29,7 @@ _TOGETHER_S: Final = 3.0
 
 def find_video(source: str | None, records: Path) -> Path | None:
     """The video that records are of, by its path, or by its name beside their file; None where it is at neither."""
-    from mien.video.reader import is_video
+    from mien.images.content import is_video
 
     if source is None or not is_video(source):
         return None

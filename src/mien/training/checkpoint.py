@@ -25,7 +25,8 @@ from torch import Tensor
 from mien.data.packed_faces import Faces
 from mien.errors import ConfigError, ModelError
 from mien.files import written_aside
-from mien.training.network import Network, NetworkConfig, build, config_from_dict, prepare
+from mien.training.contrast import seen_logits
+from mien.training.network import Network, NetworkConfig, build, config_from_dict
 
 LAST: Final = "last.safetensors"
 BEST: Final = "best.safetensors"
@@ -186,7 +187,7 @@ def logits_of(
     predictions = [torch.zeros(0, config.classes)]
     for start in range(0, len(faces), batch):
         part = torch.from_numpy(faces[start : start + batch]).to(device)
-        predictions.append(network(prepare(part[:, None].float() / 255, config)).float().cpu())
+        predictions.append(seen_logits(network, part[:, None], config).float().cpu())
         if progress is not None:
             progress(len(part))
     result: NDArray[np.float32] = torch.cat(predictions).numpy()

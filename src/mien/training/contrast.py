@@ -1,5 +1,5 @@
-"""What lies around a network in the exported graph: faces of little contrast are stretched, and for what shows no face
-at all every class is equally likely.
+"""What lies around a network wherever it is not trained: faces of little contrast are stretched, and for what shows no
+face at all every class is equally likely.
 
 A network that was trained on well-lit faces names any emotion for a nearly black face, and is certain of it.
 """
@@ -11,6 +11,8 @@ from typing import Final
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from mien.training.network import Network, NetworkConfig, prepare
 
 MIN_CONTRAST: Final = 40.0
 """Standard deviation of a face's grey values; faces with less are stretched to it. Of FER2013's validation faces that
@@ -41,6 +43,14 @@ def stretched(faces: Tensor) -> tuple[Tensor, Tensor]:
     kept = _mean_square(functional.avg_pool2d(offset, 2)) / contrast.clamp(min=SEEN_CONTRAST).square()
     shows = (contrast >= SEEN_CONTRAST) & (1 - kept <= MAX_GRAIN)
     return (faces * gain + shift).clamp(0, 255), shows.to(faces.dtype).flatten(1)
+
+
+def seen_logits(network: Network, faces: Tensor, config: NetworkConfig | None = None) -> Tensor:
+    """Logits (N, C) of faces (N, 1, 48, 48) uint8, as evaluation and the exported graph have them: stretched where that
+    is needed, and 0 for what shows no face. config is as in `logits_of`.
+    """
+    pixels, shows = stretched(faces.float())
+    return network(prepare(pixels / 255, config or network.config)) * shows  # type: ignore[no-any-return]
 
 
 def _mean_square(values: Tensor) -> Tensor:

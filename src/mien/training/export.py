@@ -31,8 +31,8 @@ from mien.files import written_aside
 from mien.model_card import CARD_KEY, ModelCard
 from mien.runtime.classifier import Classifier
 from mien.training.checkpoint import load_network
-from mien.training.contrast import stretched
-from mien.training.network import Network, prepare
+from mien.training.contrast import seen_logits
+from mien.training.network import Network
 
 PARITY: Final = 1e-4
 """The largest difference of any probability between torch and the float32 graph that an export lets pass."""
@@ -50,9 +50,7 @@ class Deployed(nn.Module):
 
     def forward(self, faces: Tensor) -> Tensor:
         """Probabilities (N, C) of faces (N, 1, 48, 48) uint8."""
-        pixels, shows = stretched(faces.float())
-        logits = self.network(prepare(pixels / 255, self.network.config))
-        return torch.softmax(logits * shows / self.temperature, dim=1)
+        return torch.softmax(seen_logits(self.network, faces) / self.temperature, dim=1)
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,10 @@ def random_squares(folder: Path, count: int, seed: int) -> NDArray[np.uint8]:
     The logarithm of a square's side is uniform, from 48 pixels to the picture's shorter side. Raises as `load_outliers`
     does.
     """
-    found, problems = find_images([folder])
-    if problems:
-        raise DataError(f"expected pictures without faces; {problems[0]}")
+    search = find_images([folder])
+    if search.unfound:
+        raise DataError(f"expected pictures without faces; {search.unfound[0]}")
+    found = search.images
     rng = np.random.default_rng(seed)
     squares = np.empty((count, FACE_SIZE, FACE_SIZE), np.uint8)
     for number, image in enumerate(found):

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ConfigError, ImageError
+from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES, is_video
 from mien.images.decode import read_image
-from mien.images.find import IMAGE_SUFFIXES, find_images
+from mien.images.find import find_images
 from mien.types import Frame
 
 PATIENCE_S: Final = 10.0
@@ -115,7 +116,7 @@ def open_live(
         mirror = not is_address if mirror is None else mirror
         return Camera(int(text) if is_number else text, mirror=mirror, report=report, clock=clock)
     path = Path(text)
-    if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
+    if path.is_file() and (is_video(path) or path.suffix.lower() not in IMAGE_SUFFIXES | HEIF_SUFFIXES):
         play = _video_player(path, report)
     else:
         play = _picture_player(text, rate, report)
@@ -242,9 +243,12 @@ def _video_player(path: Path, report: Callable[[str], object]) -> _Player:
 
 def _picture_player(name: str, rate: float, report: Callable[[str], object]) -> _Player:
     """What plays the pictures of a folder, a pattern or a file. Raises ConfigError where there is none."""
-    found, lost = find_images([name])
+    search = find_images([name])
+    found = search.images
     if not found:
-        raise ConfigError(f"{lost[0]}; expected a camera's number or address, a video, or a folder of pictures")
+        raise ConfigError(
+            f"{search.unfound[0]}; expected a camera's number or address, a video, or a folder of pictures"
+        )
     unreadable: set[int] = set()  # reported once, not in each round
 
     def play() -> Generator[Frame, None, None]:

@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-VIDEO_SUFFIXES: Final = frozenset(
-    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
-    | {".3gp", ".wmv", ".flv", ".ogv", ".y4m"}
-)
-"""The files that are taken for videos, by their suffix in lower case."""
-
 _DAMAGED: Final = "damaged data was skipped"
 _MAX_THREADS: Final = 8
 _MAX_STUMBLES: Final = 10
@@ -38,11 +32,6 @@ _TS_PACKETS: Final = (188, 192)
 
 _BACK_S: Final = (1.0, 15.0)
 """How many seconds before the wanted time a search aims: some containers find a place behind the one asked for."""
-
-
-def is_video(path: str | os.PathLike[str]) -> bool:
-    """Whether the path's suffix is that of a video. A GIF counts as a picture."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 class VideoFile:

@@ -9,7 +9,7 @@ from mien.data.dataset import BadRow, Split
 from mien.data.readers.pictures import read_face
 from mien.data.readers.rows import Options, Row, find_split
 from mien.errors import DataError, MienError
-from mien.images.find import IMAGE_SUFFIXES
+from mien.images.content import IMAGE_SUFFIXES
 
 
 def read(root: Path, options: Options) -> Iterator[Row | BadRow]:
