@@ -4,7 +4,9 @@ import { signal } from "@preact/signals";
 import { mirror, restartStream, startCamera, stopCamera } from "./live.ts";
 import { current, goTo, leave, open, photos, readAgain } from "./photos.ts";
 import { switchBackend } from "./backend.ts";
-import { message, showMessage, theme, view, type Backend } from "./state.ts";
+import { passedOverText, sorted } from "./files.ts";
+import { putUp, takeDown } from "./notes.ts";
+import { theme, view, type Backend } from "./state.ts";
 
 export const helpOpen = signal(false);
 /** Whether single keys work as buttons do. Voice control types letters, so its users can turn this off. */
@@ -20,15 +22,22 @@ export function choosePhotos(): void {
   picker?.click();
 }
 
-/** Opens photos that were chosen, dropped or pasted. */
-export function openPhotos(files: Iterable<File>): void {
-  const pictures = [...files].filter((file) => file.type === "" || file.type.startsWith("image/"));
-  if (pictures.length === 0) {
-    showMessage("That is not a picture file.");
-    return;
+/** Opens photos that were chosen, dropped or pasted; folders: names of those among them. */
+export function openPhotos(files: Iterable<File>, folders: ReadonlySet<string> = new Set()): void {
+  const opened = sorted(files, folders);
+  const isRead = opened.pictures.length > 0;
+  if (isRead) {
+    if (view.value === "camera") stopCamera();
+    open(opened);
   }
-  if (view.value === "camera") stopCamera();
-  open(pictures);
+  takeDown("files");
+  const text = passedOverText(opened);
+  if (text !== null) putUp("files", text, isRead ? "note" : "error", opened.passedOver.map(({ name, why }) => `${name} ${why}`));
+}
+
+/** What was dropped holds no file, but perhaps a picture of another page. */
+export function refuseDrop(): void {
+  putUp("files", "Drop a picture file: this page fetches no pictures from other pages.");
 }
 
 export async function toggleCamera(): Promise<void> {
@@ -46,7 +55,6 @@ function keepFocus(): void {
 export function toStart(): void {
   if (view.value === "camera") stopCamera();
   leave();
-  message.value = null;
   view.value = "start";
 }
 

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { PageConfig, PictureRecord } from "./record.ts";
+import { uploader } from "./upload.ts";
 
 /** Why a request failed, as a text for users. status is 0 where there was no response. */
 export class Problem extends Error {
@@ -54,15 +55,20 @@ export async function loadConfig(): Promise<PageConfig> {
   return (await fetched("page.json")).json() as Promise<PageConfig>;
 }
 
-/** Sends a request, with the key if one is needed. Throws Problem. */
-export async function request(path: string, needsKey: boolean, init: RequestInit = {}): Promise<Response> {
+/** Sends a request by `send`, with the key if one is needed. Throws Problem. */
+export async function request(
+  path: string,
+  needsKey: boolean,
+  init: RequestInit = {},
+  send: typeof fetch = fetch,
+): Promise<Response> {
   for (let refused: string | null = null; ; ) {
     const given: string | null = needsKey ? await ensureKey(refused) : null;
     if (needsKey && given === null) throw new Problem(401, "The service reads nothing without its key.");
     const headers = new Headers(init.headers);
     if (given !== null) headers.set("Authorization", `Bearer ${given}`);
     try {
-      return await fetched(path, { ...init, headers });
+      return await fetched(path, { ...init, headers }, send);
     } catch (error) {
       if (!(error instanceof Problem && error.status === 401 && needsKey)) throw error;
       refused = given;
@@ -70,29 +76,51 @@ export async function request(path: string, needsKey: boolean, init: RequestInit
   }
 }
 
+/** How a picture is on its way. */
+export interface Watch {
+  /** Ends it: then an AbortError is thrown. */
+  signal: AbortSignal;
+  /** The fraction that is sent, 0..1. */
+  onSent: (fraction: number) => void;
+  /** The service is busy and is asked again after so many seconds; null: the wait is over. */
+  onBusy: (seconds: number | null) => void;
+}
+
 /** Sends a picture as it is. If the service is busy, tries once more after the time that it names. */
-export async function predict(
-  picture: Blob,
-  needsKey: boolean,
-  onBusy: (seconds: number) => void,
-): Promise<PictureRecord> {
-  const init = { method: "POST", body: picture, headers: { "Content-Type": picture.type } };
+export async function predict(picture: Blob, needsKey: boolean, watch: Watch): Promise<PictureRecord> {
+  const { signal, onSent, onBusy } = watch;
+  const init = { method: "POST", body: picture, headers: { "Content-Type": picture.type }, signal };
+  const ask = async (): Promise<PictureRecord> =>
+    (await (await request("v1/predict", needsKey, init, uploader(onSent))).json()) as PictureRecord;
   try {
-    return (await (await request("v1/predict", needsKey, init)).json()) as PictureRecord;
+    return await ask();
   } catch (error) {
     if (!(error instanceof Problem && error.status === 503)) throw error;
     const seconds = Math.min(Math.max(error.retryAfter ?? 1, 0.5), 30);
     onBusy(seconds);
-    await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
-    return (await (await request("v1/predict", needsKey, init)).json()) as PictureRecord;
+    try {
+      await pause(seconds, signal);
+    } finally {
+      onBusy(null);
+    }
+    return ask();
   }
 }
 
-async function fetched(path: string, init?: RequestInit): Promise<Response> {
+async function pause(seconds: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, 1000 * seconds);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+  signal.throwIfAborted();
+}
+
+async function fetched(path: string, init: RequestInit = {}, send: typeof fetch = fetch): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(path, init);
+    response = await send(path, init);
   } catch {
+    init.signal?.throwIfAborted();
     throw noResponse();
   }
   if (response.ok) return response;

@@ -2,8 +2,9 @@
 
 import { ensureKey, noResponse, Problem } from "./api.ts";
 import type { Engine } from "./engine/index.ts";
+import { putUp, takeDown } from "./notes.ts";
 import {
-  backend, canDetect, config, drawing, errorText, loading, rectangles, showMessage, wantedBackend, type Backend,
+  backend, canDetect, config, drawing, errorText, loading, rectangles, wantedBackend, type Backend,
 } from "./state.ts";
 
 let loaded: Promise<Engine> | null = null;
@@ -20,13 +21,14 @@ export function engine(): Promise<Engine> {
 /** Returns whether the backend changed. If the engine cannot be loaded, the old backend stays. */
 export async function switchBackend(next: Backend): Promise<boolean> {
   wantedBackend.value = next;
+  takeDown("engine");
   if (next === "browser") {
     try {
       canDetect.value = (await engine()).canDetect;
     } catch (error) {
       wantedBackend.value = backend.value;
       const reason = error instanceof Problem ? error.message : `Reading in this browser failed: ${errorText(error)}.`;
-      showMessage(reason);
+      putUp("engine", reason);
       return false;
     }
   }

@@ -5,12 +5,12 @@ import { cameras, closeCamera, onFrames, openCamera, type Camera } from "./camer
 import { TimelineRows } from "./timelineRows.ts";
 import { leave } from "./photos.ts";
 import { engine } from "./backend.ts";
+import { putUp, takeDown } from "./notes.ts";
 import type { PictureRecord } from "./record.ts";
 import { scaledRecord } from "./scaleRecord.ts";
 import { ConnectionLost, StreamSocket, type Link } from "./socket.ts";
 import {
-  backend, canDetect, config, drawing, errorText, marked, message, reading, record, rectangles, showMessage, shown,
-  theme, tick, view,
+  backend, canDetect, config, drawing, errorText, marked, reading, record, rectangles, shown, theme, tick, view,
 } from "./state.ts";
 
 /** Of the JPEG that the service gets, 0..1. */
@@ -43,7 +43,7 @@ export async function startCamera(deviceId: string | null = null): Promise<void>
   if (settings === null || starting.value) return;
   const attempt = ++attempts;
   starting.value = true;
-  message.value = null;
+  takeDown("camera");
   try {
     const again = session !== null;
     end();
@@ -61,7 +61,7 @@ export async function startCamera(deviceId: string | null = null): Promise<void>
     drawing.value = backend.value === "browser" && !canDetect.value;
     cameraChoices.value = await cameras();
   } catch (error) {
-    if (attempt === attempts) showMessage(errorText(error));
+    if (attempt === attempts) putUp("camera", errorText(error));
     if (view.value === "camera") toStart();
   } finally {
     starting.value = false;
@@ -121,7 +121,7 @@ class Session {
     camera.stream.getVideoTracks()[0]?.addEventListener("ended", () => {
       if (this.#ended) return;
       stopCamera();
-      showMessage("The camera was disconnected.");
+      putUp("camera", "The camera was disconnected.");
     });
     document.addEventListener("visibilitychange", this.#onVisibility);
     onFrames(camera.video, () => {
@@ -161,7 +161,7 @@ class Session {
       },
       (problem) => {
         stopCamera();
-        showMessage(problem.message);
+        putUp("camera", problem.message);
       },
     );
   }
@@ -220,7 +220,7 @@ class Session {
     } catch (error) {
       if (!(error instanceof ConnectionLost) && !this.#ended && stream === this.#stream) {
         stopCamera();
-        showMessage(`${errorText(error)}.`);
+        putUp("camera", `${errorText(error)}.`);
       }
     } finally {
       this.#busy = false;

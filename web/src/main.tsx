@@ -1,7 +1,8 @@
 import { render } from "preact";
 import { loadConfig } from "./api.ts";
 import { EmojiSheet } from "./emoji.ts";
-import { config, emoji, errorText, message, showMessage } from "./state.ts";
+import { putUp, takeDown } from "./notes.ts";
+import { config, emoji, errorText } from "./state.ts";
 import "./style.css";
 import { App } from "./view/App.tsx";
 
@@ -13,9 +14,9 @@ async function start(): Promise<void> {
     const settings = await loadConfig();
     emoji.value = await EmojiSheet.load(settings.classes, settings.colors);
     config.value = settings;
-    message.value = null;
+    takeDown("service");
   } catch (error) {
-    showMessage(errorText(error));
+    putUp("service", errorText(error));
     setTimeout(() => void start(), RETRY_MS);
   }
 }

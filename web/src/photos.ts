@@ -3,14 +3,17 @@
 import { computed, effect, signal } from "@preact/signals";
 import { predict, Problem } from "./api.ts";
 import { engine } from "./backend.ts";
+import { decode, smaller, Unreadable } from "./decode.ts";
+import type { PassedOver, Sorted } from "./files.ts";
+import { count } from "./format.ts";
 import type { Marked } from "./layout.ts";
+import { putUp, takeDown } from "./notes.ts";
 import type { Box, PageConfig, PictureRecord } from "./record.ts";
 import { scaledRecord } from "./scaleRecord.ts";
+import { forService } from "./sent.ts";
 import {
-  backend, canDetect, config, drawing, errorText, marked, message, reading, record, rectangles, showMessage, shown,
-  view, type Shown,
+  backend, canDetect, config, drawing, errorText, marked, reading, record, rectangles, shown, view, type Shown,
 } from "./state.ts";
-import { count, megabytes } from "./format.ts";
 
 /** Why a photo was not read. */
 export interface Failure {
@@ -22,7 +25,7 @@ export interface Failure {
 export interface Photo {
   id: number;
   name: string;
-  file: Blob;
+  file: File;
   /** A copy for the strip. */
   thumbnail: ImageBitmap | null;
   /** In pixels of the upright picture. */
@@ -36,40 +39,43 @@ export interface Photo {
 
 export const photos = signal<readonly Photo[]>([]);
 export const current = signal(0);
+/** Files that were opened with the photos and are not read. */
+export const passedOver = signal<readonly PassedOver[]>([]);
+/** The fraction of the photo being read that the service has got, 0..1; null where nothing is sent. */
+export const sent = signal<number | null>(null);
 
 /** Why the photo shown was not read; null where it was read, and for the camera's picture. */
 export const failure = computed(() => (view.value === "photos" ? photos.value[current.value]?.failure ?? null : null));
 
-const MAX_PHOTOS = 30;
-/** The longer sides, in pixels, of the picture shown, of its copy in the strip, and of what is sent. */
+/** The photos that another try may read. */
+export const retryable = computed(() => photos.value.filter((photo) => photo.failure?.canRetry));
+/** Whether a photo waits or is being read. */
+export const unfinished = computed(() => photos.value.some(isUnfinished));
+
+/** The longer sides, in pixels, of the picture shown, of its copy in the strip, and of what is saved. */
 const SHOWN_SIDE = 2048;
 const THUMBNAIL_SIDE = 128;
-const SENT_SIDE = 4096;
+const SAVED_SIDE = 4096;
 /** Statuses below 500 after which another try can succeed; 0 is no response at all. */
 const RETRYABLE = [0, 401, 408, 429];
 
-/** The file itself cannot be read: another try would fail too. */
-class Unreadable extends Error {}
-
 let nextId = 1;
-/** Rises when the photos are replaced or read again: results of an earlier generation are dropped. */
+/** Rises when the photos are replaced or read again: pictures of an earlier generation are not shown. */
 let generation = 0;
 let working = false;
+/** Ends the reading of a photo. */
+let job: AbortController | null = null;
 /** Whether the user chose the photo shown: then no other one is shown instead. */
 let picked = false;
 
 /** Replaces the photos. */
-export function open(files: readonly Blob[]): void {
-  if (files.length === 0) return;
-  generation++;
-  message.value = null;
-  if (files.length > MAX_PHOTOS) {
-    showMessage(`Only the first ${MAX_PHOTOS} of ${count(files.length, "picture")} are read.`, "note");
-  }
+export function open(files: Sorted): void {
+  stop();
   for (const photo of photos.value) photo.thumbnail?.close();
-  photos.value = files.slice(0, MAX_PHOTOS).map((file) => ({
+  passedOver.value = files.passedOver;
+  photos.value = files.pictures.map((file) => ({
     id: nextId++,
-    name: file instanceof File && file.name !== "" ? file.name : "picture",
+    name: file.name || "picture",
     file,
     thumbnail: null,
     width: 0,
@@ -88,7 +94,6 @@ export function open(files: readonly Blob[]): void {
 /** Shows the photo that the user chose. */
 export function goTo(index: number): void {
   picked = true;
-  message.value = null;
   void show(index);
 }
 
@@ -101,9 +106,12 @@ async function show(index: number): Promise<void> {
   clear();
   rectangles.value = photo.rectangles;
   reading.value = photo.state !== "failed" && photo.state !== "done";
-  if (photo.failure?.canRetry === false) return;
+  if (photo.failure?.canRetry === false) {
+    void work();
+    return;
+  }
   try {
-    const full = await decode(photo);
+    const full = await decode(photo.file);
     if (mine === generation && current.value === index) {
       const size = { width: full.width, height: full.height };
       shown.value = { picture: await smaller(full, SHOWN_SIDE), ...size };
@@ -119,19 +127,25 @@ async function show(index: number): Promise<void> {
 
 /** Reads all photos again, after the backend changed. */
 export function readAgain(): void {
-  generation++;
+  stop();
   const initial = { state: "waiting", failure: null, record: null, rectangles: [] } as const;
   for (const photo of photos.value) change(photo.id, initial);
   void show(current.value);
 }
 
-/** Reads the photo shown once more, after it failed. */
+/** Reads all photos once more that failed and that another try may read. */
 export function tryAgain(): void {
-  const photo = photos.value[current.value];
-  if (photo === undefined) return;
-  message.value = null;
-  change(photo.id, { state: "waiting", failure: null });
+  for (const photo of retryable.value) change(photo.id, { state: "waiting", failure: null });
   void show(current.value);
+}
+
+/** Ends the reading of the photos that are not read yet. */
+export function cancel(): void {
+  job?.abort();
+  const failure = { why: "You canceled it before it was read.", canRetry: true };
+  for (const photo of photos.value.filter(isUnfinished)) change(photo.id, { state: "failed", failure });
+  const photo = photos.value[current.value];
+  if (photo !== undefined) present(photo);
 }
 
 /** Reads the photo shown with the rectangles that the user drew. */
@@ -144,18 +158,30 @@ export function readRectangles(boxes: readonly Box[]): void {
 }
 
 export function leave(): void {
-  generation++;
+  stop();
   clear();
   for (const photo of photos.value) photo.thumbnail?.close();
   photos.value = [];
+  passedOver.value = [];
+  takeDown("files");
+}
+
+/** What is being read belongs to photos that are gone, or is read anew. */
+function stop(): void {
+  generation++;
+  job?.abort();
+}
+
+function isUnfinished(photo: Photo): boolean {
+  return photo.state === "waiting" || photo.state === "reading";
 }
 
 /** The photo shown in full size, limited to what a canvas holds in every browser. */
 export async function fullSize(): Promise<{ picture: ImageBitmap; shown: Shown; name: string } | null> {
   const photo = photos.value[current.value];
   if (photo === undefined || shown.value === null) return null;
-  const full = await decode(photo);
-  const picture = await smaller(full, SENT_SIDE);
+  const full = await decode(photo.file);
+  const picture = await smaller(full, SAVED_SIDE);
   return { picture, shown: { picture, width: full.width, height: full.height }, name: photo.name };
 }
 
@@ -173,7 +199,7 @@ function change(id: number, what: Partial<Photo>): void {
 
 function present(photo: Photo): void {
   if (photos.value[current.value]?.id !== photo.id) return;
-  reading.value = photo.state === "waiting" || photo.state === "reading";
+  reading.value = isUnfinished(photo);
   record.value = photo.record;
   marked.value = photo.record === null ? [] : numbered(photo.record);
 }
@@ -187,7 +213,6 @@ function fail(photo: Photo, error: unknown): void {
   const mayPass = error instanceof Problem ? error.status >= 500 || RETRYABLE.includes(error.status) : true;
   const canRetry = mayPass && !(error instanceof Unreadable);
   change(photo.id, { state: "failed", failure: { why: errorText(error), canRetry } });
-  if (message.value?.kind === "note") message.value = null;
   if (photos.value[current.value]?.id !== photo.id) return;
   reading.value = false;
   if (canRetry || picked) return;
@@ -214,42 +239,30 @@ async function work(): Promise<void> {
 }
 
 async function readOne(photo: Photo, settings: PageConfig): Promise<void> {
-  const mine = generation;
+  const { signal } = (job = new AbortController());
   change(photo.id, { state: "reading" });
+  let full: ImageBitmap | null = null;
   try {
-    const full = await decode(photo);
+    full = await decode(photo.file);
     const size = { width: full.width, height: full.height };
     const thumbnail = photo.thumbnail ?? (await smaller(full, THUMBNAIL_SIDE));
     change(photo.id, { thumbnail, ...size });
-    const read = backend.value === "server" ? await onServer(photo, full, settings) : await inBrowser(photo, full);
-    full.close();
-    if (mine !== generation) return;
+    const read =
+      backend.value === "server" ? await onServer(photo, full, settings, signal) : await inBrowser(photo, full);
+    if (signal.aborted) return;
     if (read !== null && read.error !== null) throw new Unreadable(read.error);
     // The user may have drawn a rectangle meanwhile: then it waits again.
     const isWaiting = photos.value.find((one) => one.id === photo.id)?.state === "waiting";
-    change(photo.id, { record: read && scaledRecord(read, size), ...(isWaiting ? {} : { state: "done" as const }) });
+    const named = read && { ...scaledRecord(read, size), source: photo.name };
+    change(photo.id, { record: named, ...(isWaiting ? {} : { state: "done" as const }) });
     const now = photos.value.find((one) => one.id === photo.id);
     if (now !== undefined) present(now);
   } catch (error) {
-    if (mine === generation) fail(photo, error);
+    if (!signal.aborted) fail(photo, error);
+  } finally {
+    full?.close();
+    sent.value = null;
   }
-}
-
-async function decode(photo: Photo): Promise<ImageBitmap> {
-  if (photo.file.size === 0) throw new Unreadable("This file is empty.");
-  try {
-    return await createImageBitmap(photo.file);
-  } catch {
-    throw new Unreadable("This browser cannot read it as a picture. JPEG, PNG and WebP always work.");
-  }
-}
-
-/** A copy whose sides are at most `side` pixels. */
-async function smaller(full: ImageBitmap, side: number): Promise<ImageBitmap> {
-  const scale = Math.min(1, side / Math.max(full.width, full.height));
-  if (scale === 1) return createImageBitmap(full);
-  const size = { resizeWidth: Math.round(full.width * scale), resizeHeight: Math.round(full.height * scale) };
-  return createImageBitmap(full, { ...size, resizeQuality: "high" });
 }
 
 /** null where there is no detector and the user has drawn no rectangle yet. */
@@ -261,39 +274,25 @@ async function inBrowser(photo: Photo, full: ImageBitmap): Promise<PictureRecord
   return reader.analyze(picture, { ...boxes, source: photo.name });
 }
 
-/** Sends the file as it is if the service takes it, else as a JPEG that it takes. */
-async function onServer(photo: Photo, full: ImageBitmap, settings: PageConfig): Promise<PictureRecord> {
-  const { file } = photo;
-  const isTaken =
-    settings.formats.includes(file.type) &&
-    file.size <= settings.max_body &&
-    full.width * full.height <= settings.max_pixels;
-  const sent = isTaken ? file : await asJpeg(full, settings);
-  return predict(sent, settings.key_required, (seconds) => {
-    showMessage(`The service is busy. It is asked again in ${count(Math.ceil(seconds), "second")}.`, "note");
+async function onServer(
+  photo: Photo,
+  full: ImageBitmap,
+  settings: PageConfig,
+  signal: AbortSignal,
+): Promise<PictureRecord> {
+  const body = await forService(photo.file, full, settings);
+  signal.throwIfAborted();
+  return predict(body, settings.key_required, {
+    signal,
+    onSent: (fraction) => (sent.value = fraction),
+    onBusy: (seconds) => {
+      if (seconds === null) takeDown("busy");
+      else putUp("busy", `The service is busy. It is asked again in ${count(Math.ceil(seconds), "second")}.`, "note");
+    },
   });
-}
-
-async function asJpeg(full: ImageBitmap, settings: PageConfig): Promise<Blob> {
-  const pixels = full.width * full.height;
-  let scale = Math.min(1, SENT_SIDE / Math.max(full.width, full.height), Math.sqrt(settings.max_pixels / pixels));
-  for (let tries = 0; tries < 4; tries++, scale /= 2) {
-    const canvas = document.createElement("canvas");
-    canvas.width = Math.max(1, Math.floor(full.width * scale));
-    canvas.height = Math.max(1, Math.floor(full.height * scale));
-    canvas.getContext("2d")?.drawImage(full, 0, 0, canvas.width, canvas.height);
-    const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
-    if (blob !== null && blob.size <= settings.max_body) return blob;
-  }
-  throw new Unreadable(`This picture cannot be made small enough for the service, which takes ${megabytes(settings.max_body)}.`);
 }
 
 /** Photos may be opened before page.json is there. */
 effect(() => {
   if (config.value !== null) void work();
-});
-
-/** The note that the service is busy is removed when a record is there. */
-effect(() => {
-  if (record.value !== null && message.peek()?.kind === "note") message.value = null;
 });

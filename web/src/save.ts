@@ -4,7 +4,8 @@ import { drawMarked, type Theme } from "./draw.ts";
 import { mirror, still } from "./live.ts";
 import { fullSize } from "./photos.ts";
 import { layoutIn, type Marked } from "./layout.ts";
-import { config, emoji, errorText, marked, record, showMessage, shown, theme, view, type Shown } from "./state.ts";
+import { putUp, takeDown } from "./notes.ts";
+import { config, emoji, errorText, marked, record, shown, theme, view, type Shown } from "./state.ts";
 
 /** Whether there is a picture that was read. */
 export function canSave(): boolean {
@@ -21,6 +22,7 @@ interface Picture {
 
 export async function save(): Promise<void> {
   if (!canSave()) return;
+  takeDown("saving");
   // Of this picture: another one may be shown before this one is decoded in full size.
   const [marks, look] = [marked.value, theme.value];
   try {
@@ -38,7 +40,7 @@ export async function save(): Promise<void> {
     await savePng({ pixels: full.picture, size: full.shown, mirrored: false, name }, marks, look);
     full.picture.close();
   } catch (error) {
-    showMessage(`The picture cannot be saved: ${errorText(error)}.`);
+    putUp("saving", `The picture cannot be saved: ${errorText(error)}.`);
   }
 }
 

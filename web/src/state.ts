@@ -9,11 +9,6 @@ import type { Box, PageConfig, PictureRecord } from "./record.ts";
 /** What reads pictures: the service, or the engine in this browser. */
 export type Backend = "server" | "browser";
 
-export interface Message {
-  kind: "error" | "note";
-  text: string;
-}
-
 /** The picture under the marks. */
 export interface Shown {
   picture: CanvasImageSource;
@@ -34,7 +29,6 @@ export const canDetect = signal(true);
 
 export const view = signal<"start" | "photos" | "camera">("start");
 export const theme = signal<Theme>("boxes");
-export const message = signal<Message | null>(null);
 
 /** The record shown, its faces with their numbers, and the picture under them. */
 export const record = signal<PictureRecord | null>(null);
@@ -47,10 +41,6 @@ export const reading = signal(false);
 /** The rectangles that the user drew, in pixels of the picture; keys move the last one. */
 export const rectangles = signal<readonly Box[]>([]);
 export const drawing = signal(false);
-
-export function showMessage(text: string, kind: Message["kind"] = "error"): void {
-  message.value = { kind, text };
-}
 
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

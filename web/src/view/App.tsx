@@ -1,18 +1,19 @@
 import { useEffect, useState } from "preact/hooks";
 import {
-  choosePhotos, helpOpen, keysOn, openPhotos, setBackend, setPicker, step, toggleCamera, toggleMirror, toggleTheme,
+  choosePhotos, helpOpen, keysOn, openPhotos, refuseDrop, setBackend, setPicker, step, toggleCamera, toggleMirror,
+  toggleTheme,
 } from "../actions.ts";
 import { failure, photos } from "../photos.ts";
 import { save } from "../save.ts";
-import {
-  backend, canDetect, config, loading, record, showMessage, theme, view, wantedBackend, type Backend,
-} from "../state.ts";
+import { backend, canDetect, config, loading, record, theme, view, wantedBackend, type Backend } from "../state.ts";
 import { isLoopback, percent } from "../format.ts";
 import { HelpDialog, KeyDialog } from "./Dialogs.tsx";
 import { Emoji, Faces } from "./Faces.tsx";
+import { Account } from "./Account.tsx";
 import { Stage } from "./Stage.tsx";
 import { Start } from "./Start.tsx";
-import { Announcer, MessageBar } from "./Status.tsx";
+import { NoteBar } from "./NoteBar.tsx";
+import { Announcer } from "./Status.tsx";
 import { Strip } from "./Strip.tsx";
 import { Timeline } from "./Timeline.tsx";
 import { Toolbar } from "./Toolbar.tsx";
@@ -25,13 +26,14 @@ export function App() {
     <>
       <Header />
       <main>
-        <MessageBar />
+        <NoteBar />
         {settings !== null && view.value === "start" && <Start />}
         {view.value !== "start" && (
           <div class="workspace">
             <div class="left">
               <Stage />
               {view.value === "photos" && photos.value.length > 1 && <Strip />}
+              {view.value === "photos" && <Account />}
               <Toolbar />
               <Notes />
             </div>
@@ -168,8 +170,8 @@ function useDropAndPaste(): boolean {
       event.preventDefault();
       setOver(false);
       const files = [...(event.dataTransfer?.files ?? [])];
-      if (files.length > 0) openPhotos(files);
-      else showMessage("Drop a picture file: this page fetches no pictures from other pages.");
+      if (files.length > 0) openPhotos(files, droppedFolders(event));
+      else refuseDrop();
     };
     const onPaste = (event: ClipboardEvent) => {
       const files = [...(event.clipboardData?.files ?? [])];
@@ -187,6 +189,11 @@ function useDropAndPaste(): boolean {
     };
   }, []);
   return over;
+}
+
+function droppedFolders(event: DragEvent): Set<string> {
+  const entries = [...(event.dataTransfer?.items ?? [])].map((item) => item.webkitGetAsEntry());
+  return new Set(entries.flatMap((entry) => (entry?.isDirectory ? [entry.name] : [])));
 }
 
 const KEYS: Record<string, () => void> = {

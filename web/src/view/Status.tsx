@@ -1,9 +1,10 @@
-// What the page is doing, over the picture's lower edge; its messages; and summaries for screen readers.
+// What the page is doing, over the picture's lower edge, and summaries for screen readers.
 
 import { effect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { link, pace, paused } from "../live.ts";
-import { backend, loading, message, reading, record, view } from "../state.ts";
+import { cancel, photos, sent, unfinished } from "../photos.ts";
+import { backend, loading, reading, record, view } from "../state.ts";
 import { percent, summary } from "../format.ts";
 
 /** The least time between two summaries of a live picture. */
@@ -15,6 +16,7 @@ export function Status() {
   if (live && link.value === "lost") return <p class="status lost">Reconnecting…</p>;
   if (live && link.value === "full") return <p class="status lost">The service takes no more streams. Trying again…</p>;
   if (live && link.value === "connecting") return <p class="status">Connecting…</p>;
+  if (!live && unfinished.value) return <Progress />;
   if (reading.value) return <p class="status busy">Reading…</p>;
   if (live && !paused.value && pace.value !== null) {
     const { framesPerS, latencyMs } = pace.value;
@@ -28,19 +30,25 @@ export function Status() {
   return null;
 }
 
-/** Errors and notes, with a button that closes them. */
-export function MessageBar() {
-  const shown = message.value;
+/** How far the photos are, and the button that ends it. */
+function Progress() {
+  const all = photos.value.length;
+  const next = photos.value.filter((photo) => photo.state === "done" || photo.state === "failed").length + 1;
+  const which = all > 1 ? ` ${next} of ${all}` : "";
+  const fraction = sent.value;
+  const isSending = fraction !== null && fraction < 1;
+  const onCancel = () => {
+    cancel();
+    // This button is gone then: who came by keyboard goes on beside it.
+    requestAnimationFrame(() => document.querySelector<HTMLButtonElement>("button.again")?.focus());
+  };
   return (
-    <div class="messages" role={shown?.kind === "error" ? "alert" : "status"}>
-      {shown !== null && (
-        <p class={`message ${shown.kind}`}>
-          <span>{shown.text}</span>
-          <button type="button" class="quiet" aria-label="Close this message" onClick={() => (message.value = null)}>
-            ✕
-          </button>
-        </p>
-      )}
+    <div class="status progress">
+      <span>{isSending ? `Sending${which}, ${percent(fraction)}` : `Reading${which}…`}</span>
+      {isSending && <progress value={fraction} aria-label="Sent" />}
+      <button type="button" onClick={onCancel}>
+        Cancel
+      </button>
     </div>
   );
 }

@@ -1,6 +1,6 @@
 import { choosePhotos, toggleCamera, toggleMirror, toggleTheme, toStart } from "../actions.ts";
 import { cameraChoices, chosenCamera, mirror, startCamera, starting } from "../live.ts";
-import { failure, tryAgain } from "../photos.ts";
+import { retryable, tryAgain } from "../photos.ts";
 import { canSave, save } from "../save.ts";
 import { backend, canDetect, drawing, rectangles, theme, view } from "../state.ts";
 import { changeRectangles } from "../rectangles.ts";
@@ -19,9 +19,9 @@ export function Toolbar() {
         <button type="button" disabled={!canSave()} onClick={() => void save()}>
           Save PNG
         </button>
-        {failure.value?.canRetry && (
-          <button type="button" onClick={tryAgain}>
-            Try again
+        {!live && retryable.value.length > 0 && (
+          <button type="button" class="again" onClick={tryAgain}>
+            Try again{retryable.value.length > 1 && ` (${retryable.value.length})`}
           </button>
         )}
         {!live && (
