@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .engine_tab import noise
-from .visits import Visit, choose, read
+from .visits import Visit, choose, read, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -92,7 +92,7 @@ def test_how_much_is_sent_is_shown_and_the_user_can_end_it(visit: Visit, service
         page.get_by_role("button", name="Cancel").press("Enter")
     page.get_by_text("2 files: 2 not read").wait_for()
     page.get_by_text("You canceled it before it was read.").first.wait_for()
-    page.wait_for_function("document.activeElement.innerText.startsWith('Try again')")
+    wait_until(page, lambda: str(page.evaluate("document.activeElement.innerText")).startswith("Try again"))
     limit(-1)
     page.keyboard.press("Enter")
     page.get_by_text("2 files: 2 read").wait_for()

@@ -4,9 +4,11 @@ import { signal } from "@preact/signals";
 import { mirror, restartStream, startCamera, stopCamera } from "./live.ts";
 import { current, goTo, leave, open, photos, readAgain } from "./photos.ts";
 import { switchBackend } from "./backend.ts";
+import { request } from "./api.ts";
 import { passedOverText, sorted } from "./files.ts";
 import { putUp, takeDown } from "./notes.ts";
-import { theme, view, type Backend } from "./state.ts";
+import { SAMPLE } from "./sample.ts";
+import { errorText, theme, view, type Backend } from "./state.ts";
 
 export const helpOpen = signal(false);
 /** Whether single keys work as buttons do. Voice control types letters, so its users can turn this off. */
@@ -33,6 +35,16 @@ export function openPhotos(files: Iterable<File>, folders: ReadonlySet<string> =
   takeDown("files");
   const text = passedOverText(opened);
   if (text !== null) putUp("files", text, isRead ? "note" : "error", opened.passedOver.map(({ name, why }) => `${name} ${why}`));
+}
+
+/** Opens the photo that the page brings along. */
+export async function openSample(): Promise<void> {
+  try {
+    const response = await request(SAMPLE, false);
+    openPhotos([new File([await response.blob()], "sample.jpg", { type: "image/jpeg" })]);
+  } catch (error) {
+    putUp("files", errorText(error));
+  }
 }
 
 /** What was dropped holds no file, but perhaps a picture of another page. */

@@ -1,17 +1,18 @@
 // Draws the faces' marks over the picture: boxes with labels, or emoji that hide the faces.
 
 import { classColor, css, inkOn } from "./colors.ts";
+import { drawCovers } from "./covers.ts";
 import { drawLabels, FONT } from "./labels.ts";
 import { placed, textOf, type Layout, type Marked, type Pens } from "./layout.ts";
 import type { Box, Face } from "./record.ts";
+
+/** The opacity of boxes beside the one that the user points at. */
+const FAINT = 0.4;
 
 export type Theme = "boxes" | "emoji";
 
 /** Stands over a picture in which emoji have nothing to cover. */
 export const NO_FACE = "No face found";
-
-/** Radius of the circle that every emoji covers, in sides of its square (src/mien/drawing/emoji.py). */
-const SOLID = 61.5 / 128;
 
 type Context = CanvasRenderingContext2D;
 
@@ -103,11 +104,17 @@ export function drawMarks(context: Context, marked: readonly Marked[], layout: L
   context.rect(layout.left, layout.top, layout.width, layout.height);
   context.clip();
   const bySize = [...marked].sort((one, other) => area(other.face.box) - area(one.face.box));
+  const pointed = bySize.filter(({ number }) => number !== null && number === pens.pointed);
+  const others = bySize.filter((mark) => !pointed.includes(mark));
   if (theme === "emoji") {
-    for (const { face } of bySize) drawCover(context, face, layout, pens);
+    drawCovers(context, bySize, layout, pens);
   } else {
-    for (const { face } of [...bySize].reverse()) drawBox(context, face, layout, pens);
-    drawLabels(context, bySize, layout, pens);
+    context.globalAlpha = pointed.length > 0 ? FAINT : 1;
+    for (const { face } of [...others].reverse()) drawBox(context, face, layout, pens);
+    if (pointed.length === 0) drawLabels(context, bySize, layout, pens);
+    context.globalAlpha = 1;
+    for (const { face } of pointed) drawBox(context, face, layout, pens, 1.6);
+    if (pointed.length > 0) drawLabels(context, pointed, layout, pens);
   }
   context.restore();
 }
@@ -125,40 +132,14 @@ export function drawRectangle(context: Context, box: Box, layout: Layout, active
   context.restore();
 }
 
-/** The square of the emoji that hides a whole face, as src/mien/drawing/emoji.py measures it. */
-export function cover(box: Box, layout: Layout): Box {
-  const { x, y, width, height } = placed(box, layout);
-  const edge =
-    x <= layout.left + 1 || y <= layout.top + 1 || x + width >= layout.left + layout.width - 1 ||
-    y + height >= layout.top + layout.height - 1;
-  // A record's boxes end at the picture's edge, where a face may go on.
-  const longer = Math.max(width, height);
-  const diagonal = edge ? Math.hypot(longer, longer) : Math.hypot(width, height);
-  const side = ((1.1 * diagonal) / 2 + 1.5) / SOLID;
-  return { x: x + (width - side) / 2, y: y + (height - side) / 2, width: side, height: side };
-}
-
 function area(box: Box): number {
   return box.width * box.height;
 }
 
-function drawCover(context: Context, face: Face, layout: Layout, pens: Pens): void {
-  const square = cover(face.box, layout);
-  const art = pens.emoji.of(face.emotion, face.uncertain);
-  if (art !== undefined) {
-    context.drawImage(art, square.x, square.y, square.width, square.height);
-    return;
-  }
-  context.fillStyle = css(classColor(face.emotion, pens.colors));
-  context.beginPath();
-  context.arc(square.x + square.width / 2, square.y + square.height / 2, square.width * SOLID, 0, 2 * Math.PI);
-  context.fill();
-}
-
-function drawBox(context: Context, face: Face, layout: Layout, pens: Pens): void {
+function drawBox(context: Context, face: Face, layout: Layout, pens: Pens, thicker = 1): void {
   const box = placed(face.box, layout);
   const color = classColor(face.emotion, pens.colors);
-  const line = Math.max(2, textOf(box.width, layout, pens) / 7);
+  const line = thicker * Math.max(2, textOf(box.width, layout, pens) / 7);
   const rim = Math.max(1, line / 3);
   const radius = Math.min(3 * line, box.width / 3, box.height / 3);
   for (const [stroke, width] of [[css(inkOn(color), 0.45), line + 2 * rim], [css(color), line]] as const) {

@@ -33,6 +33,9 @@ const ATTEMPTS = [
   { short: true, below: true },
 ];
 
+/** The size of the text where a label would hide a good part of its own face. */
+const TINY = 0.7;
+
 /** Draws the labels of all faces. Earlier faces choose their space first. */
 export function drawLabels(context: Context, marked: readonly Marked[], layout: Layout, pens: Pens): void {
   let best: readonly Label[] | null = null;
@@ -58,9 +61,13 @@ function placedLabels(
   for (const [index, mark] of marked.entries()) {
     const box = boxes[index]!;
     const text = textOf(box.width, layout, pens);
-    const choice = wordings(context, mark, text).slice(attempt.short ? 1 : 0);
     const occupied = [...boxes.filter((other) => other !== box), ...labels.map(({ where }) => where)];
-    labels.push({ mark, text, ...bestSpot(choice, box, 1.9 * text, layout, occupied, attempt.below) });
+    const spot = (size: number, from: number) =>
+      bestSpot(wordings(context, mark, size).slice(from), box, 1.9 * size, layout, occupied, attempt.below);
+    const found = spot(text, attempt.short ? 1 : 0);
+    // In a crowd a small number leaves more of its face to see.
+    const isSmall = found.over && mark.number !== null && box.height < 6 * text;
+    labels.push(isSmall ? { mark, text: TINY * text, ...spot(TINY * text, -1) } : { mark, text, ...found });
   }
   return labels;
 }

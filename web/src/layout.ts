@@ -26,6 +26,8 @@ export interface Pens {
   colors: Record<string, string>;
   /** Height in pixels of the smallest text. */
   text: number;
+  /** The number of the face that stands out; null: none. */
+  pointed?: number | null;
 }
 
 /** The layout of a picture in the middle of a canvas, as large as fits. width and height are the record's. */
@@ -38,6 +40,16 @@ export function layoutIn(
   const scale = Math.min(canvas.width / width, canvas.height / height);
   const drawn = { width: width * scale, height: height * scale };
   return { left: (canvas.width - drawn.width) / 2, top: (canvas.height - drawn.height) / 2, ...drawn, scale, mirror };
+}
+
+/** The face whose box holds a point of the canvas; of several the smallest. */
+export function markAt(marked: readonly Marked[], point: { x: number; y: number }, layout: Layout): Marked | null {
+  const hit = marked.filter(({ face }) => {
+    const { x, y, width, height } = placed(face.box, layout);
+    return point.x >= x && point.x <= x + width && point.y >= y && point.y <= y + height;
+  });
+  const area = ({ face }: Marked) => face.box.width * face.box.height;
+  return hit.sort((one, other) => area(one) - area(other))[0] ?? null;
 }
 
 /** A box of the record in pixels of the canvas. */

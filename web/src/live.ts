@@ -2,11 +2,13 @@
 
 import { signal } from "@preact/signals";
 import { cameras, closeCamera, onFrames, openCamera, type Camera } from "./camera.ts";
+import { forgetFaces } from "./linked.ts";
 import { TimelineRows } from "./timelineRows.ts";
 import { leave } from "./photos.ts";
 import { engine } from "./backend.ts";
 import { putUp, takeDown } from "./notes.ts";
 import type { PictureRecord } from "./record.ts";
+import { RecordLog } from "./recordLog.ts";
 import { scaledRecord } from "./scaleRecord.ts";
 import { ConnectionLost, StreamSocket, type Link } from "./socket.ts";
 import {
@@ -31,6 +33,7 @@ export const chosenCamera = signal("");
 export const starting = signal(false);
 export const paused = signal(false);
 export let timelineRows = new TimelineRows();
+export let recordLog = new RecordLog();
 
 let session: Session | null = null;
 let attempts = 0;
@@ -53,7 +56,10 @@ export async function startCamera(deviceId: string | null = null): Promise<void>
       return;
     }
     leave();
-    if (!again) timelineRows = new TimelineRows();
+    if (!again) {
+      timelineRows = new TimelineRows();
+      recordLog = new RecordLog();
+    }
     mirror.value = !camera.facesAway;
     chosenCamera.value = camera.deviceId;
     session = new Session(camera, settings.key_required);
@@ -91,6 +97,7 @@ function toStart(): void {
 }
 
 function end(): void {
+  forgetFaces();
   session?.end();
   session = null;
   record.value = null;
@@ -282,6 +289,7 @@ class Session {
     const size = this.#size();
     const faces = scaledRecord(read, size);
     const found = timelineRows.update(faces, this.#stream, at);
+    recordLog.add(faces, found.map(({ number }) => number), at);
     const several = found.length > 1;
     const marks = faces.faces.map((face, index) => ({ face, number: several ? found[index]!.number : null }));
     const lost = theme.value === "emoji" ? timelineRows.justLost(at, COVER_HOLD_S) : [];

@@ -3,7 +3,7 @@ import { loadConfig } from "./api.ts";
 import { EmojiSheet } from "./emoji.ts";
 import { putUp, takeDown } from "./notes.ts";
 import { config, emoji, errorText } from "./state.ts";
-import "./style.css";
+import "./styles/index.css";
 import { App } from "./view/App.tsx";
 
 const RETRY_MS = 3000;

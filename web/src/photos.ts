@@ -7,6 +7,7 @@ import { decode, smaller, Unreadable } from "./decode.ts";
 import type { PassedOver, Sorted } from "./files.ts";
 import { count } from "./format.ts";
 import type { Marked } from "./layout.ts";
+import { forgetFaces, goToPicture } from "./linked.ts";
 import { putUp, takeDown } from "./notes.ts";
 import type { Box, PageConfig, PictureRecord } from "./record.ts";
 import { scaledRecord } from "./scaleRecord.ts";
@@ -88,12 +89,14 @@ export function open(files: Sorted): void {
   view.value = "photos";
   drawing.value = backend.value === "browser" && !canDetect.value;
   picked = false;
+  scrollTo({ top: 0 });
   void show(0);
 }
 
 /** Shows the photo that the user chose. */
 export function goTo(index: number): void {
   picked = true;
+  goToPicture();
   void show(index);
 }
 
@@ -176,6 +179,16 @@ function isUnfinished(photo: Photo): boolean {
   return photo.state === "waiting" || photo.state === "reading";
 }
 
+/** The records of all photos that were read or could not be read, in their order. */
+export function records(): PictureRecord[] {
+  const model = config.value?.model ?? "";
+  const none = { schema: 1, model, frame: null, time_s: null, width: null, height: null, faces: [] };
+  return photos.value.flatMap(({ name, record, failure }) => {
+    if (failure !== null) return [{ ...none, source: name, error: failure.why }];
+    return record === null ? [] : [record];
+  });
+}
+
 /** The photo shown in full size, limited to what a canvas holds in every browser. */
 export async function fullSize(): Promise<{ picture: ImageBitmap; shown: Shown; name: string } | null> {
   const photo = photos.value[current.value];
@@ -186,6 +199,7 @@ export async function fullSize(): Promise<{ picture: ImageBitmap; shown: Shown; 
 }
 
 function clear(): void {
+  forgetFaces();
   record.value = null;
   marked.value = [];
   shown.value = null;

@@ -1,15 +1,28 @@
-// Saves the picture shown, with its marks, as a PNG file. With emoji only, what they do not cover is saved blurred.
+// Saves the picture shown, with its marks, as a PNG file, and what was read as JSON or CSV. With emoji only, what they do
+// not cover is saved blurred.
 
 import { drawMarked, type Theme } from "./draw.ts";
-import { mirror, still } from "./live.ts";
-import { fullSize } from "./photos.ts";
+import { mirror, recordLog, still } from "./live.ts";
+import { fullSize, photos, records } from "./photos.ts";
 import { layoutIn, type Marked } from "./layout.ts";
 import { putUp, takeDown } from "./notes.ts";
+import { toCsv, toJsonLines } from "./table.ts";
 import { config, emoji, errorText, marked, record, shown, theme, view, type Shown } from "./state.ts";
 
 /** Whether there is a picture that was read. */
 export function canSave(): boolean {
   return record.value !== null && shown.value !== null;
+}
+
+/** Saves the records of all photos, or of the camera's last minute. */
+export function saveRecords(format: "json" | "csv"): void {
+  takeDown("saving");
+  const isLive = view.value === "camera";
+  const read = isLive ? recordLog.records : records();
+  const text = format === "json" ? toJsonLines(read) : toCsv(read, config.value?.classes ?? []);
+  const name = isLive ? "camera" : photos.value.length === 1 ? stem(photos.value[0]!.name) : "photos";
+  const [type, ending] = format === "json" ? ["application/jsonl", "jsonl"] : ["text/csv", "csv"];
+  download(new Blob([text], { type }), `${name}-mien.${ending}`);
 }
 
 interface Picture {
@@ -36,8 +49,7 @@ export async function save(): Promise<void> {
     }
     const full = await fullSize();
     if (full === null) return;
-    const name = full.name.replace(/\.[^.]*$/, "");
-    await savePng({ pixels: full.picture, size: full.shown, mirrored: false, name }, marks, look);
+    await savePng({ pixels: full.picture, size: full.shown, mirrored: false, name: stem(full.name) }, marks, look);
     full.picture.close();
   } catch (error) {
     putUp("saving", `The picture cannot be saved: ${errorText(error)}.`);
@@ -56,9 +68,17 @@ async function savePng(picture: Picture, marks: readonly Marked[], look: Theme):
   drawMarked(context, pixels, marks, layout, look, { emoji: sheet, colors: config.value?.colors ?? {}, text: 11 });
   const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
   if (blob === null) throw new Error("it is too large for this browser");
+  download(blob, `${name}-mien.png`);
+}
+
+function stem(name: string): string {
+  return name.replace(/\.[^.]*$/, "");
+}
+
+function download(content: Blob, name: string): void {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = `${name}-mien.png`;
+  link.href = URL.createObjectURL(content);
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

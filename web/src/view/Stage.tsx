@@ -5,7 +5,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { drawBackground, drawMarked, drawRectangle } from "../draw.ts";
 import { mirror, paused } from "../live.ts";
 import { current, failure, photos } from "../photos.ts";
-import { layoutIn, type Layout } from "../layout.ts";
+import { layoutIn, markAt, type Layout, type Marked } from "../layout.ts";
+import { chosen, goToCard, pointed } from "../linked.ts";
 import type { Box } from "../record.ts";
 import {
   config, drawing, emoji, marked, reading, record, rectangles, shown, theme, tick, view, type Shown,
@@ -27,7 +28,8 @@ export function Stage() {
 
   useSignalEffect(() => {
     // Reading these signals subscribes to them.
-    void [shown.value, marked.value, theme.value, tick.value, rectangles.value, mirror.value, emoji.value, record.value];
+    void [shown.value, marked.value, theme.value, tick.value, rectangles.value, mirror.value, emoji.value, record.value,
+      pointed.value, chosen.value];
     redraw();
   });
   useEffect(() => {
@@ -50,7 +52,7 @@ export function Stage() {
           class={draws ? "picture draws" : "picture"}
           role="img"
           aria-label={reading.value ? "The picture, being read" : `The picture. ${text}`}
-          {...(draws ? pointers() : {})}
+          {...(draws ? pointers() : links())}
         />
         {draws && <Rectangle />}
         {photo !== undefined && failure.value !== null && (
@@ -90,10 +92,10 @@ function Rectangle() {
 
 function Hint() {
   if (theme.value === "emoji" && marked.value.length === 0) {
-    return <p class="note">Switch off “Emoji only” to see the picture and to mark faces on it.</p>;
+    return <p class="note hint">Switch off “Emoji only” to see the picture and to mark faces on it.</p>;
   }
   return (
-    <p class="note">
+    <p class="note hint">
       {rectangles.value.length === 0
         ? "Draw a rectangle round a face, or go to the picture by keyboard and press Enter."
         : "Arrow keys move the rectangle, shift and arrow keys size it."}
@@ -123,7 +125,7 @@ function paint(canvas: HTMLCanvasElement): void {
   if (picture === null || emoji.value === null) return;
   const layout = layoutOf(canvas, picture);
   drawBackground(context, picture.picture, canvas);
-  const pens = { emoji: emoji.value, colors: config.value?.colors ?? {}, text: 13 * ratio };
+  const pens = { emoji: emoji.value, colors: config.value?.colors ?? {}, text: 13 * ratio, pointed: pointed.value ?? chosen.value };
   const marks = theme.value === "emoji" && isUnread(picture) ? null : marked.value;
   drawMarked(context, picture.picture, marks, layout, theme.value, pens);
   for (const [index, box] of rectangles.value.entries()) {
@@ -136,19 +138,45 @@ function isUnread(picture: Shown): boolean {
   return record.value === null || picture.picture instanceof HTMLVideoElement;
 }
 
+/** Where the pointer is, in pixels of the canvas, and how the picture lies there; null without a picture. */
+function under(event: MouseEvent): { x: number; y: number; layout: Layout } | null {
+  const canvas = event.currentTarget as HTMLCanvasElement;
+  if (shown.value === null) return null;
+  const { ratio } = pixelsOf(canvas);
+  return { x: event.offsetX * ratio, y: event.offsetY * ratio, layout: layoutOf(canvas, shown.value) };
+}
+
+/** Links the boxes with the cards of their faces. */
+function links() {
+  const faceAt = (event: MouseEvent): Marked | null => {
+    const at = under(event);
+    const found = at && markAt(marked.value, at, at.layout);
+    (event.currentTarget as HTMLElement).style.cursor = found?.number != null ? "pointer" : "";
+    return found;
+  };
+  return {
+    onPointerMove: (event: PointerEvent) => (pointed.value = faceAt(event)?.number ?? null),
+    onPointerLeave: () => (pointed.value = null),
+    onClick: (event: MouseEvent) => {
+      const number = faceAt(event)?.number ?? null;
+      if (number === null) chosen.value = null;
+      else goToCard(number);
+    },
+  };
+}
+
 /** Draws a rectangle with a mouse, a pen or a finger. */
 function pointers() {
   let start: { x: number; y: number } | null = null;
   let before: readonly Box[] = [];
   const at = (event: PointerEvent): { x: number; y: number } | null => {
-    const canvas = event.currentTarget as HTMLCanvasElement;
     const picture = shown.value;
-    if (picture === null) return null;
-    const layout = layoutOf(canvas, picture);
-    const { ratio } = pixelsOf(canvas);
-    const across = event.offsetX * ratio - layout.left;
+    const point = under(event);
+    if (picture === null || point === null) return null;
+    const { layout } = point;
+    const across = point.x - layout.left;
     const x = (layout.mirror ? layout.width - across : across) / layout.scale;
-    const y = (event.offsetY * ratio - layout.top) / layout.scale;
+    const y = (point.y - layout.top) / layout.scale;
     return { x: Math.min(Math.max(x, 0), picture.width), y: Math.min(Math.max(y, 0), picture.height) };
   };
   const between = (end: { x: number; y: number }): Box | null => {

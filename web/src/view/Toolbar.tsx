@@ -1,8 +1,8 @@
 import { choosePhotos, toggleCamera, toggleMirror, toggleTheme, toStart } from "../actions.ts";
 import { cameraChoices, chosenCamera, mirror, startCamera, starting } from "../live.ts";
-import { retryable, tryAgain } from "../photos.ts";
-import { canSave, save } from "../save.ts";
-import { backend, canDetect, drawing, rectangles, theme, view } from "../state.ts";
+import { photos, retryable, tryAgain } from "../photos.ts";
+import { canSave, save, saveRecords } from "../save.ts";
+import { backend, canDetect, drawing, record, rectangles, theme, view } from "../state.ts";
 import { changeRectangles } from "../rectangles.ts";
 
 export function Toolbar() {
@@ -16,9 +16,7 @@ export function Toolbar() {
         <button type="button" class={live ? "camera stop" : "camera"} disabled={starting.value} onClick={() => void toggleCamera()}>
           {live ? "Stop camera" : "Camera"}
         </button>
-        <button type="button" disabled={!canSave()} onClick={() => void save()}>
-          Save PNG
-        </button>
+        <Save />
         {!live && retryable.value.length > 0 && (
           <button type="button" class="again" onClick={tryAgain}>
             Try again{retryable.value.length > 1 && ` (${retryable.value.length})`}
@@ -43,6 +41,24 @@ export function Toolbar() {
         )}
         {live && cameraChoices.value.length > 1 && <Cameras />}
       </div>
+    </div>
+  );
+}
+
+/** Saves the picture, or what was read: of all photos, or of the camera's last minute. */
+function Save() {
+  const isRead = view.value === "camera" ? record.value !== null : photos.value.some(({ record, failure }) => record ?? failure);
+  const button = (format: string, enabled: boolean, act: () => void) => (
+    <button type="button" aria-label={`Save ${format}`} disabled={!enabled} onClick={act}>
+      {format}
+    </button>
+  );
+  return (
+    <div class="save" role="group" aria-label="Save">
+      <span aria-hidden="true">Save</span>
+      {button("PNG", canSave(), () => void save())}
+      {button("JSON", isRead, () => saveRecords("json"))}
+      {button("CSV", isRead, () => saveRecords("csv"))}
     </div>
   );
 }
