@@ -25,13 +25,24 @@ from mien.service.app import create_app
 from mien.service.server import running
 from mien.service.settings import Settings
 
-from .visits import KEEP_WORDS, Visit, choose, likeness, read, saved, start_camera, wait_until
+from .visits import (
+    GIVE_FILLED,
+    KEEP_WORDS,
+    PHONE,
+    PICTURE,
+    Visit,
+    choose,
+    likeness,
+    read,
+    saved,
+    start_camera,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, WebSocketRoute
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-PHONE = {"width": 390, "height": 844}
 GIVE_FILE = """([kind, text]) => {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const data = new DataTransfer();
@@ -46,14 +57,6 @@ COVERED = """() => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return data.filter((value, at) => at % 4 === 3 && value > 0).length / (canvas.width * canvas.height);
 }"""
-GIVE_BLACK = """async ([width, height]) => {
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
-  canvas.getContext("2d").fillRect(0, 0, width, height);
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve));
-  const data = new DataTransfer();
-  data.items.add(new File([blob], "black.png", { type: "image/png" }));
-  document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
-}"""
 PATCH = """([pictured, x, y, width, height]) => {
   const canvas = document.querySelector(".picture");
   const scale = Math.min(canvas.width / pictured, canvas.height / 400);
@@ -65,7 +68,6 @@ PATCH = """([pictured, x, y, width, height]) => {
   for (let at = 0; at < data.length; at += 4) bright += data[at] > 100;
   return bright / (data.length / 4);
 }"""
-PICTURE = """() => document.querySelector(".picture").toDataURL()"""
 YELLOW = """() => {
   const canvas = document.querySelector(".picture");
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -157,7 +159,7 @@ def test_each_of_many_faces_has_a_label_that_hides_none(visit: Visit, service: s
     page = visit(service, expected="willReadFrequently", viewport=PHONE)
     page.evaluate(KEEP_WORDS)
     page.route("**/v1/predict", lambda route: route.fulfill(json={**record, "faces": faces, "error": None}))
-    page.evaluate(GIVE_BLACK, [500, 400])
+    page.evaluate(GIVE_FILLED, [500, 400, "#000"])
     assert read(page) == "happiness"
     page.get_by_text("20 faces", exact=False).wait_for(state="attached")
     numbers = {str(number) for number in range(1, 21)}

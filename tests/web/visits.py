@@ -25,6 +25,18 @@ KEEP_CAMERAS = """
     return stream;
   };
 """
+GIVE_FILLED = """async ([width, height, color]) => {
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d");
+  context.fillStyle = color;
+  context.fillRect(0, 0, width, height);
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve));
+  const data = new DataTransfer();
+  data.items.add(new File([blob], "filled.png", { type: "image/png" }));
+  document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+}"""
+PICTURE = """() => document.querySelector(".picture").toDataURL()"""
+PHONE = {"width": 390, "height": 844}
 KEEP_WORDS = """() => {
   const write = CanvasRenderingContext2D.prototype.fillText;
   window.written = new Set();

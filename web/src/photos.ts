@@ -182,9 +182,11 @@ function isUnfinished(photo: Photo): boolean {
 /** The records of all photos that were read or could not be read, in their order. */
 export function records(): PictureRecord[] {
   const model = config.value?.model ?? "";
-  const none = { schema: 1, model, frame: null, time_s: null, width: null, height: null, faces: [] };
+  const unread = (source: string, error: string): PictureRecord => {
+    return { schema: 1, model, source, frame: null, time_s: null, width: null, height: null, faces: [], error };
+  };
   return photos.value.flatMap(({ name, record, failure }) => {
-    if (failure !== null) return [{ ...none, source: name, error: failure.why }];
+    if (failure !== null) return [unread(name, failure.why)];
     return record === null ? [] : [record];
   });
 }

@@ -1,6 +1,6 @@
-// Many faces: how many show which emotion, a button for each face, and the card of the one that the user points at.
+// Many faces: how many show which emotion, a button for each face, and the card of the one that the user chose.
 
-import { count, label } from "../format.ts";
+import { label } from "../format.ts";
 import type { Marked } from "../layout.ts";
 import { chosen, goToPicture, linkTo, pointed } from "../linked.ts";
 import { Bar, Card, Emoji } from "./Card.tsx";
@@ -9,8 +9,9 @@ import { Bar, Card, Emoji } from "./Card.tsx";
 const MAX_BUTTONS = 120;
 
 export function Group({ marks }: { marks: readonly Marked[] }) {
-  const shown = pointed.value ?? chosen.value;
-  const mark = marks.find(({ number }) => number === shown);
+  // Where no card is shown yet, pointing shows none: it would come up under the pointer.
+  const shown = chosen.value === null ? null : pointed.value ?? chosen.value;
+  const mark = marks.find((one) => shown !== null && one.number === shown);
   const more = marks.length - MAX_BUTTONS;
   return (
     <>
@@ -42,7 +43,7 @@ function Counts({ marks }: { marks: readonly Marked[] }) {
   return (
     <article class="card group">
       <header>
-        <h2>{count(marks.length, "face")}</h2>
+        <h2>Group of {marks.length}</h2>
         {uncertain > 0 && <span class="uncertain">{uncertain} uncertain</span>}
       </header>
       <ul class="bars counts">
@@ -64,7 +65,7 @@ function Named({ name }: { name: string }) {
 
 function Chip({ mark: { face, number } }: { mark: Marked }) {
   const choose = () => {
-    chosen.value = number;
+    chosen.value = chosen.value === number ? null : number;
     goToPicture();
   };
   return (
