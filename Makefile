@@ -62,7 +62,7 @@ serve: $(PAGE)
 	@$(BIN)/mien serve --open
 
 # The page of `mien serve`: git ignores what is built, wheels hold it.
-$(PAGE): web/node_modules/.installed $(wildcard web/*.html web/*.ts web/*.json web/public/* web/src/* web/src/*/*) \
+$(PAGE): web/node_modules/.installed $(wildcard web/*.html web/*.ts web/*.json web/public/*/* web/src/* web/src/*/*) \
   $(wildcard src/mien/assets/emoji/*.svg)
 	@echo "Building the page ..."
 	@cd web && $(NPM) run --silent build

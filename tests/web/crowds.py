@@ -14,9 +14,7 @@ Box = tuple[float, float, float, float]
 
 
 def grid(columns: int, rows: int, width: float, height: float, step: float) -> list[Box]:
-    return [
-        (step * column + 10, step * row + 10, width, height) for column in range(columns) for row in range(rows)
-    ]
+    return [(step * column + 10, step * row + 10, width, height) for column in range(columns) for row in range(rows)]
 
 
 def show(page: Page, boxes: list[Box], size: tuple[int, int], color: str = "#000") -> list[str]:

@@ -118,7 +118,10 @@ def test_what_is_said_of_files_stays_until_the_user_closes_it(
 
 def test_a_note_goes_with_the_photos_that_it_is_about(visit: Visit, service: str, meadow: bytes) -> None:
     page = visit(service)
-    for leave in (lambda: page.get_by_role("button", name="Close", exact=True).click(), lambda: page.keyboard.press("c")):
+    for leave in (
+        lambda: page.get_by_role("button", name="Close", exact=True).click(),
+        lambda: page.keyboard.press("c"),
+    ):
         give(page, "choose", ("one.png", "image/png", meadow), NOTES)
         page.get_by_text("notes.txt is not a picture file.").first.wait_for()
         leave()

@@ -37,9 +37,7 @@ def results(page: Page, kind: str, name: str) -> str:
 
 def numbers(values: dict[str, Any]) -> dict[str, Any]:
     """Numbers that are written in two ways as one: 1 and 1.0."""
-    return {
-        name: float(value) if name in ROUNDED or name.startswith("p_") else value for name, value in values.items()
-    }
+    return {name: float(value) if name in ROUNDED or name.startswith("p_") else value for name, value in values.items()}
 
 
 @pytest.fixture

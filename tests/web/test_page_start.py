@@ -116,7 +116,9 @@ FILES = [
 def test_heic_that_the_browser_cannot_read_gets_a_way_out(visit: Visit, service: str) -> None:
     """By content, which counts most, by name or by type."""
     page = visit(service)
-    files: list[dict[str, Any]] = [{"name": name, "mimeType": kind, "buffer": bytes_} for name, kind, bytes_, _ in FILES]
+    files: list[dict[str, Any]] = [
+        {"name": name, "mimeType": kind, "buffer": bytes_} for name, kind, bytes_, _ in FILES
+    ]
     page.locator("input[type=file]").set_input_files(files)  # type: ignore[arg-type]
     page.get_by_text("7 files: 7 not read").click()
     lines = page.locator(".account li").all_inner_texts()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+
+from mien import Analyzer, Box
 
 from .engine_tab import noise
 from .visits import Visit, choose, read, wait_until
@@ -69,16 +73,6 @@ def test_a_light_photo_is_sent_as_it_is(visit: Visit, service: str, astronaut_fi
     assert bodies(page) == [astronaut_file.read_bytes()]
 
 
-def test_a_heavy_photo_is_sent_with_all_its_pixels_in_fewer_bytes(visit: Visit, service: str, heavy: Path) -> None:
-    page = visit(service)
-    page.evaluate(KEEP_BODIES)
-    choose(page, heavy)
-    assert read(page) == "happiness"
-    [body] = bodies(page)
-    assert len(body) < 0.4 * heavy.stat().st_size
-    assert Image.open(io.BytesIO(body)).size == (1400, 1400)
-
-
 def test_how_much_is_sent_is_shown_and_the_user_can_end_it(visit: Visit, service: str, heavy: Path) -> None:
     """A photo that was canceled, and those that waited for it, can be read later."""
     page = visit(service)
@@ -110,3 +104,60 @@ def test_other_photos_end_what_is_being_sent(visit: Visit, service: str, heavy: 
     with page.expect_event("requestfailed"):
         choose(page, astronaut_file)
     assert read(page) == "happiness"
+
+
+def test_a_large_turned_photo_is_sent_as_the_detector_sees_it(
+    visit: Visit, service: str, analyzer: Analyzer, astronaut_image: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    """Upright, here of 4 megapixels; a small face in it is still found, its box in pixels of the whole photo."""
+    path, turned = tmp_path / "large.jpg", Image.Exif()
+    turned[0x0112] = 6  # to be turned by a quarter clockwise
+    upright = np.full((2600, 1800, 3), 120, np.uint8)
+    upright[-1300:, :1300] = noise(1300, 1300, 3)  # so that it is no light file
+    small = cv2.resize(astronaut_image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)  # its face has 55 pixels
+    upright[300:556, 1500:1756] = small
+    Image.fromarray(np.rot90(upright)[:, :, ::-1]).save(path, quality=95, exif=turned)
+    assert path.stat().st_size > 2_000_000
+    config = httpx.get(f"{service}/page.json").json()
+    config["search"]["max_pixels"] = 4_000_000
+    page = visit(service, prepare=lambda page: page.route("**/page.json", lambda route: route.fulfill(json=config)))
+    page.evaluate(KEEP_BODIES)
+    choose(page, path)
+    assert read(page) == "happiness"
+    [body] = bodies(page)
+    sent = Image.open(io.BytesIO(body))
+    assert 3_990_000 < sent.width * sent.height <= 4_000_000
+    assert sent.width / sent.height == pytest.approx(1800 / 2600, rel=1e-3)
+    assert len(body) < path.stat().st_size
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save JSON").click()
+    record = json.loads(Path(download.value.path()).read_bytes())
+    assert (record["width"], record["height"]) == (1800, 2600)
+    [face] = record["faces"]
+    [expected] = analyzer.analyze(path).faces
+    assert face["emotion"] == expected.emotion
+    assert Box(**face["box"]).iou(expected.box) > 0.85
+
+
+def test_no_more_is_sent_than_the_service_takes_and_the_detector_sees(visit: Visit, service: str, heavy: Path) -> None:
+    """Of a heavy photo: all its pixels in fewer bytes, or fewer pixels."""
+    config = httpx.get(f"{service}/page.json").json()
+    about: dict[str, int] = {}
+    respond = lambda route: route.fulfill(json=config | about)  # noqa: E731
+    page = visit(service, prepare=lambda page: page.route("**/page.json", respond))
+    for changed, pixels in (
+        ({}, 1400 * 1400),
+        ({"detect_side": 500}, 1000 * 1000),
+        ({"max_pixels": 640_000}, 800 * 800),
+        ({"max_body": 200_000}, None),
+    ):
+        about = changed
+        page.reload()
+        page.evaluate(KEEP_BODIES)
+        choose(page, heavy)
+        assert read(page) == "happiness"
+        [body] = bodies(page)
+        size = Image.open(io.BytesIO(body)).size
+        assert size[0] == size[1]
+        assert len(body) <= min(about.get("max_body", 1_000_000), 0.4 * heavy.stat().st_size)
+        assert pixels is None or 0.99 * pixels < size[0] * size[1] <= pixels
