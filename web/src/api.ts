@@ -82,7 +82,7 @@ export interface Watch {
   signal: AbortSignal;
   /** The fraction that is sent, 0..1. */
   onSent: (fraction: number) => void;
-  /** The service is busy and is asked again after so many seconds; null: the wait is over. */
+  /** The service is busy and is asked again after N seconds; null: the wait is over. */
   onBusy: (seconds: number | null) => void;
 }
 

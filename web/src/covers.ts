@@ -50,7 +50,7 @@ function roomOf(one: Cover, covers: readonly Cover[]): number {
   for (const other of covers) {
     if (other === one) continue;
     const apart = Math.max(Math.abs(one.x - other.x), Math.abs(one.y - other.y));
-    // A face in another one's middle still gets an emoji of its own box's size at least.
+    // A face in another one's middle still gets an emoji of half its box at least.
     room = Math.min(room, Math.max((2 * apart * one.side) / (one.side + other.side), Math.min(one.box.width, one.box.height) / 2));
   }
   return room;

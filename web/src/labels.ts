@@ -33,7 +33,7 @@ const ATTEMPTS = [
   { short: true, below: true },
 ];
 
-/** The size of the text where a label would hide a good part of its own face. */
+/** The size of the text, in that of others, where a label would hide a good part of the face that it is for. */
 const TINY = 0.7;
 
 /** Draws the labels of all faces. Earlier faces choose their space first. */
