@@ -1,17 +1,15 @@
 // Photos, one after another: decoded, read by the service or in the browser, and shown.
 
 import { computed, effect, signal } from "@preact/signals";
-import { predict, Problem } from "./api.ts";
-import { engine } from "./backend.ts";
+import { Problem } from "./api.ts";
 import { decode, smaller, Unreadable } from "./decode.ts";
 import type { PassedOver, Sorted } from "./files.ts";
-import { count } from "./format.ts";
 import type { Marked } from "./layout.ts";
 import { forgetFaces, goToPicture } from "./linked.ts";
-import { putUp, takeDown } from "./notes.ts";
+import { takeDown } from "./notes.ts";
+import { inBrowser, onServer } from "./read.ts";
 import type { Box, PageConfig, PictureRecord } from "./record.ts";
 import { scaledRecord } from "./scaleRecord.ts";
-import { forService } from "./sent.ts";
 import {
   backend, canDetect, config, drawing, errorText, marked, reading, record, rectangles, shown, view, type Shown,
 } from "./state.ts";
@@ -42,8 +40,6 @@ export const photos = signal<readonly Photo[]>([]);
 export const current = signal(0);
 /** Files that were opened with the photos and are not read. */
 export const passedOver = signal<readonly PassedOver[]>([]);
-/** The fraction of the photo being read that the service has got, 0..1; null where nothing is sent. */
-export const sent = signal<number | null>(null);
 
 /** Why the photo shown was not read; null where it was read, and for the camera's picture. */
 export const failure = computed(() => (view.value === "photos" ? photos.value[current.value]?.failure ?? null : null));
@@ -264,7 +260,9 @@ async function readOne(photo: Photo, settings: PageConfig): Promise<void> {
     const thumbnail = photo.thumbnail ?? (await smaller(full, THUMBNAIL_SIDE));
     change(photo.id, { thumbnail, ...size });
     const read =
-      backend.value === "server" ? await onServer(photo, full, settings, signal) : await inBrowser(photo, full);
+      backend.value === "server"
+        ? await onServer(photo.file, full, settings, signal)
+        : await inBrowser(full, photo.rectangles);
     if (signal.aborted) return;
     if (read !== null && read.error !== null) throw new Unreadable(read.error);
     // The user may have drawn a rectangle meanwhile: then it waits again.
@@ -277,35 +275,7 @@ async function readOne(photo: Photo, settings: PageConfig): Promise<void> {
     if (!signal.aborted) fail(photo, error);
   } finally {
     full?.close();
-    sent.value = null;
   }
-}
-
-/** null where there is no detector and the user has drawn no rectangle yet. */
-async function inBrowser(photo: Photo, full: ImageBitmap): Promise<PictureRecord | null> {
-  if (!canDetect.value && photo.rectangles.length === 0) return null;
-  const reader = await engine();
-  const picture = await createImageBitmap(full);
-  const boxes = photo.rectangles.length > 0 ? { boxes: [...photo.rectangles] } : {};
-  return reader.analyze(picture, { ...boxes, source: photo.name });
-}
-
-async function onServer(
-  photo: Photo,
-  full: ImageBitmap,
-  settings: PageConfig,
-  signal: AbortSignal,
-): Promise<PictureRecord> {
-  const body = await forService(photo.file, full, settings);
-  signal.throwIfAborted();
-  return predict(body, settings.key_required, {
-    signal,
-    onSent: (fraction) => (sent.value = fraction),
-    onBusy: (seconds) => {
-      if (seconds === null) takeDown("busy");
-      else putUp("busy", `The service is busy. It is asked again in ${count(Math.ceil(seconds), "second")}.`, "note");
-    },
-  });
 }
 
 /** Photos may be opened before page.json is there. */

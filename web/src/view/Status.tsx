@@ -3,7 +3,8 @@
 import { effect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { link, pace, paused } from "../live.ts";
-import { cancel, photos, sent, unfinished } from "../photos.ts";
+import { cancel, photos, unfinished } from "../photos.ts";
+import { sent } from "../read.ts";
 import { backend, loading, reading, record, view } from "../state.ts";
 import { percent, summary } from "../format.ts";
 
@@ -37,10 +38,11 @@ function Progress() {
   const which = all > 1 ? ` ${next} of ${all}` : "";
   const fraction = sent.value;
   const isSending = fraction !== null && fraction < 1;
-  const onCancel = () => {
+  const onCancel = ({ detail }: MouseEvent) => {
     cancel();
-    // This button is gone then: who came by keyboard goes on beside it.
-    requestAnimationFrame(() => document.querySelector<HTMLButtonElement>("button.again")?.focus());
+    // This button is gone then. Who pressed a key goes on at the next one; a tap moves nothing.
+    const preventScroll = detail > 0;
+    requestAnimationFrame(() => document.querySelector<HTMLButtonElement>("button.again")?.focus({ preventScroll }));
   };
   return (
     <div class="status progress">
