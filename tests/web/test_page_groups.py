@@ -91,6 +91,10 @@ def test_a_card_and_its_box_show_each_other(visit: Visit, service: str) -> None:
         card(page, number).get_by_role("button").focus()
         wait_until(page, lambda: page.evaluate(PICTURE) in pictures - {plain})
         card(page, number).get_by_role("button").blur()
+    for chosen in (True, False):  # a click lets it stand out until the next one
+        card(page, 3).locator(".emotion").click()
+        page.mouse.move(0, 0)
+        wait_until(page, lambda: (page.evaluate(PICTURE) != plain) == chosen)  # noqa: B023
     page.evaluate("scrollTo(0, 0)")
     x, y, width, height = SIX[5]
     at = point(page, x + width / 2, y + height / 2, SIZE)

@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 
 /** The number of the face that the user points at or has the focus on; null: none. */
 export const pointed = signal<number | null>(null);
-/** The number of the face of a group that the user chose, whose card is shown. */
+/** The number of the face that the user chose, which stands out where none is pointed at; of a group its card is shown. */
 export const chosen = signal<number | null>(null);
 
 export function forgetFaces(): void {
@@ -39,7 +39,13 @@ export function goToCard(number: number): void {
   });
 }
 
-/** Shows the picture, where a card was chosen. */
+/** Chooses a face by its card, or chooses none if it was chosen; fingers point at nothing once they are lifted. */
+export function choose(number: number | null): void {
+  chosen.value = chosen.value === number ? null : number;
+  goToPicture();
+}
+
+/** Shows the picture, where it was scrolled out of view. */
 export function goToPicture(): void {
   document.querySelector(".stage")?.scrollIntoView({ block: "nearest" });
 }

@@ -6,7 +6,7 @@ import { classColor, css } from "../colors.ts";
 import { emojiAddress, UNCERTAIN } from "../emoji.ts";
 import { percent } from "../format.ts";
 import type { Marked } from "../layout.ts";
-import { goToPicture, linkTo, pointed } from "../linked.ts";
+import { choose, chosen, linkTo, pointed } from "../linked.ts";
 import type { Face } from "../record.ts";
 import { config } from "../state.ts";
 
@@ -22,9 +22,9 @@ export function Card({ mark: { face, number } }: { mark: Marked }) {
 
 /** One stacked bar, which shows the bars and their names to who points at it, goes to it or presses it. */
 export function BriefCard({ mark: { face, number } }: { mark: Marked }) {
-  const isPointed = number !== null && pointed.value === number;
+  const isPointed = number !== null && (pointed.value ?? chosen.value) === number;
   return (
-    <article class={isPointed ? "card brief pointed" : "card brief"} {...linkTo(number)} onClick={goToPicture}>
+    <article class={isPointed ? "card brief pointed" : "card brief"} {...linkTo(number)} onClick={() => choose(number)}>
       <Head face={face} number={number} />
       <StackedBars face={face} number={number} />
     </article>

@@ -2,7 +2,7 @@
 
 import { label } from "../format.ts";
 import type { Marked } from "../layout.ts";
-import { chosen, goToPicture, linkTo, pointed } from "../linked.ts";
+import { choose, chosen, linkTo, pointed } from "../linked.ts";
 import { Bar, Card, Emoji } from "./Card.tsx";
 
 /** More buttons would be too many to look through. */
@@ -64,17 +64,13 @@ function Named({ name }: { name: string }) {
 }
 
 function Chip({ mark: { face, number } }: { mark: Marked }) {
-  const choose = () => {
-    chosen.value = chosen.value === number ? null : number;
-    goToPicture();
-  };
   return (
     <button
       type="button"
       class={pointed.value === number ? "pointed" : ""}
       aria-pressed={chosen.value === number}
       aria-label={`Face ${number}: ${label(face)}`}
-      onClick={choose}
+      onClick={() => choose(number)}
       {...linkTo(number)}
     >
       <Emoji name={face.emotion} uncertain={face.uncertain} />
