@@ -19,6 +19,7 @@ from PIL import Image
 
 from mien import Analyzer, Box
 
+from ..conftest import needs_yunet
 from .engine_tab import noise
 from .visits import Visit, choose, read, wait_until
 
@@ -161,3 +162,21 @@ def test_no_more_is_sent_than_the_service_takes_and_the_detector_sees(visit: Vis
         assert size[0] == size[1]
         assert len(body) <= min(about.get("max_body", 1_000_000), 0.4 * heavy.stat().st_size)
         assert pixels is None or 0.99 * pixels < size[0] * size[1] <= pixels
+
+
+@needs_yunet
+def test_in_the_browser_nothing_is_sent_and_the_user_can_end_it_too(
+    visit: Visit, service: str, astronaut_file: Path
+) -> None:
+    page = visit(service)
+    page.get_by_role("radio", name="In this browser").click()
+    page.get_by_text("Pictures never leave this browser.").wait_for()
+    page.evaluate(KEEP_BODIES)
+    choose(page, *[astronaut_file] * 10)
+    page.get_by_text(re.compile(r"Reading [1-9]\d? of 10…")).wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text(re.compile(r"^10 files: .*\d+ not read$")).wait_for()
+    assert page.get_by_text("waiting").count() == 0
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_text("10 files: 10 read").wait_for()
+    assert bodies(page) == []
