@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 # Where several processes run tests, each of their libraries' threads would be one too many: before any is imported.
@@ -76,3 +78,60 @@ def brightness_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "brightness.onnx"
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a video below tmp_path and returns its path. Frame k is grey 4 * k, its left top red."""
+    av = pytest.importorskip("av")
+    import numpy as np
+
+    def make(
+        name: str,
+        frames: int = 30,
+        *,
+        size: tuple[int, int] = (64, 48),
+        rate: int = 30,
+        codec: str = "libx264",
+        pixels: str = "yuv420p",
+        sound: str | None = None,
+        times_ms: Sequence[int] | None = None,
+        turned: int = 0,
+        mirrored: bool = False,
+        noise: bool = False,
+        aspect: Fraction | None = None,
+    ) -> Path:
+        path = tmp_path / name
+        tick = Fraction(1, 1000) if times_ms else Fraction(1, rate)
+        with av.open(str(path), "w") as container:
+            video = container.add_stream(codec, rate=rate)
+            video.width, video.height, video.pix_fmt = *size, pixels
+            video.codec_context.time_base = tick
+            if aspect is not None:
+                video.codec_context.sample_aspect_ratio = aspect
+            if codec == "libx264":
+                video.options = {"g": "10", "bf": "2"}
+            if turned or mirrored:
+                video.set_display_rotation(turned, hflip=mirrored)
+            audio = container.add_stream(sound, rate=48_000) if sound else None
+            random = np.random.default_rng(0)
+            for index in range(frames):
+                image = np.full((size[1], size[0], 3), (4 * index) % 256, np.uint8)
+                image[: size[1] // 2, : size[0] // 2] = 255, 0, 0
+                if noise:
+                    image = random.integers(0, 256, image.shape, np.uint8)
+                frame = av.VideoFrame.from_ndarray(image, "rgb24")
+                frame.pts, frame.time_base = times_ms[index] if times_ms else index, tick
+                container.mux(video.encode(frame))
+                if audio is not None:
+                    count = 48_000 // rate
+                    tone = (random.standard_normal((1, count)) * 3000).astype(np.int16)
+                    samples = av.AudioFrame.from_ndarray(tone, "s16", "mono")
+                    samples.sample_rate, samples.pts, samples.time_base = 48_000, index * count, Fraction(1, 48_000)
+                    container.mux(audio.encode(samples))
+            for stream in (video, audio):
+                if stream is not None:
+                    container.mux(stream.encode(None))
+        return path
+
+    return make

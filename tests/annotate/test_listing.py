@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from mien.annotate.listing import Listing, Naming, _lines, list_input
 from mien.annotate.storage import Folder, locate
@@ -57,6 +58,24 @@ def test_a_folder_with_its_subfolders(name: str, shown: str, pictures: Path) -> 
     assert sources(listing) == [shown + below for below in IN]
     assert listing.unreadable == []
     assert list(listing.paths) == []
+
+
+@pytest.mark.parametrize("storage", ["", "memory://"])
+def test_what_is_passed_over_is_counted_and_content_decides(storage: str, pictures: Path, memory: Any) -> None:
+    system, root = (memory, "/in") if storage else (locate("in")[0], "in")
+    content = io.BytesIO()
+    Image.new("L", (8, 8)).save(content, "PNG")
+    files = {"a.png": b"", "unnamed": content.getvalue(), "film.mp4": b"", "readme": b"text", "d/x.txt": b"", ".x": b""}
+    for name, value in files.items():
+        system.pipe_file(f"{root}/new/{name}", value) if storage else _written(pictures / root / "new" / name, value)
+    listing = list_input(f"{storage}{'/' if storage else ''}{root.strip('/')}/new")
+    assert [source.rsplit("/", 1)[-1] for source in sources(listing)] == ["a.png", "unnamed"]
+    assert listing.passed == {".mp4": 1, ".txt": 1, "without a suffix": 1}
+
+
+def _written(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def test_an_absolute_folder_and_a_file_url(pictures: Path) -> None:

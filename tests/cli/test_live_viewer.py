@@ -17,7 +17,7 @@ from mien.drawing.style import Style
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, ImageError, MissingExtraError
 from mien.types import Box, Face, Frame
-from mien.video.camera import Clock, Live
+from mien.video.live import Clock, Live
 from mien.video.recorder import Recorder
 from mien.video.window import Action
 

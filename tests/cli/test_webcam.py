@@ -93,6 +93,9 @@ def test_a_camera_that_is_gone_exits_1_and_what_was_done_is_saved(
 
         def set(self, option: int, value: float) -> None: ...
 
+        def get(self, option: int) -> float:
+            return 0.0
+
         def release(self) -> None: ...
 
         def read(self) -> tuple[bool, object]:

@@ -175,6 +175,17 @@ def test_an_animation_gives_its_first_frame() -> None:
     np.testing.assert_array_equal(read_image(data)[0, 0], [0, 0, 255])
 
 
+@pytest.mark.parametrize(
+    ("form", "frames"), [("GIF", 3), ("WEBP", 3), ("PNG", 3), ("TIFF", 3), ("JPEG", 1), ("MPO", 1)]
+)
+def test_the_frames_of_a_file_are_counted(form: str, frames: int) -> None:
+    pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "green", "blue")]
+    options = {} if form == "JPEG" else {"save_all": True, "append_images": pictures[1:]}
+    picture = read_picture(encoded(pictures[0], form, **options))
+    assert picture.frames == frames
+    assert picture.image[0, 0, 2] > 250
+
+
 def test_a_pil_image_is_left_as_it_is() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from mien.images.find import find_images
+from mien.images.find import find_images, passed_over
 
 
 @pytest.fixture
@@ -76,3 +78,23 @@ def test_addresses_are_not_fetched(url: str) -> None:
     (problem,) = search.unfound
     assert search.images == []
     assert str(problem) == f"{url}: addresses are not fetched: download it first"
+
+
+def test_pictures_are_known_by_their_content_and_others_are_counted(album: Path) -> None:
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "PNG")
+    for name in ("unnamed", "odd.dat", ".cache"):
+        (album / name).write_bytes(file.getvalue())
+    for name in ("film.mp4", "film.MOV", "sub/readme", "empty.dat"):
+        (album / name).touch()
+    search = find_images(["album"])
+    assert [path.path.name for path in search.images] == ["a.png", "b.JPG", "odd.dat", "unnamed", "c.webp", "d.jpeg"]
+    assert search.passed == {".txt": 1, ".mp4": 1, ".mov": 1, ".dat": 1, "without a suffix": 1}
+    assert passed_over(search.passed) == "5 passed over: 1 .dat, 1 .mov, 1 .mp4, 1 .txt, 1 without a suffix"
+    assert passed_over({".mov": 2}) == "2 passed over: .mov"
+
+
+def test_a_folder_of_films_alone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    (problem,) = find_images([tmp_path]).unfound
+    assert problem.reason == "no pictures in this folder; 1 passed over: .mp4"

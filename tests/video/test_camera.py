@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import cv2
 import numpy as np
@@ -12,7 +15,8 @@ from PIL import Image
 
 from mien.concurrency import Latest
 from mien.errors import ConfigError, ImageError
-from mien.video.camera import PATIENCE_S, Clock, open_live
+from mien.video.camera import PATIENCE_S, open_live
+from mien.video.live import Clock
 
 
 class Time:
@@ -52,6 +56,9 @@ class FakeCapture:
 
     def set(self, option: int, value: float) -> bool:
         return False
+
+    def get(self, option: int) -> float:
+        return 0.0  # what a camera tells of its number of frames, and of the shape of pixels
 
     def read(self) -> tuple[bool, object]:
         if self.released:
@@ -325,3 +332,48 @@ def test_the_address_of_a_file_is_that_file(tmp_path: Path) -> None:
     with open_live(folder.as_uri()) as live:
         [frame] = list(live)
     np.testing.assert_array_equal(frame.image, PICTURE)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """The address of a server of tmp_path's files, on this machine."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_video_at_an_address_is_played_once_at_its_pace(make_video: Callable[..., Path], served: str) -> None:
+    make_video("film.mp4", 10, rate=5)
+    time, lines = Time(), list[str]()
+    with open_live(f"{served}/film.mp4", clock=time.clock, report=lines.append) as live:
+        frames = list(live)
+    assert [frame.index for frame in frames] == list(range(10))
+    assert [round(frame.time_s, 3) for frame in frames] == [k / 5 for k in range(10)]
+    assert time.now_s == pytest.approx(101.8)
+    assert lines == []
+    with open_live(f"{served}/film.mp4", clock=Time().clock, loop=True) as live:
+        assert [frame.index for frame in islice(live, 25)] == list(range(25))
+
+
+def test_a_video_at_an_address_has_square_pixels(make_video: Callable[..., Path], served: str) -> None:
+    make_video("film.mp4", 3, aspect=Fraction(4, 3))
+    with open_live(f"{served}/film.mp4", clock=Time().clock) as live:
+        assert {frame.image.shape for frame in live} == {(48, 85, 3)}
+
+
+def test_a_video_at_an_address_that_is_cut_short_says_so(make_video: Callable[..., Path], served: str) -> None:
+    film, lines = make_video("film.mkv", 60, noise=True), list[str]()
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 3])
+    with open_live(f"{served}/film.mkv", clock=Time().clock, report=lines.append) as live:
+        assert 5 < len(list(live)) < 40
+    assert len(lines) == 1
+    assert "film.mkv: ends at " in lines[0]
+    assert "before its end at 2.0 s" in lines[0]

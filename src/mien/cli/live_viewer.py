@@ -22,7 +22,7 @@ from mien.drawing.style import Style
 from mien.errors import ConfigError
 from mien.records import PictureRecord
 from mien.types import Frame
-from mien.video.camera import Live
+from mien.video.live import Live
 from mien.video.recorder import Recorder
 from mien.video.window import Action
 

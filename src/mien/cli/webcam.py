@@ -17,7 +17,7 @@ from mien.errors import ConfigError, ImageError
 if TYPE_CHECKING:
     from mien.analyzer import Analyzer
     from mien.cli.live_viewer import Viewer
-    from mien.video.camera import Live
+    from mien.video.live import Live
 
 Camera = Annotated[
     str,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-_MAX_ASPECT: Final = Fraction(4)
+MAX_ASPECT: Final = Fraction(4)
 """How much wider or narrower than high a pixel may be. Those of cameras are within 1/2 to 2: more is a mistake."""
 
 
@@ -93,7 +93,7 @@ def duration_of(container: InputContainer, stream: VideoStream) -> float | None:
 def pixel_aspect(stream: VideoStream) -> Fraction:
     """The width of a stored pixel by its height: by the container, else by the codec, else 1."""
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
-    return aspect if 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT else Fraction(1)
+    return aspect if 1 / MAX_ASPECT <= aspect <= MAX_ASPECT else Fraction(1)
 
 
 class Clock:
