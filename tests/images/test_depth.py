@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -47,7 +49,7 @@ def tiff(picture: np.ndarray) -> bytes:
 
 @pytest.mark.parametrize("bits", DEPTHS)
 @pytest.mark.parametrize("write", [png, tiff, lambda picture: picture], ids=["png", "tiff", "array"])
-def test_values_are_scaled_by_the_depth_that_they_imply(write, bits: int) -> None:
+def test_values_are_scaled_by_the_depth_that_they_imply(write: Callable[[np.ndarray], Any], bits: int) -> None:
     np.testing.assert_array_equal(read_image(write(deep(GREY, bits)))[:, :, 0], GREY)
     np.testing.assert_array_equal(read_image(write(deep(RGB, bits)), color="rgb")[:, :, ::-1], RGB)
     opaque = np.dstack([deep(RGB, bits), np.full(RGB.shape[:2], 0xFFFF, np.uint16)])
@@ -69,7 +71,7 @@ def test_a_deep_picture_is_turned_upright() -> None:
 
 @pytest.mark.parametrize("bits", DEPTHS)
 @pytest.mark.parametrize("kind", [np.int16, np.uint16, np.int32, np.uint32, np.int64, ">u2", ">i4"])
-def test_integers_of_any_type_are_taken(kind, bits: int) -> None:
+def test_integers_of_any_type_are_taken(kind: Any, bits: int) -> None:
     values = deep(GREY, bits)
     if values.max() > np.iinfo(kind).max:
         values = np.minimum(values, np.iinfo(kind).max)
