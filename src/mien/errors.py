@@ -22,6 +22,9 @@ from typing import Final
 _LONGEST: Final = 300
 """Characters of a word, such as a path, that a message shows in full."""
 
+_LONGEST_LINE: Final = 4000
+"""Characters of a whole message."""
+
 _LONG: Final = re.compile(rf"\S{{{_LONGEST + 1},}}")
 
 
@@ -31,8 +34,12 @@ def one_line(text: object) -> str:
     """
     words = " ".join(str(text).split()) or type(text).__name__ if isinstance(text, BaseException) else str(text)
     plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
-    half = _LONGEST // 2
-    return _LONG.sub(lambda word: f"{word[0][:half]}...{word[0][-half:]}", plain)
+    shortened = _LONG.sub(lambda word: _ends(word[0], _LONGEST), plain)
+    return _ends(shortened, _LONGEST_LINE)
+
+
+def _ends(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
 
 
 def reason(error: BaseException) -> str:

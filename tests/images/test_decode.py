@@ -353,3 +353,28 @@ def test_only_the_formats_that_were_named_are_decoded() -> None:
 def test_what_is_too_large_has_an_error_of_its_own() -> None:
     with pytest.raises(ImageTooLargeError, match="the limit is 53"):
         read_image(PNG, max_pixels=53)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP"])
+@pytest.mark.parametrize("length", [60, 200_000])
+def test_bare_base64_is_no_path_and_the_way_told(form: str, length: int) -> None:
+    text = base64.b64encode(encoded(Image.fromarray(RGB), form) * 4000).decode()[:length]
+    with pytest.raises(ImageError, match=rf"got a text of {length:,} characters; .*`data:image/jpeg;base64,`") as error:
+        read_image(text)
+    assert text[:20] not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["data:image/jpeg,abc", "data:text/plain;base64,aGk=", "DATA:,x", "data:image/png;base64,?"]
+)
+def test_other_data_uris_are_refused(text: str) -> None:
+    with pytest.raises(ImageError, match="the data URI"):
+        read_image(text)
+
+
+def test_messages_are_short_whatever_the_name() -> None:
+    for name in ("x" * 4000, "x " * 2000, "\n" * 4000):
+        with pytest.raises(ImageError) as error:
+            read_image(name)
+        assert len(str(error.value)) < 8200
+        assert "\n" not in str(error.value)

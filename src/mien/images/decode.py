@@ -101,6 +101,13 @@ def read_picture(
     if isinstance(source, Image.Image):
         return _from_pil(source, name or "the image", max_pixels, None)
     if isinstance(source, str | os.PathLike):
+        if len(str(name)) > _LONGEST_PATH or (str(name).startswith(_BASE64) and not Path(source).exists()):
+            raise ImageError(
+                f"expected a path, got a text of {len(str(name)):,} characters; if it is a picture in base64, put "
+                "`data:image/jpeg;base64,` before it"
+            )
+        if str(name).lower().startswith("data:"):
+            raise ImageError("the data URI: expected `data:image/...;base64,...`")
         if str(name).lower().startswith(_ADDRESSES):
             raise ImageError(f"{name}: addresses are not fetched: download it first")
         with _open_file(Path(source), str(name)) as file:
@@ -118,6 +125,8 @@ def read_picture(
 
 _DATA_URI: Final = "data:image/"
 _ADDRESSES: Final = ("http://", "https://")
+_BASE64: Final = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")  # how JPEG, PNG, GIF and WebP begin in base64
+_LONGEST_PATH: Final = 4096
 
 
 def _data_uri_bytes(text: str) -> bytes:
