@@ -40,7 +40,7 @@ class NonFaceRow:
 
 
 HEADS = ("fault", "accuracy", "drop", "95 % interval", "macro-F1", "confidence", "ECE", "uncertain")
-NON_FACE_HEADS = ("what is no face", "pictures", "confidence", "uncertain", "answers")
+NON_FACE_HEADS = ("what is no face", "pictures", "confidence", "uncertain", "predictions, %")
 # So that a terminal of 80 columns has room for them.
 SHORT = {"accuracy": "acc.", "95 % interval": "95 %", "macro-F1": "F1", "confidence": "conf.", "uncertain": "unsure"}
 
@@ -64,8 +64,8 @@ def remarks(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row.alignment:
             found, angle, error = (row.alignment[key] for key in ("found", "angle", "error"))
-            angles = "" if angle is None else f"; median angle {angle:.1f}°, off the true one by {error:.1f}° (median)"
-            sentences.append(f"{row.name}: a face found in {100 * (found or 0):.1f} %{angles}.")
+            angles = "" if angle is None else f"; median angle {angle:.1f}°, median error {error:.1f}°"
+            sentences.append(f"{row.name}: a face detected in {100 * (found or 0):.1f} %{angles}.")
     return sentences
 
 
@@ -83,8 +83,8 @@ def show(title: str, rows: Sequence[Row], others: Sequence[NonFaceRow]) -> None:
     for heads, table in ((HEADS, rows), (NON_FACE_HEADS, others)):
         shown = Table(*(SHORT.get(head, head) for head in heads), box=None, padding=(0, 1, 0, 0))
         for head, column in zip(heads, shown.columns, strict=True):
-            column.no_wrap = head != "answers"
-            column.justify = "left" if head in {heads[0], "answers"} else "right"
+            column.no_wrap = head != NON_FACE_HEADS[-1]
+            column.justify = "left" if head in {heads[0], NON_FACE_HEADS[-1]} else "right"
         for row in table:
             shown.add_row(*cells(row))
         console.out().print(shown, "", sep="\n")

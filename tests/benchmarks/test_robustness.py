@@ -150,7 +150,7 @@ def test_the_tables_are_shown_and_written(
         cells = tables.cells(row)
         assert f"| {' | '.join(cells)} |" in text
         assert cells[0] in shown
-    assert "- 15°, aligned by landmarks: a face found in 0.0 %." in text
+    assert "- 15°, aligned by landmarks: a face detected in 0.0 %." in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert widths == {len(tables.HEADS) + 1, len(tables.NON_FACE_HEADS) + 1}
     robustness.write_text(tmp_path / "new" / "table.md", text)
