@@ -36,7 +36,7 @@ def has_end(capture: cv2.VideoCapture) -> bool:
 
 
 _MAX_FRAMES: Final = 1e8
-"""Of a video with an end; what has none gives no count, or one without sense."""
+"""Of a video with an end; what has none gives no count, or a huge one."""
 
 
 def open_capture(camera: int | str) -> cv2.VideoCapture | None:
