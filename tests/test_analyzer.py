@@ -591,6 +591,14 @@ def test_an_analysis_can_be_looked_at(squares: Analyzer, monkeypatch: pytest.Mon
         result.to_pandas()
 
 
+def test_an_animation_says_that_its_first_frame_was_read(squares: Analyzer, tmp_path: Path) -> None:
+    first, *others = [Image.fromarray(picture(name)[:, :, ::-1]) for name in ("fear", "anger", "surprise")]
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others)
+    result = squares.analyze(tmp_path / "a.gif")
+    assert (result.frames, [face.emotion for face in result.faces]) == (3, ["fear"])
+    assert squares.analyze(picture("fear")).frames == 1
+
+
 def test_an_analysis_becomes_a_table(squares: Analyzer) -> None:
     pytest.importorskip("pandas")
     table = squares.analyze(picture("fear", "anger")).to_pandas()

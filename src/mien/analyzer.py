@@ -297,7 +297,14 @@ class Analyzer:
             size = None if picture.scale == (1, 1) else (picture.width, picture.height)
             stages = {**detected.stages, "classify": ms_per_face * len(faces)}
             yield Analysis(
-                faces, self.card.id, detected.source, picture.image, size, classes=self.card.classes, stages=stages
+                faces,
+                self.card.id,
+                detected.source,
+                picture.image,
+                size,
+                classes=self.card.classes,
+                frames=picture.frames,
+                stages=stages,
             )
 
     def _probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:

@@ -237,6 +237,17 @@ def test_small_faces_can_be_left_out(predict, photos: Path) -> None:
         assert len(records(result.stdout)[0]["faces"]) == count
 
 
+def test_what_is_not_read_is_told(predict, photos: Path) -> None:
+    frames = [Image.new("L", (60, 60), grey) for grey in (85, 170, 255)]
+    frames[0].save("photos/a.gif", save_all=True, append_images=frames[1:])
+    for name in ("film.mp4", "film.mov", "sub/notes.txt", ".hidden"):
+        Path("photos", name).touch()
+    result = predict("photos")
+    assert result.exit_code == 0
+    assert "note: photos/a.gif: the first of 3 frames was read" in result.stderr.replace("\\", "/")
+    assert "note: 3 passed over: 1 .mov, 1 .mp4, 1 .txt" in result.stderr
+
+
 def test_names_that_hold_anything_stay_on_their_line(predict, photos: Path) -> None:
     name = "photos/[red]x ä.png"
     Image.new("RGB", (60, 60)).save(name)

@@ -85,12 +85,15 @@ def test_pictures_are_known_by_their_content_and_others_are_counted(album: Path)
     Image.new("L", (8, 8)).save(file, "PNG")
     for name in ("unnamed", "odd.dat", ".cache"):
         (album / name).write_bytes(file.getvalue())
+    photo = io.BytesIO()
+    Image.new("L", (8, 8)).save(photo, "JPEG")
+    (album / "motion").write_bytes(photo.getvalue() * 3)
     for name in ("film.mp4", "film.MOV", "sub/readme", "empty.dat"):
         (album / name).touch()
     search = find_images(["album"])
     assert [path.path.name for path in search.images] == ["a.png", "b.JPG", "odd.dat", "unnamed", "c.webp", "d.jpeg"]
-    assert search.passed == {".txt": 1, ".mp4": 1, ".mov": 1, ".dat": 1, "without a suffix": 1}
-    assert passed_over(search.passed) == "5 passed over: 1 .dat, 1 .mov, 1 .mp4, 1 .txt, 1 without a suffix"
+    assert search.passed == {".txt": 1, ".mp4": 1, ".mov": 1, ".dat": 1, "without a suffix": 2}
+    assert passed_over(search.passed) == "6 passed over: 2 without a suffix, 1 .dat, 1 .mov, 1 .mp4, 1 .txt"
     assert passed_over({".mov": 2}) == "2 passed over: .mov"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import reason
-from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_content
+from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_content, is_video
 from mien.images.heif import can_read_heif
 
 
@@ -93,8 +93,10 @@ def is_picture(path: Path) -> bool:
         return True
     if suffix in VIDEO_SUFFIXES:
         return False
-    content = "heif" if suffix in HEIF_SUFFIXES else file_content(path)
-    return content == "picture" or (content == "heif" and can_read_heif())
+    if suffix in HEIF_SUFFIXES:
+        return can_read_heif()
+    content = file_content(path)
+    return (content == "picture" and not is_video(path)) or (content == "heif" and can_read_heif())
 
 
 def kind_of(path: Path) -> str:
