@@ -205,10 +205,11 @@ def test_floats_within_0_and_1_are_scaled() -> None:
     [
         (np.zeros((3,), np.uint8), r"\(H, W\).*got \(3,\)"),
         (np.zeros((3, 3, 2), np.uint8), r"got \(3, 3, 2\)"),
-        (np.zeros((2, 3, 3, 3), np.uint8), r"got \(2, 3, 3, 3\)"),
+        (np.zeros((2, 3, 3, 3), np.uint8), r"got \(2, 3, 3, 3\): one picture at a time"),
+        (np.zeros((3, 8, 9), np.uint8), r"got \(3, 8, 9\): channels come last"),
         (np.zeros((0, 3, 3), np.uint8), "no pixels"),
         (np.zeros((3, 3), np.complex64), "got complex64"),
-        (np.full((3, 3), 255.0), "within 0..1"),
+        (np.full((3, 3), 255.0), r"within 0\.\.1, got 255\.\.255: divide them by 255"),
         (np.full((3, 3), np.nan), "within 0..1"),
         (np.array([["a"]]), "got <U1"),
     ],
@@ -223,6 +224,8 @@ def test_wrong_sources_and_options() -> None:
         read_image(RGB, color="grey")  # type: ignore[arg-type]
     with pytest.raises(ImageError, match="got int"):
         read_image(5)  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match=r"got Tensor: `numpy\.asarray`"):
+        read_image(type("Tensor", (), {"__array__": None})())
     with pytest.raises(ImageError, match="'rb'"):
         read_image(io.StringIO("text"))  # type: ignore[arg-type]
 

@@ -118,7 +118,9 @@ def read_picture(
         name = name or "the file object"
         content = _content(source, name)
     else:
-        raise ImageError(f"expected a path, bytes, a file object, a PIL image or an array, got {type(source).__name__}")
+        advice = ": `numpy.asarray` makes an array of it" if hasattr(source, "__array__") else ""
+        kind = type(source).__name__
+        raise ImageError(f"expected a path, bytes, a file object, a PIL image or an array, got {kind}{advice}")
     check_parts(content, name)
     return _from_pil(_identify(BytesIO(content), name, formats), name, max_pixels, reduce_to)
 
@@ -274,7 +276,12 @@ def _from_array(array: NDArray[Any], color: Literal["bgr", "rgb"], max_pixels: i
     """An array as BGR uint8; grey is repeated on three channels, alpha laid over white."""
     shape = array.shape
     if not (array.ndim == 2 or (array.ndim == 3 and shape[2] in (1, 3, 4))):
-        raise ImageError(f"expected an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {shape}")
+        advice = ""
+        if array.ndim == 3 and shape[0] in (1, 3, 4):
+            advice = ": channels come last, `array.transpose(1, 2, 0)`"
+        elif array.ndim == 4:
+            advice = ": one picture at a time, or `analyze_many`"
+        raise ImageError(f"expected an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {shape}{advice}")
     _check_size(shape[1], shape[0], "the array", max_pixels)
     image = eight_bits(array)
     if image.ndim == 2 or shape[2] == 1:

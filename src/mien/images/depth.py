@@ -52,7 +52,8 @@ def _from_integers(array: NDArray[Any]) -> NDArray[np.uint8]:
 def _from_floats(array: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = float(array.min()), float(array.max())
     if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # written so that NaN is refused as well
-        raise ImageError(f"expected floats within 0..1, got {low:.10g}..{high:.10g}")
+        advice = ": divide them by 255" if low >= 0 and 1 < high <= 255 else ""
+        raise ImageError(f"expected floats within 0..1, got {low:.10g}..{high:.10g}{advice}")
     if high < 1.01 / 255 and bool(((array > 0) & (array < 0.99 / 255)).any()):
         raise ImageError(f"expected floats within 0..1, got at most {high:.2g}: they were perhaps divided by 255 twice")
     return np.asarray(np.rint(array.clip(0, 1) * 255), np.uint8)
