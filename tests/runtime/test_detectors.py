@@ -259,3 +259,14 @@ def test_yunet_sees_every_pixel_of_a_photo_and_a_copy_of_a_frame() -> None:
         tuned = yunet.with_options(options)
         assert tuned.max_side == side
         assert detail(1920, 1080, tuned._options) == pytest.approx(1 if side is None else side / 1920)
+
+
+@needs_yunet
+@pytest.mark.parametrize("light", [0.5, 0.12, 0.06, 0.03])
+def test_yunet_finds_faces_in_the_dark(astronaut: NDArray[np.uint8], light: float) -> None:
+    dark = np.rint(astronaut * light).astype(np.uint8)
+    for turn in (0, 2):
+        image = np.ascontiguousarray(np.rot90(dark, turn))
+        (face,) = YuNetDetector(YUNET_FILE).detect(image)
+        box = ASTRONAUT if turn == 0 else Box(384 - 178 - 90, 256 - 63 - 113, 90, 113)
+        assert face.box.iou(box) > 0.6

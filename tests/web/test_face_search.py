@@ -108,6 +108,8 @@ def picture(name: str, head: Image) -> Image:
     if name == "small and large ones":
         small = [(60, 80, 48, 0), (700, 300, 70, 0), (1500, 300, 110, 0), (2200, 1200, 180, 0), (1490, 1400, 80, 0)]
         return pasted(2400, 1600, head, [*small, (300, 900, 500, 0)])
+    if name == "dark":
+        return np.rint(picture("one of them turned", head) * 0.05).astype(np.uint8)
     turns = {"none": None, "one of them turned": (0, 2), "90": (1, 1), "180": (2, 2), "270": (3, 3)}[name]
     return pasted(900, 640, head, [(40, 60, 280, turns[0]), (560, 300, 200, turns[1])] if turns else [])
 
@@ -126,7 +128,14 @@ def assert_same_faces(got: list[dict[str, Any]], detector: YuNetDetector, image:
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("a face fills it", 1), ("small and large ones", 6), ("one of them turned", 2), ("tiny", 1), ("none", 0)]
+    [
+        ("a face fills it", 1),
+        ("small and large ones", 6),
+        ("one of them turned", 2),
+        ("tiny", 1),
+        ("none", 0),
+        ("dark", 1),
+    ]
     + [(degrees, 2) for degrees in ("90", "180", "270")],
 )
 def test_photos_get_pythons_detections(tab: Tab, yunet: YuNetDetector, head: Image, name: str, count: int) -> None:

@@ -62,6 +62,12 @@ export interface EngineFiles {
 
 /** The sizes in pixels and the scores 0..1 of the search. The page's engine gets them from here. */
 export interface SearchTable {
+  /**
+   * A picture is dark if nearly all its values are lower; it is then brightened until nearly all are below
+   * `bright_level` (`brightness.py`).
+   */
+  dark_level: number;
+  bright_level: number;
   /** Smaller pictures are enlarged to this longer side. */
   min_side: number;
   /**

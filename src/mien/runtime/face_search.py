@@ -7,7 +7,8 @@
    anew: the score of that counts. Texture that looks like a face at one scale seldom does so at another, and small
    faces show better when they are enlarged, so the first look may take many candidates. A cut that shows a face better
    when it is turned by 90, 180 or 270 degrees holds a face that is turned so.
-3. Turned pictures. Where nothing is found, or faces that are turned, the picture may lie on its side or its head: it is
+3. Dark pictures. Where nothing is found, and nearly all of the picture is dark, a brightened copy is searched.
+4. Turned pictures. Where nothing is found, or faces that are turned, the picture may lie on its side or its head: it is
    searched turned as well.
 
 What each step gains: docs/photos.md, benchmarks/detection.py.
@@ -24,6 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.runtime.brightness import brightened
 from mien.runtime.resize import fitted, scaled
 from mien.runtime.yunet import YuNet
 from mien.types import Box, Detection, DetectOptions
@@ -33,6 +35,10 @@ from mien.types import Box, Detection, DetectOptions
 class SearchTable:
     """The sizes in pixels and the scores 0..1 of the search. The page's engine gets them from here."""
 
+    dark_level: int = 100
+    """A picture is dark if nearly all its values are lower; it is then brightened until nearly all are below
+    `bright_level` (`brightness.py`)."""
+    bright_level: int = 200
     min_side: int = 160
     """Smaller pictures are enlarged to this longer side."""
     full_detail: int = 40
@@ -121,14 +127,23 @@ class _Look:
 def search(network: YuNet, image: NDArray[np.uint8], options: DetectOptions) -> list[Detection]:
     """The faces of an (H, W, 3) uint8 BGR picture, in its pixels, by falling score."""
     looks = _looks(network, image, options)
+    certain = _certain(looks, options)
+    if not certain:
+        bright = brightened(image, dark=TABLE.dark_level, bright=TABLE.bright_level)
+        if bright is not image:
+            image, looks = bright, _looks(network, bright, options)
+            certain = _certain(looks, options)
     found = [look.face for look in looks]
     if not options.stream:
-        certain = [look for look in looks if _score(look.face) >= options.min_score]
         turns = {look.degrees for look in certain} - {0} if certain else _turns_of(network, image, options)
         for degrees in sorted(turns):
             hits = _looks(network, _turned(image, degrees), options)
             found += [_turned_back(hit.face, degrees, image.shape[1], image.shape[0]) for hit in hits]
     return _without_overlaps(found)
+
+
+def _certain(looks: Sequence[_Look], options: DetectOptions) -> list[_Look]:
+    return [look for look in looks if _score(look.face) >= options.min_score]
 
 
 def _turns_of(network: YuNet, image: NDArray[np.uint8], options: DetectOptions) -> set[int]:

@@ -2,6 +2,7 @@
 // comes from there too, by page.json.
 
 import type { PageConfig, SearchTable } from "../record.ts";
+import { brightened } from "./brightness.ts";
 import { clamp, cut, type Detection, moved, overlap, type Point, type Rgba, type Turn, turned } from "./pixels.ts";
 import { fitted, scaled } from "./resize.ts";
 import { notOverlapping } from "./yunet.ts";
@@ -57,8 +58,14 @@ export class FaceSearch {
   }
 
   /** The faces of a picture, in its pixels, by falling score. */
-  async search(image: Rgba, options: DetectOptions): Promise<Detection[]> {
-    const looks = await this.#looks(image, options);
+  async search(picture: Rgba, options: DetectOptions): Promise<Detection[]> {
+    const { dark_level, bright_level } = this.#table;
+    let image = picture;
+    let looks = await this.#looks(image, options);
+    if (!looks.some((look) => score(look.face) >= options.minScore)) {
+      image = brightened(picture, dark_level, bright_level);
+      if (image !== picture) looks = await this.#looks(image, options);
+    }
     const found = looks.map((look) => look.face);
     for (const degrees of options.stream ? [] : await this.#turnsToSearch(looks, image, options)) {
       for (const { face } of await this.#looks(turned(image, degrees), options)) {
