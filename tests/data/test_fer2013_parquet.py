@@ -38,7 +38,7 @@ def test_round_trip(
     same(read_faces(forms.parquet(tmp_path_factory.mktemp("parquet") / "x", made)), made)
 
 
-@pytest.mark.parametrize("missing", ["usage", "emotion", "image", "contempt"])
+@pytest.mark.parametrize("missing", ["emotion", "image", "contempt"])
 def test_missing_column(missing: str, forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     path = forms.parquet(tmp_path / "x.parquet", made, **{missing: []})
     with pytest.raises(DataError, match=rf"x\.parquet: missing column {missing}; it has"):
@@ -80,6 +80,12 @@ def test_bad_row(
     read = read_faces(path, skip_bad=True)
     same(read, made.take(np.array([0, 1, 2, 4])))
     assert [row.row for row in read.bad] == ["3"]
+
+
+def test_without_usage_all_is_of_the_default_split(forms: Forms, same: Same, made: FaceDataset, tmp_path: Path) -> None:
+    read = read_faces(forms.parquet(tmp_path / "x.parquet", made, usage=[]))
+    same(read, replace(made, split=np.full(len(made), "training")))
+    assert read.notes.without_split == {"training": len(made)}
 
 
 def test_truncated(forms: Forms, made: FaceDataset, tmp_path: Path) -> None:

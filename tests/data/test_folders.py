@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.data.notes import ReadingNotes
 from mien.data.readers import read_faces
 from mien.data.readers.rows import find_split
 from mien.emotions import EMOTIONS, SYNONYMS
@@ -131,9 +132,38 @@ def test_what_is_not_a_picture_is_passed_over(tmp_path: Path) -> None:
     put(tmp_path, "train/.cache/x.png")
     put(tmp_path, "train/happy/.hidden.png")
     put(tmp_path, "__MACOSX/train/1.png")
-    (tmp_path / "train" / "happy" / "Thumbs.db").write_bytes(b"x")
-    (tmp_path / "README.txt").write_text("x")
-    assert read_faces(tmp_path).row.tolist() == ["train/happy/1.png"]
+    for ignored in ("Thumbs.db", "desktop.ini", "Desktop.ini", ".DS_Store", "._1.png"):
+        for folder in ("train/happy", "train", "."):
+            (tmp_path / folder / ignored).write_bytes(b"x")
+    read = read_faces(tmp_path)
+    assert read.row.tolist() == ["train/happy/1.png"]
+    assert read.notes == ReadingNotes()
+    for name in ("README.txt", "train/list.CSV", "train/happy/a.txt", "train/happy/b.TXT", "train/happy/film.mp4"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "train/happy/nameless").write_text("x")
+    put(tmp_path, "train/loose.png")
+    read = read_faces(tmp_path)
+    assert read.row.tolist() == ["train/happy/1.png"]
+    assert read.notes.files_passed_over == {
+        ".txt outside the class folders": 1,
+        ".csv outside the class folders": 1,
+        ".png outside the class folders": 1,
+        ".txt": 2,
+        ".mp4": 1,
+        "without a suffix": 1,
+    }
+
+
+@pytest.mark.parametrize("name", ["face", "face.png_large", "face.jpg:orig"])
+def test_content_decides_where_the_suffix_is_unknown(name: str, tmp_path: Path) -> None:
+    face = np.random.default_rng(1).integers(0, 256, (48, 48), np.uint8)
+    try:
+        put(tmp_path, "train/happy/1.png", face).rename(tmp_path / "train/happy" / name)
+    except OSError:
+        pytest.skip("no such name on this system")
+    read = read_faces(tmp_path)
+    np.testing.assert_array_equal(read.faces, face[None])
+    assert read.notes == ReadingNotes()
 
 
 def test_a_folder_out_of_place(tmp_path: Path) -> None:
@@ -152,4 +182,7 @@ def test_a_folder_too_deep(tmp_path: Path) -> None:
 def test_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "train" / "happy").mkdir(parents=True)
     with pytest.raises(DataError, match="no pictures in its class folders"):
+        read_faces(tmp_path)
+    (tmp_path / "train" / "happy" / "1.txt").write_text("x")
+    with pytest.raises(DataError, match=r"no pictures in its class folders.*; 1 passed over: \.txt$"):
         read_faces(tmp_path)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.data.dataset import FaceDataset
+from mien.data.dataset import FaceDataset, Split
+from mien.data.notes import ReadingNotes
 from mien.data.readers import read_faces
 from mien.data.readers.kaggle import parse_pixels
 from mien.emotions import EMOTIONS
@@ -124,12 +125,35 @@ def test_damaged_zip_member(forms: Forms, tmp_path: Path) -> None:
         read_faces(path)
 
 
-@pytest.mark.parametrize("missing", ["emotion", "pixels", "Usage"])
+@pytest.mark.parametrize("missing", ["emotion", "pixels"])
 def test_missing_column(missing: str, forms: Forms, made: FaceDataset, tmp_path: Path) -> None:
     header = ",".join(name for name in ("emotion", "pixels", "Usage") if name != missing)
     path = forms.kaggle(tmp_path, made, header=header)
     with pytest.raises(DataError, match=rf"fer2013\.csv: missing column {missing.lower()}; it has"):
         read_faces(path, skip_bad=True)
+
+
+@pytest.mark.parametrize("default", ["training", "test"])
+def test_without_usage_all_is_of_the_default_split(default: Split, forms: Forms, same: Same, tmp_path: Path) -> None:
+    made = forms.random(2, 6, votes=False)
+    path = forms.kaggle(tmp_path, made, header="emotion,pixels").rename(tmp_path / "train.csv")
+    read = read_faces(path, default_split=default)
+    same(read, replace(made, split=np.full(6, default)))
+    assert read.notes == ReadingNotes(without_split={default: 6})
+
+
+def test_without_usage_the_votes_have_the_splits(forms: Forms, same: Same, made: FaceDataset, tmp_path: Path) -> None:
+    read = read_faces(forms.kaggle(tmp_path, made, header="pixels,emotion"))
+    same(read, made)
+    assert read.notes == ReadingNotes()
+
+
+def test_pixels_alone_are_faces_without_labels(forms: Forms, tmp_path: Path) -> None:
+    made = forms.random(2, 6, votes=False)
+    path = forms.kaggle(tmp_path, made, header="pixels").rename(tmp_path / "test.csv")
+    np.testing.assert_array_equal(read_faces(path, labelled=False).faces, made.faces)
+    with pytest.raises(DataError, match="missing column emotion; it has pixels"):
+        read_faces(path)
 
 
 GOOD = " ".join(["7"] * 2304)

@@ -160,12 +160,12 @@ def test_without_labels_rows_need_none(columns: tuple[str, ...], forms: Forms, t
     made = forms.random(3, 6, votes=False)
     text = (path := write_csv(forms, tmp_path, made, columns)).read_text(encoding="utf-8")
     path.write_text(text.replace("happiness", "").replace("anger", "no emotion"), encoding="utf-8")
-    read = read_faces(path, labels=False)
+    read = read_faces(path, labelled=False)
     assert (read.labels == -1).all()
     assert read.split.tolist() == made.split.tolist()
     np.testing.assert_array_equal(read.faces, made.faces)
     pictures = [forms.png(face) for face in made.faces[:]]
     parquet = write_parquet(tmp_path / "faces.parquet", image=pictures, label=["", None, "bored", "sad", "sad", None])
-    assert (read_faces(parquet, labels=False).labels == -1).all()
+    assert (read_faces(parquet, labelled=False).labels == -1).all()
     with pytest.raises(DataError, match="it has no label"):
         read_faces(parquet)

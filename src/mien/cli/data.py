@@ -33,6 +33,7 @@ def check(
     *,
     skip_bad: options.SkipBad = False,
     own_classes: options.OwnClasses = False,
+    labels: options.LabelMap = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Count faces by split and class; find exact duplicates, leaks between splits, conflicting labels, bad rows.
@@ -42,7 +43,7 @@ def check(
     """
     from mien.data.audit import audit
 
-    dataset = read_dataset(path, skip_bad=skip_bad, own_classes=own_classes)
+    dataset = read_dataset(path, skip_bad=skip_bad, own_classes=own_classes, labels=labels, notes=False)
     with reading("verifying") as progress:
         audited = audit(dataset, progress)
     if as_json:
@@ -71,6 +72,8 @@ def _print(audited: Audit) -> None:
         console.out().print(f"  rows {console.escape(', '.join(rows_of_face))}", soft_wrap=True)
     if len(audited.conflicts) > _SHOWN:
         console.out().print(f"  and {len(audited.conflicts) - _SHOWN:,} more: --json lists all")
+    for line in audited.notes.lines():
+        console.out().print(console.escape(console.printable(line)), soft_wrap=True, highlight=False)
     console.out().print(f"bad rows skipped: {len(audited.bad):,}")
     console.out().print(f"fingerprint: {audited.fingerprint}", soft_wrap=True)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli import console, options
-from mien.cli.reading import print_skipped, reading
+from mien.cli.reading import print_notes, print_skipped, reading
 
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="PACK", help="The folder of the pack, which must be new.")]
 
@@ -19,6 +19,7 @@ def pack(
     out: Out,
     skip_bad: options.SkipBad = False,
     own_classes: options.OwnClasses = False,
+    labels: options.LabelMap = None,
     force: options.Force = False,
 ) -> None:
     """Write a dataset as a folder of arrays. Faces are read from it when they are needed, so it may exceed memory.
@@ -29,8 +30,11 @@ def pack(
     from mien.data.packing import write_pack
 
     with reading() as progress:
-        packed = write_pack(source, out, skip_bad=skip_bad, own_classes=own_classes, force=force, progress=progress)
+        packed = write_pack(
+            source, out, skip_bad=skip_bad, own_classes=own_classes, labels=labels, force=force, progress=progress
+        )
     print_skipped(packed.bad)
+    print_notes(packed)
     size = sum(path.stat().st_size for path in out.iterdir())
     console.out().print(
         f"wrote {console.escape(str(out))}: {len(packed):,} faces, {size / 1e6:,.1f} MB",

@@ -50,6 +50,7 @@ def distill(
     resume: options.Resume = False,
     drop_leaks: options.DropLeaks = False,
     own_classes: options.OwnClasses = False,
+    labels: options.LabelMap = None,
     skip_bad: options.SkipBad = False,
     accelerator: options.Accelerator = "auto",
     devices: options.Devices = None,
@@ -72,7 +73,7 @@ def distill(
             raise ConfigError("name at least one teacher: a run's folder or a checkpoint")
         if data is None:
             raise ConfigError("--data is missing: name the labelled faces to train on")
-        dataset = read_dataset(data, own_classes=own_classes, skip_bad=skip_bad)
+        dataset = read_dataset(data, own_classes=own_classes, labels=labels, skip_bad=skip_bad)
         dataset = training.with_unlabeled(dataset, unlabeled or [], skip_bad=skip_bad)
         dataset = training.without_leaks(dataset, drop=drop_leaks)
         how = {"init": init, "outliers": outliers, "resume": resume, "accelerator": accelerator, "devices": devices}

@@ -106,6 +106,7 @@ def evaluate(
     reliability: Reliability = None,
     risk_coverage: RiskCoverage = None,
     probabilities: Probabilities = None,
+    labels: options.LabelMap = None,
     skip_bad: options.SkipBad = False,
     threads: options.Threads = None,
 ) -> None:
@@ -122,7 +123,7 @@ def evaluate(
     checkpoint = _checkpoint(model)
     check_exist(data, [checkpoint] if checkpoint else [])
     name, classes, predict = _open_checkpoint(checkpoint, threads) if checkpoint else _open_model(model, threads)
-    dataset = _read(data, split, classes, skip_bad=skip_bad)
+    dataset = _read(data, split, classes, labels=labels, skip_bad=skip_bad)
     truths = _truths(dataset, split, protocol)
     predicted = _predict(predict, dataset.faces, flip=flip)
     if probabilities is not None:
@@ -187,12 +188,14 @@ def _open_checkpoint(path: Path, threads: int | None) -> tuple[str, tuple[str, .
     return str(path), describe_model(path).classes, lambda faces, done: predict_faces(path, faces, progress=done)[1]
 
 
-def _read(path: Path, split: SplitChoice, classes: tuple[str, ...], *, skip_bad: bool) -> FaceDataset:
+def _read(
+    path: Path, split: SplitChoice, classes: tuple[str, ...], *, labels: str | None, skip_bad: bool
+) -> FaceDataset:
     """The rows of the split, with the model's classes. Raises ConfigError on other classes, DataError on no rows."""
     from mien.data.dataset import SPLITS
     from mien.emotions import EMOTIONS
 
-    dataset = read_dataset(path, skip_bad=skip_bad, own_classes=classes != EMOTIONS)
+    dataset = read_dataset(path, skip_bad=skip_bad, own_classes=classes != EMOTIONS, labels=labels)
     if dataset.classes != classes:
         raise ConfigError(
             f"the model's classes are {', '.join(classes)}; those of {path} are {', '.join(dataset.classes)}"

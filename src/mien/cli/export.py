@@ -28,6 +28,7 @@ def export(
     out: Out,
     int8: Int8 = False,
     data: options.OptionalData = None,
+    labels: options.LabelMap = None,
     name: Name = "mien",
     model_version: ModelVersion = "0",
 ) -> None:
@@ -43,7 +44,7 @@ def export(
 
     dataset = None
     if data is not None:
-        dataset = read_dataset(data, own_classes=describe(checkpoint).classes != EMOTIONS)
+        dataset = read_dataset(data, own_classes=describe(checkpoint).classes != EMOTIONS, labels=labels)
     with console.err().status("exporting"):
         exported = write(checkpoint, out, dataset=dataset, int8=int8, name=name, version=model_version)
     console.out().print(

@@ -168,7 +168,10 @@ Labels = Annotated[
 
 # Labelled faces
 
-_DATA = "Labelled faces: fer2013.csv (plain, .gz, .zip), FER+ folder, class folders, manifest, Parquet or a pack."
+_DATA = (
+    "Labelled faces: fer2013.csv (plain, .gz, .zip, .tar.gz), FER+ folder, class folders, manifest, Parquet, a folder "
+    "of Parquet, or a pack."
+)
 
 Dataset = Annotated[Path, typer.Argument(metavar="DATA", help=_DATA)]
 Data = Annotated[Path, typer.Option("--data", metavar="DATA", help=_DATA)]
@@ -176,6 +179,16 @@ OptionalData = Annotated[Path | None, typer.Option("--data", metavar="DATA", hel
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out malformed rows.")]
 OwnClasses = Annotated[
     bool, typer.Option("--own-classes", help="Take folder or label names as classes, not Mien's seven.")
+]
+LabelMap = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="LABEL=CLASS,...",
+        help="What labels or folder names mean; `8=drop` leaves such rows out. RAF-DB's: "
+        "1=surprise,2=fear,3=disgust,4=happiness,5=sadness,6=anger,7=neutral.",
+        show_default="the names of emotions",
+    ),
 ]
 
 # Training

@@ -1,4 +1,4 @@
-"""How the commands read labelled faces: with a progress bar, and a line for each row that was skipped."""
+"""How the commands read labelled faces: with a progress bar, and lines for what was skipped or left out."""
 
 from __future__ import annotations
 
@@ -23,13 +23,25 @@ def check_exist(data: Path | None, checkpoints: Sequence[Path] = ()) -> None:
         raise DataError(f"{data}: no such file or folder")
 
 
-def read_dataset(path: Path, *, skip_bad: bool = False, own_classes: bool = False, labels: bool = True) -> FaceDataset:
-    """`read_faces`, with a progress bar and its skipped rows on standard error."""
+def read_dataset(
+    path: Path,
+    *,
+    skip_bad: bool = False,
+    own_classes: bool = False,
+    labels: str | None = None,
+    labelled: bool = True,
+    notes: bool = True,
+) -> FaceDataset:
+    """`read_faces`, with a progress bar and, on standard error, its skipped rows and unless not wanted its notes."""
     from mien.data.readers import read_faces
 
     with reading() as progress:
-        dataset = read_faces(path, skip_bad=skip_bad, own_classes=own_classes, labels=labels, progress=progress)
+        dataset = read_faces(
+            path, skip_bad=skip_bad, own_classes=own_classes, labels=labels, labelled=labelled, progress=progress
+        )
     print_skipped(dataset.bad)
+    if notes:
+        print_notes(dataset)
     return dataset
 
 
@@ -45,3 +57,9 @@ def print_skipped(bad: Sequence[BadRow]) -> None:
     """Print a line on standard error for each row that was skipped."""
     for row in bad:
         console.err().print(f"[yellow]skipped:[/] {console.escape(str(row))}", soft_wrap=True, highlight=False)
+
+
+def print_notes(dataset: FaceDataset) -> None:
+    """Print on standard error what was left out or decided while reading."""
+    for line in dataset.notes.lines():
+        console.note(line)

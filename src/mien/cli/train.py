@@ -43,6 +43,7 @@ def train(
     resume: options.Resume = False,
     drop_leaks: options.DropLeaks = False,
     own_classes: options.OwnClasses = False,
+    labels: options.LabelMap = None,
     skip_bad: options.SkipBad = False,
     accelerator: options.Accelerator = "auto",
     devices: options.Devices = None,
@@ -67,7 +68,7 @@ def train(
             raise ConfigError("fine-tuning and frozen convolutions need initial weights: name them with --init")
         if data is None:
             raise ConfigError("--data is missing: name the labelled faces to train on")
-        dataset = read_dataset(data, own_classes=own_classes, skip_bad=skip_bad)
+        dataset = read_dataset(data, own_classes=own_classes, labels=labels, skip_bad=skip_bad)
         if preview_augment is not None:
             _preview(dataset, chosen, preview_augment)
             return

@@ -132,7 +132,7 @@ def with_unlabeled(dataset: FaceDataset, paths: Sequence[Path], *, skip_bad: boo
     """The dataset with the training faces of these files besides, as faces without labels."""
     for path in paths:
         labeled = len(dataset)
-        dataset = dataset.with_unlabeled(read_dataset(path, skip_bad=skip_bad, labels=False))
+        dataset = dataset.with_unlabeled(read_dataset(path, skip_bad=skip_bad, labelled=False))
         console.log(f"{len(dataset) - labeled:,} faces of {path} without labels")
     return dataset
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import SPLITS, BadRow, FaceDataset, evaluated_rows
+from mien.data.notes import ReadingNotes
 from mien.data.pack import description, verify
 from mien.data.packed_faces import PackedFaces, chunks, keys_of
 from mien.errors import DataError
@@ -45,6 +46,7 @@ class Audit:
                    own, or the FER+ majority where it has none)
     leaks          training rows whose pixels stand in validation or test as well
     bad            rows that were skipped
+    notes          what was left out or decided while reading
     """
 
     source: str
@@ -56,6 +58,7 @@ class Audit:
     conflicts: tuple[tuple[str, ...], ...]
     leaks: int
     bad: tuple[BadRow, ...]
+    notes: ReadingNotes
     fingerprint: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,6 +74,7 @@ class Audit:
             "leaks": self.leaks,
             "conflicts": [list(group) for group in self.conflicts],
             "bad": [{"file": row.file, "row": row.row, "reason": row.reason} for row in self.bad],
+            "notes": self.notes.to_dict(),
         }
 
 
@@ -107,6 +111,7 @@ def audit(dataset: FaceDataset, progress: Callable[[int, int], None] | None = No
         conflicts=_conflicts(group, own, dataset.row),
         leaks=int(leaks(dataset).sum()),
         bad=dataset.bad,
+        notes=dataset.notes,
         fingerprint=print_of,
     )
 

@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.notes import ReadingNotes
 from mien.data.packed_faces import Faces, PackedFaces, pick
 from mien.emotions import EMOTIONS, FERPLUS_COLUMNS
 from mien.errors import ConfigError, DataError
@@ -46,6 +47,7 @@ class FaceDataset:
     split    (N,) str: training, validation or test
     row      (N,) str: the row's id in its source
     bad      rows that were skipped
+    notes    what was left out or decided while reading
     """
 
     source: str
@@ -56,6 +58,7 @@ class FaceDataset:
     split: NDArray[np.str_]
     row: NDArray[np.str_]
     bad: tuple[BadRow, ...] = field(default=())
+    notes: ReadingNotes = field(default_factory=ReadingNotes)
 
     def __post_init__(self) -> None:
         n = len(self.faces)

@@ -6,7 +6,8 @@
     votes.npy   (N, 10) float32, where there are any
     split.npy   (N,) str
     row.npy     (N,) str: ids in the source
-    pack.json   schema, source, classes, faces, rows skipped, fingerprint, and the bytes and SHA-256 of each file
+    pack.json   schema, source, classes, faces, rows skipped, notes of the reading, fingerprint, and the bytes and
+                SHA-256 of each file
 
 The arrays are those of `FaceDataset`. They are memory-mapped, so that opening a pack reads but its labels and splits,
 and several processes on one machine share what they read.
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import SPLITS, FaceDataset
+from mien.data.notes import ReadingNotes
 from mien.data.packed_faces import PackedFaces
 from mien.errors import DataError, reason
 
@@ -66,6 +68,7 @@ def open_pack(folder: Path) -> FaceDataset:
         votes=arrays.get("votes"),
         split=split,
         row=arrays["row"],
+        notes=_notes(folder, described),
     )
 
 
@@ -130,6 +133,15 @@ def description(folder: Path) -> dict[str, Any]:
     if not whole:
         raise _damaged(folder, f"{DESCRIPTION} does not describe a pack")
     return dict(described)
+
+
+def _notes(folder: Path, described: Mapping[str, Any]) -> ReadingNotes:
+    if "notes" not in described:  # packs that older versions wrote
+        return ReadingNotes()
+    try:
+        return ReadingNotes.from_dict(described["notes"])
+    except DataError as error:
+        raise _damaged(folder, f"{DESCRIPTION}: {error}") from None
 
 
 def _size(folder: Path, name: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mien.data.audit import fingerprint
-from mien.data.dataset import BadRow, FaceDataset
+from mien.data.dataset import FaceDataset
 from mien.data.pack import describe, is_pack, measure, open_pack
 from mien.data.packed_faces import keys_of
 from mien.data.readers import rows_of
-from mien.data.readers.rows import Options, Progress, Row, good_rows, none_good
+from mien.data.readers.gather import Tally
+from mien.data.readers.labels import parse_labels
+from mien.data.readers.rows import Options, Progress, Row
 from mien.emotions import EMOTIONS, FERPLUS_COLUMNS
 from mien.errors import ConfigError
 from mien.files import folder_written_aside
@@ -33,32 +35,34 @@ def write_pack(
     *,
     skip_bad: bool = False,
     own_classes: bool = False,
+    labels: str | Mapping[str, str | None] | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> FaceDataset:
     """Write a dataset in any form that `read_faces` knows as a pack; returns it opened, its `bad` the rows skipped.
 
     out is a folder that is not there yet, or with force another pack, which is replaced. It appears whole or not at
-    all. skip_bad, own_classes and progress are as for `read_faces`. Raises ConfigError where out is something else,
-    lies within the source or cannot be written, and DataError as `read_faces` does.
+    all. skip_bad, own_classes, labels and progress are as for `read_faces`. Raises ConfigError where out is something
+    else, lies within the source or cannot be written, and DataError as `read_faces` does.
     """
     _check(source, out, force=force)
-    bad: list[BadRow] = []
+    options = Options(own_classes, progress=progress, labels=parse_labels(labels, own_classes=own_classes))
+    tally = Tally(options, skip_bad=skip_bad)
     with folder_written_aside(out) as folder:
-        rows = good_rows(rows_of(source, Options(own_classes, progress=progress)), bad, skip_bad=skip_bad)
-        classes = _write_arrays(folder, rows, own_classes=own_classes)
+        classes = _write_arrays(folder, tally.good_rows(rows_of(source, options)), own_classes=own_classes)
         if classes is None:
-            raise none_good(source, bad)
+            raise tally.none_good(source)
         values = {
             "source": source.name,
             "classes": list(classes),
             "faces": len(np.load(folder / "labels.npy", mmap_mode="r")),
-            "skipped": len(bad),
+            "skipped": len(tally.bad),
+            "notes": tally.notes().to_dict(),
             "files": measure(folder),
         }
         describe(folder, {**values, "fingerprint": ""})
         describe(folder, {**values, "fingerprint": fingerprint(open_pack(folder))})
-    return replace(open_pack(out), bad=tuple(bad))
+    return replace(open_pack(out), bad=tuple(tally.bad))
 
 
 def _check(source: Path, out: Path, *, force: bool) -> None:

@@ -1,56 +1,53 @@
-"""CSV text, plain or inside a .gz or .zip (told by content): where it is, its header, its rows one at a time."""
+"""CSV text, plain or inside a .gz, .zip or .tar (`archives`): where it is, its header, its rows one at a time."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from typing import Final
 
+from mien.data.readers import archives
 from mien.data.readers.rows import Options
-from mien.errors import DataError, reason
+from mien.errors import DataError
 
-GZIP: Final = b"\x1f\x8b"
-ZIP: Final = b"PK"
 _EVERY: Final = 256
-_DAMAGED: Final = (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """One CSV text: the file that it is in, and its name inside where that file is a zip."""
+    """One CSV text: the file that it is in, what that is, and in an archive its name and those of all .csv there."""
 
     path: Path
+    kind: archives.Kind = "plain"
     member: str | None = None
+    members: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return str(self.path) if self.member is None else f"{self.path}/{self.member}"
 
     @classmethod
     def find(cls, path: Path, *, ignore: str) -> CsvFile:
-        """The CSV text of a file; of a zip, the one .csv inside, not counting those of the name to ignore.
+        """The CSV text of a file; of a zip or tar, the one .csv inside, not counting those of the name to ignore.
 
-        Raises DataError where the file cannot be read, or is a zip with none or several.
+        Raises DataError where the file cannot be read, or is an archive with none or several.
         """
-        if _magic(path)[: len(ZIP)] != ZIP:
+        kind = archives.kind_of(path)
+        if kind == "plain":
             return cls(path)
-        names = [name for name in _members(path) if PurePosixPath(name).name != ignore]
+        members = archives.members(path, kind, ".csv")
+        names = [name for name in members if PurePosixPath(name).name != ignore]
         if len(names) != 1:
-            raise DataError(f"{path}: expected one .csv in the zip, found {', '.join(names) or 'none'}")
-        return cls(path, names[0])
+            raise DataError(f"{path}: expected one .csv in the {kind}, found {', '.join(names) or 'none'}")
+        return cls(path, kind, names[0], members)
 
     def beside(self, name: str) -> CsvFile | None:
-        """The CSV text of this name in the same zip, or else in the same folder; None where there is none."""
-        if self.member is not None:
-            for member in _members(self.path):
-                if PurePosixPath(member).name == name:
-                    return CsvFile(self.path, member)
+        """The CSV text of this name in the same archive, or else in the same folder; None where there is none."""
+        for member in self.members:
+            if PurePosixPath(member).name == name:
+                return CsvFile(self.path, self.kind, member, self.members)
         path = self.path.with_name(name)
         return CsvFile(path) if path.is_file() and path != self.path else None
 
@@ -74,30 +71,19 @@ class CsvFile:
         line = 0
         try:
             total = self.path.stat().st_size
-            with self.path.open("rb") as raw, self._unpacked(raw) as stream:
+            with self.path.open("rb") as raw, archives.unpacked(raw, self.kind, self.member) as stream:
                 text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
                 for line, cells in enumerate(csv.reader(text), 1):
                     if line == 1 and any("\0" in cell for cell in cells):
-                        raise DataError(f"{self}: expected CSV text, found binary data (unpack a tar archive first)")
+                        raise DataError(f"{self}: expected CSV text, found binary data")
                     yield cells
                     if line % _EVERY == 0:
                         options.report(min(raw.tell(), total), total)
                 options.report(total, total)
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{self}: expected CSV text in UTF-8; after line {line}: {error}") from None
-        except _DAMAGED as error:
+        except archives.DAMAGED as error:
             raise DataError(f"{self}: cannot be read on after line {line}: {error}") from None
-
-    @contextmanager
-    def _unpacked(self, raw: IO[bytes]) -> Iterator[IO[bytes]]:
-        if self.member is not None:
-            with zipfile.ZipFile(raw) as archive, archive.open(self.member) as stream:
-                yield stream
-        elif _magic(self.path)[: len(GZIP)] == GZIP:
-            with gzip.GzipFile(fileobj=raw) as stream:
-                yield stream  # type: ignore[misc]  # a GzipFile is an IO[bytes] in all but name
-        else:
-            yield raw
 
 
 def column_index(file: object, header: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
@@ -106,20 +92,3 @@ def column_index(file: object, header: tuple[str, ...], names: tuple[str, ...]) 
     if missing:
         raise DataError(f"{file}: missing column {', '.join(missing)}; it has {', '.join(header)}")
     return [header.index(name) for name in names]
-
-
-def _magic(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(4)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be opened: {reason(error)}") from None
-
-
-def _members(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except _DAMAGED as error:
-        raise DataError(f"{path}: not a whole zip: {error}") from None
-    return [name for name in names if name.lower().endswith(".csv") and not name.startswith("__MACOSX/")]

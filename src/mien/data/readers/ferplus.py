@@ -7,15 +7,16 @@ FERPLUS_COLUMNS (microsoft/FERPlus; Barsoum et al., ICMI 2016). The original lab
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from mien.data.dataset import BadRow, Split
+from mien.data.dataset import Split
 from mien.data.readers.csv_file import CsvFile
 from mien.data.readers.pictures import read_face
-from mien.data.readers.rows import Options, Row, parse_votes
-from mien.errors import DataError, MienError
+from mien.data.readers.rows import Item, Options, Row, parse_votes, row_or_bad
+from mien.errors import DataError
 
 LABELS_FILE: Final = "label.csv"
 FOLDERS: Final = MappingProxyType[str, Split](
@@ -23,21 +24,17 @@ FOLDERS: Final = MappingProxyType[str, Split](
 )
 
 
-def read(root: Path, options: Options) -> Iterator[Row | BadRow]:
+def read(root: Path, options: Options) -> Iterator[Item]:
     """Yield the rows of those of the three folders that are there. Raises DataError where one has no label.csv."""
     options.refuse_own_classes("FER+")
+    options.refuse_labels("FER+'s folders hold votes, no labels")
     labels = {name: CsvFile(root / name / LABELS_FILE) for name in FOLDERS if (root / name).is_dir()}
     for name, file in labels.items():
         if not file.path.is_file():
             raise DataError(f"{file}: missing; FER+'s folder {name} holds it beside its pictures")
     rows = [(name, number, cells) for name, file in labels.items() for number, cells in _numbered(file)]
     for done, (name, number, cells) in enumerate(rows, 1):
-        try:
-            row = _parse(root, name, cells)
-        except MienError as error:
-            yield BadRow(str(labels[name]), str(number), str(error))
-        else:
-            yield row
+        yield row_or_bad(labels[name], str(number), partial(_parse, root, name, cells))
         options.report(done, len(rows))
 
 

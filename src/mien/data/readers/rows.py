@@ -1,18 +1,19 @@
-"""What the readers have in common: the row that each yields, the names of splits, and the gathering into arrays."""
+"""What the readers have in common: their options, what each yields, and the names of splits, codes and votes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.dataset import BadRow, FaceDataset, Split
-from mien.emotions import EMOTIONS, FER2013_CODES, FERPLUS_COLUMNS, parse_emotion
-from mien.errors import ConfigError, DataError
+from mien.data.dataset import BadRow, Split
+from mien.data.readers.labels import RAF_DB, is_beside_the_seven, label_key
+from mien.emotions import FER2013_CODES, FERPLUS_COLUMNS, parse_emotion
+from mien.errors import ConfigError, DataError, MienError
 
 Progress = Callable[[int, int], None]
 """Called now and then with how much is done and how much there is, in one unit: rows, pictures or bytes."""
@@ -27,25 +28,80 @@ _SPLIT_NAMES: Final[dict[str, Split]] = {
     "test": "test",
     "testing": "test",
 }
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
 _CODES: Final = {str(number): name for number, name in enumerate(FER2013_CODES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One face: (48, 48) uint8; its class or None; its split, None where the source names none; its id; ten FER+ votes
+    or None.
+    """
+
+    face: NDArray[np.uint8]
+    label: str | None
+    split: Split | None
+    row: str
+    votes: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedRow:
+    """A row that is left out for its label, which is no fault."""
+
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassedFile:
+    """A file among pictures that is not read, by its kind."""
+
+    kind: str
+
+
+Item: TypeAlias = Row | BadRow | DroppedRow | PassedFile
+"""What a reader yields."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to read: what `read_faces` was asked for."""
+    """How to read: what `read_faces` was asked for.
+
+    labels  the class of each label by its key, as `parse_labels` gives it; None: its rows are left out
+    met     those of its keys that a row had, filled while reading
+    """
 
     own_classes: bool = False
     default_split: Split = "training"
     progress: Progress | None = None
-    labels: bool = True
+    labelled: bool = True
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    met: set[str] = field(default_factory=set)
 
-    def class_name(self, name: str) -> str:
-        """The class that a label or folder name means. Raises DataError on a name that is not known."""
-        if self.own_classes or not self.labels:
-            return name.strip()
+    def class_name(self, label: str, usual: Callable[[str], str] = parse_emotion) -> str | DroppedRow:
+        """The class that a label or folder name means, or that its rows are left out.
+
+        The label map goes before the usual meaning. Raises DataError on a label that neither knows.
+        """
+        label = label.strip()
+        if not self.labelled:
+            return label
+        if (key := label_key(label)) in self.labels:
+            self.met.add(key)
+            return self.labels[key] or DroppedRow(key)
+        if self.own_classes:
+            return label
+        if is_beside_the_seven(label):
+            return DroppedRow(key)
         try:
-            return parse_emotion(name)
+            return usual(label)
         except DataError as error:
+            if usual is not parse_emotion:
+                raise DataError(f"{error}; `labels=CODE=CLASS` says what another means") from None
+            if _NUMBER.fullmatch(label):
+                raise DataError(
+                    f"unknown emotion {label!r}; say what the numbers mean, as `labels={RAF_DB}` does for RAF-DB"
+                ) from None
             raise DataError(f"{error}; `own_classes=True` trains on custom names") from None
 
     def refuse_own_classes(self, form: str) -> None:
@@ -53,21 +109,23 @@ class Options:
         if self.own_classes:
             raise ConfigError(f"own classes need class folders or a manifest; {form} holds codes of Mien's seven")
 
+    def refuse_labels(self, form: str) -> None:
+        """Raises ConfigError where a label map was given, and the form has no labels that it could apply to."""
+        if self.labels:
+            raise ConfigError(f"`labels=...` does not apply: {form}")
+
     def report(self, done: int, total: int) -> None:
         """Tell the caller, if it wants to know, how far the reading is."""
         if self.progress is not None:
             self.progress(done, total)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One face: (48, 48) uint8; the name of its class or None; ten FER+ votes or None; its split; its id."""
-
-    face: NDArray[np.uint8]
-    label: str | None
-    split: Split
-    row: str
-    votes: NDArray[np.float32] | None = None
+def row_or_bad(file: object, row: str, read: Callable[[], Row | DroppedRow]) -> Row | DroppedRow | BadRow:
+    """What read gives, or the row of this id as a bad one where it raises MienError."""
+    try:
+        return read()
+    except MienError as error:
+        return BadRow(str(file), row, str(error))
 
 
 def find_split(name: str) -> Split | None:
@@ -107,50 +165,3 @@ def parse_votes(cells: list[str]) -> NDArray[np.float32]:
     if not (np.isfinite(votes).all() and (votes >= 0).all()):
         raise DataError(f"votes must be finite and not negative, got {','.join(cells)}")
     return votes
-
-
-def good_rows(rows: Iterable[Row | BadRow], bad: list[BadRow], *, skip_bad: bool) -> Iterator[Row]:
-    """The good rows; bad ones go to the list, or, unless they are to be skipped, the first of them raises DataError."""
-    for row in rows:
-        if not isinstance(row, BadRow):
-            yield row
-        elif skip_bad:
-            bad.append(row)
-        else:
-            raise DataError(f"{row} (`skip_bad=True` goes on without such rows)")
-
-
-def none_good(source: Path, bad: Sequence[BadRow]) -> DataError:
-    """What is wrong with a source that has no good row."""
-    return DataError(f"{source}: no rows could be read" + (f"; row {bad[0].row}: {bad[0].reason}" if bad else ""))
-
-
-def collect(source: Path, rows: Iterable[Row | BadRow], options: Options, *, skip_bad: bool) -> FaceDataset:
-    """Gather rows into arrays. Raises DataError on the first bad row unless such are skipped, and if none is good."""
-    pixels = bytearray()  # grows in place: no second copy of all faces at the end
-    labels: list[str | None] = []
-    votes: list[NDArray[np.float32] | None] = []
-    splits: list[str] = []
-    ids: list[str] = []
-    bad: list[BadRow] = []
-    for row in good_rows(rows, bad, skip_bad=skip_bad):
-        pixels += row.face.tobytes()
-        labels.append(row.label if options.labels else None)
-        votes.append(row.votes if options.labels else None)
-        splits.append(row.split)
-        ids.append(row.row)
-    if not ids:
-        raise none_good(source, bad)
-    classes = tuple(sorted({name for name in labels if name is not None})) if options.own_classes else EMOTIONS
-    index = {name: i for i, name in enumerate(classes)}
-    no_votes = np.zeros(len(FERPLUS_COLUMNS), np.float32)
-    return FaceDataset(
-        source=str(source),
-        classes=classes,
-        faces=np.frombuffer(pixels, np.uint8).reshape(-1, 48, 48),
-        labels=np.array([-1 if name is None else index[name] for name in labels], np.int64),
-        votes=np.stack([no_votes if v is None else v for v in votes]) if any(v is not None for v in votes) else None,
-        split=np.array(splits),
-        row=np.array(ids),
-        bad=tuple(bad),
-    )
