@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -86,6 +87,62 @@ def test_own_classes(tmp_path):
     result = run(tmp_path, "--own-classes", "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["labels"]["training"] == {"bored": 1, "tired": 1, "unlabelled": 0}
+
+
+NOTES = [
+    "rows left out for their label: 3 (8: 2, contempt: 1)",
+    "files: 2 passed over: 1 .mp4, 1 .txt",
+    "faces whose source names no split: 2, counted as training",
+    "labels that were named and that no row has: 9",
+]
+LABELS = "1=surprise,2=Fear,8=drop,9=sad"
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Class folders with numbers, contempt, and files that are no pictures."""
+    from PIL import Image
+
+    for number, name in enumerate(["1", "2", "8", "8", "contempt"]):
+        (tmp_path / "odd" / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(FACE[0].reshape(48, 48).astype(np.uint8)).save(tmp_path / "odd" / name / f"{number}.png")
+    for name in ("1/a.txt", "2/b.mp4", "2/Thumbs.db"):
+        (tmp_path / "odd" / name).write_text("x")
+    return tmp_path / "odd"
+
+
+def test_what_is_left_out_is_counted_in_text_and_json(odd):
+    result = run(odd, "--labels", LABELS)
+    assert result.exit_code == 0
+    assert [line for line in result.stdout.splitlines() if line in NOTES] == NOTES
+    assert "note:" not in result.stderr
+    result = run(odd, "--labels", LABELS, "--json")
+    assert json.loads(result.stdout)["notes"] == {
+        "labels_left_out": {"8": 2, "contempt": 1},
+        "files_passed_over": {".txt": 1, ".mp4": 1},
+        "without_split": {"training": 2},
+        "labels_not_found": ["9"],
+    }
+    assert "note:" not in result.stderr
+
+
+def test_training_and_packing_note_it_once(odd, tmp_path):
+    from mien.cli.app import app
+
+    commands = [["data", "pack", odd, "-o", tmp_path / "pack"]]
+    if importlib.util.find_spec("torch"):
+        commands.append(["train", "--data", odd, "--preview-augment", tmp_path / "sheet.png", "--set", "batch=2"])
+    for command in commands:
+        result = CliRunner().invoke(app, [*map(str, command), "--labels", LABELS])
+        assert result.exit_code == 0, result.output
+        assert [line.removeprefix("note: ") for line in result.stderr.splitlines() if "note: " in line] == NOTES
+    assert json.loads(run(tmp_path / "pack", "--json").stdout)["notes"]["labels_left_out"] == {"8": 2, "contempt": 1}
+
+
+def test_numbers_without_a_map_name_the_option(odd):
+    message = as_options(str(run(odd).exception))
+    assert "unknown emotion '1'" in message
+    assert "--labels 1=surprise,2=fear,3=disgust,4=happiness,5=sadness,6=anger,7=neutral does for RAF-DB" in message
 
 
 def mien(*args):

@@ -102,6 +102,13 @@ def test_every_command_that_writes_takes_o_and_out(command: str) -> None:
     assert [opts for opts in spellings if {"-o", "--out"} <= set(opts)]
 
 
+def test_every_command_that_reads_labelled_faces_takes_a_label_map() -> None:
+    reading = {name for name, command in COMMANDS.items() if any(p.metavar == "DATA" for p in command.params)}
+    assert {"data check", "data pack", "train", "distill", "evaluate", "export"} <= reading
+    options = [next(p for p in COMMANDS[name].params if p.opts == ["--labels"]) for name in reading]
+    assert len({(option.help, option.metavar) for option in options}) == 1
+
+
 def test_a_letter_means_the_same_everywhere() -> None:
     meanings: dict[str, set[str]] = {}
     for command in COMMANDS.values():

@@ -177,7 +177,7 @@ def test_what_has_no_labels_refuses_a_map(forms: Forms, made: FaceDataset, tmp_p
 
 
 def test_nothing_but_left_out_rows_says_so(forms: Forms, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no rows could be read; rows left out for their label: 2 \(2 contempt\)"):
+    with pytest.raises(DataError, match=r"no rows could be read; rows left out for their label: 2 \(contempt: 2\)"):
         read_faces(as_folders(tmp_path, forms, ["contempt", "contempt"]))
 
 

@@ -235,6 +235,6 @@ def test_names_map_by_the_label_map(forms: Forms, tmp_path: Path) -> None:
 def test_metadata_without_names_leaves_numbers_to_the_label_map(metadata: str, forms: Forms, tmp_path: Path) -> None:
     pictures = [forms.png(np.zeros((48, 48), np.uint8))]
     path = write(tmp_path / "train.parquet", {"image": pictures, "label": [3]}, metadata)
-    with pytest.raises(DataError, match="row 0: unknown emotion '3'; .*`labels=1=surprise"):
+    with pytest.raises(DataError, match=r"row 0: unknown emotion '3'; .*`labels=1=surprise"):
         read_faces(path)
     assert read_faces(path, labels="3=fear").labels.tolist() == [EMOTIONS.index("fear")]

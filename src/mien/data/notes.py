@@ -28,7 +28,7 @@ class ReadingNotes:
     def lines(self) -> Iterator[str]:
         """What there is to say, a line each."""
         if self.labels_left_out:
-            by_label = ", ".join(f"{rows:,} {one_line(label)}" for label, rows in self.labels_left_out.items())
+            by_label = ", ".join(f"{one_line(label)}: {rows:,}" for label, rows in self.labels_left_out.items())
             yield f"rows left out for their label: {sum(self.labels_left_out.values()):,} ({by_label})"
         if self.files_passed_over:
             yield f"files: {passed_over(self.files_passed_over)}"
