@@ -78,6 +78,13 @@ def test_tar_without_or_with_several_tables(names: list[str], forms: Forms, made
         read_faces(path)
 
 
+def test_of_many_tables_a_few_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "many.tar"
+    path.write_bytes(tar([(f"{i}.csv", b"") for i in range(500)]))
+    with pytest.raises(DataError, match=r"found 0\.csv, .*9\.csv, \.\.\.$"):
+        read_faces(path)
+
+
 LINKS = {"hard": tarfile.LNKTYPE, "soft": tarfile.SYMTYPE, "device": tarfile.CHRTYPE, "fifo": tarfile.FIFOTYPE}
 
 

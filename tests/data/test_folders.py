@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,6 +165,16 @@ def test_content_decides_where_the_suffix_is_unknown(name: str, tmp_path: Path) 
     read = read_faces(tmp_path)
     np.testing.assert_array_equal(read.faces, face[None])
     assert read.notes == ReadingNotes()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    put(tmp_path, "train/happy/1.png")
+    os.mkfifo(tmp_path / "train/happy/2.png")
+    os.mkfifo(tmp_path / "train/happy/3.parquet")
+    read = read_faces(tmp_path, skip_bad=True)
+    assert (len(read), [row.row for row in read.bad]) == (1, ["train/happy/2.png"])
+    assert read.notes.files_passed_over == {".parquet": 1}
 
 
 def test_a_folder_out_of_place(tmp_path: Path) -> None:

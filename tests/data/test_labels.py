@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -143,9 +143,9 @@ def test_own_classes_are_those_of_the_map(forms: Forms, tmp_path: Path) -> None:
     assert read_faces(path, own_classes=True, labels="1=Bored,2=keen,3=drop").classes == ("Bored", "keen")
 
 
-def test_a_name_may_hold_an_equals_sign(forms: Forms, tmp_path: Path) -> None:
+def test_a_mapping_takes_labels_of_any_characters(forms: Forms, tmp_path: Path) -> None:
     path = as_csv(tmp_path, forms, ["mood=1"])
-    assert names(read_faces(path, labels="mood=1=fear")) == ["fear"]
+    assert names(read_faces(path, labels={"mood=1": "fear"})) == ["fear"]
 
 
 @pytest.mark.parametrize(
@@ -154,14 +154,18 @@ def test_a_name_may_hold_an_equals_sign(forms: Forms, tmp_path: Path) -> None:
         ("1", "expected LABEL=CLASS, got '1'"),
         ("", "expected LABEL=CLASS, got ''"),
         ("1=fear,", "expected LABEL=CLASS, got ''"),
+        ("1==fear", "expected LABEL=CLASS, got '1==fear'"),
+        ("1=fear;2=sad", "expected LABEL=CLASS, got '1=fear;2=sad'"),
         ("=fear", "a label is missing before =fear"),
         ("1=fear,1=fear", "the label '1' is given twice"),
         ("a=fear, A =anger", "the label ' A ' is given twice"),
         ("1=bored", "the label '1' is given the class 'bored'; known are anger, .*`own_classes=True` takes any"),
         ({1: "fear", "1": "anger"}, "the label '1' is given twice"),
+        ({1: 2}, "the label '1' is given the class '2'"),
+        (["1=fear"], "labels must be text or a mapping, got list"),
     ],
 )
-def test_a_wrong_map(labels: str, reason: str) -> None:
+def test_a_wrong_map(labels: Any, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         parse_labels(labels, own_classes=False)
 

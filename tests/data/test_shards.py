@@ -135,8 +135,9 @@ def test_shards_of_any_name_and_form(forms: Forms, tmp_path: Path) -> None:
 
 
 def test_a_column_of_splits_goes_before_the_name(forms: Forms, tmp_path: Path) -> None:
-    columns = {"image": [forms.png(np.zeros((48, 48), np.uint8))] * 3, "label": ["sad"] * 3}
-    path = write(tmp_path / "test.parquet", {**columns, "split": ["train", None, "val"]})
+    pictures = [forms.png(np.zeros((48, 48), np.uint8))] * 3
+    columns = {"image": pictures, "label": ["sad"] * 3, "split": ["train", None, "val"]}
+    path = write(tmp_path / "test.parquet", columns)
     assert read_faces(path).split.tolist() == ["training", "test", "validation"]
 
 
@@ -168,6 +169,26 @@ def test_a_shard_of_another_form_is_named_before_any_is_read(forms: Forms, made:
     (tmp_path / "b.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(DataError, match=r"b\.parquet: not a whole Parquet file"):
         read_faces(tmp_path, skip_bad=True)
+
+
+def test_of_several_columns_the_usual_name_counts(forms: Forms, tmp_path: Path) -> None:
+    picture = forms.png(np.zeros((48, 48), np.uint8))
+    columns: dict[str, Sequence[Any]] = {"gender": [1], "emotion": [0], "thumbnail": [b"x"], "img": [picture]}
+    described = features("emotion", "img") | {"thumbnail": {"_type": "Image"}}
+    described["gender"] = {"_type": "ClassLabel", "names": ["sad", "fear"]}
+    path = write(tmp_path / "train.parquet", columns, described)
+    assert read_faces(path).labels.tolist() == [EMOTIONS.index("happiness")]
+    del columns["emotion"]
+    with pytest.raises(DataError, match="missing column label; it has gender, thumbnail, img"):
+        read_faces(write(path, columns | {"race": [0]}, described | {"race": described["gender"]}))
+
+
+@pytest.mark.parametrize("values", [[1.0, float("nan")], [1.0, None], [1, None], ["1", ""]])
+def test_gaps_in_a_column_of_numbers(values: list[Any], forms: Forms, tmp_path: Path) -> None:
+    pictures = [forms.png(np.zeros((48, 48), np.uint8))] * 2
+    path = write(tmp_path / "train.parquet", {"image": pictures, "label": values})
+    read = read_faces(path, labels="1=fear", skip_bad=True)
+    assert (read.labels.tolist(), [row.reason for row in read.bad]) == ([EMOTIONS.index("fear")], ["it has no label"])
 
 
 ODD_VALUES = {

@@ -14,6 +14,7 @@ from mien.data.readers.rows import Options
 from mien.errors import DataError
 
 _EVERY: Final = 256
+_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class CsvFile:
         members = archives.members(path, kind, ".csv")
         names = [name for name in members if PurePosixPath(name).name != ignore]
         if len(names) != 1:
-            raise DataError(f"{path}: expected one .csv in the {kind}, found {', '.join(names) or 'none'}")
+            found = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "") or "none"
+            raise DataError(f"{path}: expected one .csv in the {kind}, found {found}")
         return cls(path, kind, names[0], members)
 
     def beside(self, name: str) -> CsvFile | None:

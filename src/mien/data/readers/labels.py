@@ -26,6 +26,8 @@ def parse_labels(labels: str | Mapping[str, str | None] | None, *, own_classes: 
     """
     if labels is None:
         return {}
+    if not isinstance(labels, str | Mapping):
+        raise ConfigError(f"labels must be text or a mapping, got {type(labels).__name__}")
     meanings: dict[str, str | None] = {}
     for label, name in labels.items() if isinstance(labels, Mapping) else _pairs(labels):
         key = label_key(str(label))
@@ -33,7 +35,7 @@ def parse_labels(labels: str | Mapping[str, str | None] | None, *, own_classes: 
             raise ConfigError(f"a label is missing before ={name}; labels are given as `labels={RAF_DB}`")
         if key in meanings:
             raise ConfigError(f"the label {label!r} is given twice: each label has one class")
-        meanings[key] = _class(str(label), "" if name is None else name.strip(), own_classes=own_classes)
+        meanings[key] = _class(str(label), "" if name is None else str(name).strip(), own_classes=own_classes)
     return meanings
 
 
@@ -49,8 +51,8 @@ def is_beside_the_seven(label: str) -> bool:
 
 def _pairs(text: str) -> Iterable[tuple[str, str]]:
     for part in text.split(","):
-        label, equals, name = part.rpartition("=")
-        if not equals:
+        label, _, name = part.partition("=")
+        if part.count("=") != 1:
             raise ConfigError(f"expected LABEL=CLASS, got {part.strip()!r}; labels are given as `labels={RAF_DB}`")
         yield label, name
 

@@ -7,6 +7,7 @@ goes for label where faces are read without labels. What Hugging Face's datasets
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,8 +35,8 @@ def read_csv(file: CsvFile, options: Options) -> Iterator[Item]:
 def read_parquet(path: Path, schema: Schema, options: Options) -> Iterator[Item]:
     """Yield the rows of a Parquet manifest. Raises as `read_csv` does."""
     columns = schema.columns
-    picture = "image" if "image" in columns else _only(schema.pictures, "path")
-    label = "label" if "label" in columns else _only(tuple(schema.class_names), "label")
+    picture = "image" if "image" in columns else _pick(schema.pictures, ("img",), "path")
+    label = "label" if "label" in columns else _pick(tuple(schema.class_names), ("labels", "emotion"), "label")
     needed = {"path" if picture == "path" else "image": picture}
     if options.labelled:
         needed["label"] = label
@@ -49,9 +50,10 @@ def read_parquet(path: Path, schema: Schema, options: Options) -> Iterator[Item]
     yield from _rows(path, records, options, class_names)
 
 
-def _only(columns: tuple[str, ...], usual: str) -> str:
-    """The column, where there is one alone; else the usual name."""
-    return columns[0] if len(columns) == 1 else usual
+def _pick(columns: tuple[str, ...], usual: tuple[str, ...], default: str) -> str:
+    """The column, where there is one alone or one has a usual name; else the default."""
+    named = columns if len(columns) == 1 else [name for name in usual if name in columns]
+    return named[0] if named else default
 
 
 def _named(cells: list[str], header: tuple[str, ...], wanted: Sequence[str]) -> dict[str, str | None]:
@@ -81,8 +83,8 @@ def _row(
 
 
 def _label(value: Any, class_names: Sequence[str] | None) -> str:
-    if class_names is None or not isinstance(value, int):
-        label = "" if value is None else _as_text(value)
+    if class_names is None or not isinstance(value, int) or isinstance(value, bool):
+        label = _as_text(value)
     elif value == -1:  # how Hugging Face's datasets write that there is none
         label = ""
     elif 0 <= value < len(class_names):
@@ -95,8 +97,10 @@ def _label(value: Any, class_names: Sequence[str] | None) -> str:
 
 
 def _as_text(value: Any) -> str:
-    """The value as text; whole numbers as such, also where a table with gaps made fractions of them."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    """The value as text, empty where there is none; a table with gaps makes fractions of whole numbers."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else str(int(value) if value.is_integer() else value)
+    return "" if value is None else str(value)
 
 
 def _picture(folder: Path, record: Mapping[str, Any]) -> bytes | Path:

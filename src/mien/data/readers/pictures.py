@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import ImageError
 from mien.images.decode import read_image
 from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, crop_face, to_grey
 from mien.types import Box
@@ -17,6 +18,8 @@ def read_face(picture: Path | bytes) -> NDArray[np.uint8]:
 
     Raises ImageError where it cannot be read.
     """
+    if isinstance(picture, Path) and picture.exists() and not picture.is_file():
+        raise ImageError(f"{picture}: expected a file")  # a named pipe would be waited for
     grey = to_grey(read_image(picture))
     if grey.shape == (FACE_SIZE, FACE_SIZE):  # what the rule would give, 40 times faster
         return grey

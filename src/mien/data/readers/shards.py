@@ -40,7 +40,7 @@ def find(root: Path) -> Listed | None:
     for parent, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(parent, name) for name in files if not name.startswith(".")):
-            (parquet if path.suffix.lower() == _SUFFIX else others).append(path)
+            (parquet if path.suffix.lower() == _SUFFIX and path.is_file() else others).append(path)
     has_pictures = any(path.suffix.lower() in IMAGE_SUFFIXES for path in others)
     if not parquet or (has_pictures and not any(_SHARD.search(path.stem) for path in parquet)):
         return None
