@@ -139,6 +139,31 @@ def test_training_and_packing_note_it_once(odd, tmp_path):
     assert json.loads(run(tmp_path / "pack", "--json").stdout)["notes"]["labels_left_out"] == {"8": 2, "contempt": 1}
 
 
+@pytest.mark.parametrize("command", ["train", "distill", "evaluate", "export"])
+def test_the_map_reaches_the_reading(command, odd, tmp_path, monkeypatch):
+    """Of evaluation and export too, whose classes come from the model."""
+    from mien.cli.app import app
+
+    class Read(Exception):  # noqa: N818 - no error, but what ends the command here
+        pass
+
+    def read_faces(path, **how):
+        raise Read(path, how["labels"])
+
+    arguments = [command, "--data", odd, "--labels", LABELS]
+    if command != "evaluate":
+        pytest.importorskip("torch")
+        arguments += ["-o", tmp_path / "out"]
+    if command in ("distill", "export"):
+        arguments.append(tmp_path)  # a teacher, a checkpoint
+    if command == "export":
+        description = type("Description", (), {"classes": ("a", "b")})
+        monkeypatch.setattr("mien.training.checkpoint.describe", lambda _: description)
+    monkeypatch.setattr("mien.data.readers.read_faces", read_faces)
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    assert result.exception.args == (odd, LABELS)
+
+
 def test_numbers_without_a_map_name_the_option(odd):
     message = as_options(str(run(odd).exception))
     assert "unknown emotion '1'" in message

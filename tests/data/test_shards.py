@@ -136,7 +136,7 @@ def test_shards_of_any_name_and_form(forms: Forms, tmp_path: Path) -> None:
 
 def test_a_column_of_splits_goes_before_the_name(forms: Forms, tmp_path: Path) -> None:
     pictures = [forms.png(np.zeros((48, 48), np.uint8))] * 3
-    columns = {"image": pictures, "label": ["sad"] * 3, "split": ["train", None, "val"]}
+    columns: dict[str, Sequence[Any]] = {"image": pictures, "label": ["sad"] * 3, "split": ["train", None, "val"]}
     path = write(tmp_path / "test.parquet", columns)
     assert read_faces(path).split.tolist() == ["training", "test", "validation"]
 
@@ -174,7 +174,7 @@ def test_a_shard_of_another_form_is_named_before_any_is_read(forms: Forms, made:
 def test_of_several_columns_the_usual_name_counts(forms: Forms, tmp_path: Path) -> None:
     picture = forms.png(np.zeros((48, 48), np.uint8))
     columns: dict[str, Sequence[Any]] = {"gender": [1], "emotion": [0], "thumbnail": [b"x"], "img": [picture]}
-    described = features("emotion", "img") | {"thumbnail": {"_type": "Image"}}
+    described: dict[str, object] = features("emotion", "img") | {"thumbnail": {"_type": "Image"}}
     described["gender"] = {"_type": "ClassLabel", "names": ["sad", "fear"]}
     path = write(tmp_path / "train.parquet", columns, described)
     assert read_faces(path).labels.tolist() == [EMOTIONS.index("happiness")]
