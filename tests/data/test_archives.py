@@ -88,6 +88,14 @@ def test_of_many_tables_a_few_are_named(tmp_path: Path) -> None:
 LINKS = {"hard": tarfile.LNKTYPE, "soft": tarfile.SYMTYPE, "device": tarfile.CHRTYPE, "fifo": tarfile.FIFOTYPE}
 
 
+def test_a_sparse_file_is_passed_over(forms: Forms, same: Same, tmp_path: Path) -> None:
+    made = forms.random(1, 3, votes=False)
+    sparse = header(member("sparse.csv", tarfile.GNUTYPE_SPARSE, size=512)) + b"x" * 512
+    path = tmp_path / "fer2013.tar"
+    path.write_bytes(sparse + tar([("fer2013.csv", forms.kaggle_text(made).encode())]))
+    same(read_faces(path), made)
+
+
 @pytest.mark.parametrize("kind", LINKS)
 def test_members_that_are_no_files_are_passed_over(kind: str, forms: Forms, same: Same, tmp_path: Path) -> None:
     made = forms.random(1, 3, votes=False)

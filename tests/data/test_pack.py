@@ -105,6 +105,8 @@ def test_a_changed_description_is_found(pack: Path) -> None:
         (lambda pack: (pack / DESCRIPTION).write_text("{", encoding="utf-8"), r"pack\.json cannot be read"),
         (lambda pack: (pack / DESCRIPTION).write_text("[]", encoding="utf-8"), r"pack\.json cannot be read"),
         (lambda pack: change(pack, schema=2), "a pack of schema 2, this Mien reads 1"),
+        (lambda pack: change(pack, notes=[]), r"pack\.json: no notes of a reading"),
+        (lambda pack: change(pack, notes={"labels_left_out": {"a": float("inf")}}), "no notes of a reading"),
         (lambda pack: change(pack, faces="many"), "does not describe a pack"),
         (lambda pack: change(pack, faces=61), "expected 61 rows of faces, keys, labels"),
         (lambda pack: change(pack, files={}), "expected 60 rows of faces, keys, labels"),

@@ -112,6 +112,7 @@ def test_shards_are_one_dataset_in_the_order_of_their_names(
         hugging_face(tmp_path / folder / f"{name}.parquet", forms, part)
     (tmp_path / "README.md").write_text("x")
     (tmp_path / "sample.png").write_text("x")
+    (tmp_path / "Thumbs.db").write_text("x")
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache" / "other.parquet").write_text("x")
     done: list[tuple[int, int]] = []

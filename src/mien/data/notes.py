@@ -50,5 +50,5 @@ class ReadingNotes:
                 for name in ("labels_left_out", "files_passed_over", "without_split")
             }
             return cls(**counts, labels_not_found=tuple(map(str, values["labels_not_found"])))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise DataError(f"no notes of a reading: {one_line(error)}") from None

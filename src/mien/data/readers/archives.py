@@ -16,6 +16,7 @@ from io import BufferedReader, RawIOBase
 from pathlib import Path, PurePosixPath
 from typing import IO, Final, Literal, TypeAlias
 
+from mien.data.readers.leftovers import is_left_behind
 from mien.errors import DataError, reason
 
 Kind: TypeAlias = Literal["plain", "zip", "tar"]
@@ -28,7 +29,12 @@ _ZIP: Final = b"PK"
 _BLOCK: Final = tarfile.BLOCKSIZE
 _CHUNK: Final = 1 << 16
 _MOST: Final = 100
-"""Members of a tar that are listed: it should hold one."""
+"""Names that are listed: there should be one."""
+
+_WITHOUT_CONTENT: Final = frozenset(
+    {tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE}
+)
+"""Members that no content follows, whatever size they claim."""
 
 
 def kind_of(path: Path) -> Kind:
@@ -47,25 +53,20 @@ def kind_of(path: Path) -> Kind:
 
 
 def members(path: Path, kind: Kind, suffix: str) -> tuple[str, ...]:
-    """The names of the files with this suffix in a zip or tar, less hidden ones and what archivers leave behind.
+    """The names of the files with this suffix in a zip or tar, less what is left behind.
 
     Raises DataError where it is damaged.
     """
-    if kind == "plain":
-        return ()
     names: list[str] = []
     try:
-        if kind == "zip":
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-        else:
-            with path.open("rb") as raw, _ungzipped(raw) as stream:
-                for info in _walk(stream):
-                    if info.name.lower().endswith(suffix) and len(names) < _MOST:
-                        names.append(info.name)
+        with path.open("rb") as raw:
+            for name in _names(raw, kind):
+                parts = [part for part in PurePosixPath(name).parts if part != ".."]
+                if name.lower().endswith(suffix) and not any(map(is_left_behind, parts)):
+                    names = [*names, name][:_MOST]
     except DAMAGED as error:
         raise DataError(f"{path}: not a whole {kind}: {error}") from None
-    return tuple(name for name in names if name.lower().endswith(suffix) and not _is_left_behind(PurePosixPath(name)))
+    return tuple(names)
 
 
 @contextmanager
@@ -84,6 +85,15 @@ def unpacked(raw: IO[bytes], kind: Kind, member: str | None) -> Iterator[IO[byte
                 yield BufferedReader(_Member(stream, info.size), _CHUNK)
                 return
         raise EOFError(f"{member} is missing in the tar")
+
+
+def _names(raw: IO[bytes], kind: Kind) -> Iterator[str]:
+    if kind == "zip":
+        with zipfile.ZipFile(raw) as archive:
+            yield from archive.namelist()
+    elif kind == "tar":
+        with _ungzipped(raw) as stream:
+            yield from (info.name for info in _walk(stream))
 
 
 class _Member(RawIOBase):
@@ -125,7 +135,7 @@ def _walk(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
             if any(block):
                 raise OSError(f"no member's header at byte {offset - _BLOCK:,}")
             return  # blocks of zeros end a tar
-        if info.isreg():
+        if info.isreg() and info.type != tarfile.GNUTYPE_SPARSE:
             yield info
         if info.type not in _WITHOUT_CONTENT:
             offset = _pass(stream, offset + -(-info.size // _BLOCK) * _BLOCK)
@@ -148,13 +158,3 @@ def _header(block: bytes) -> tarfile.TarInfo | None:
     except tarfile.HeaderError:
         return None
     return info if info.size >= 0 else None
-
-
-_WITHOUT_CONTENT: Final = frozenset(
-    {tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE}
-)
-"""Members that no content follows, whatever size they claim."""
-
-
-def _is_left_behind(name: PurePosixPath) -> bool:
-    return name.name.startswith(".") or name.parts[0] == "__MACOSX"

@@ -10,16 +10,14 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from mien.data.dataset import Split
+from mien.data.readers.leftovers import is_left_behind
 from mien.data.readers.pictures import read_face
 from mien.data.readers.rows import DroppedRow, Item, Options, PassedFile, Row, find_split, row_or_bad
 from mien.errors import DataError
 from mien.images.content import IMAGE_SUFFIXES
 from mien.images.find import is_picture, kind_of, passed_over
-
-_IGNORED: Final = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
 def read(root: Path, options: Options) -> Iterator[Item]:
@@ -54,8 +52,8 @@ def _row(picture: Path, split: Split | None, name: str, options: Options) -> Row
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, in the order of their names, less hidden ones and what archivers leave behind."""
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name != "__MACOSX")
+    """The folders in a folder, in the order of their names, less what is left behind."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not is_left_behind(p.name))
 
 
 def _splits(root: Path) -> Iterator[tuple[Split | None, Path]]:
@@ -80,10 +78,8 @@ def _files_of_classes(folder: Path) -> Iterator[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """What is in a folder and is no folder, in the order of the names, less what is ignored."""
-    return sorted(
-        p for p in folder.iterdir() if not p.name.startswith(".") and p.name.lower() not in _IGNORED and not p.is_dir()
-    )
+    """What is in a folder and is no folder, in the order of the names, less what is left behind."""
+    return sorted(p for p in folder.iterdir() if not is_left_behind(p.name) and not p.is_dir())
 
 
 def _outside(file: Path) -> PassedFile:

@@ -14,12 +14,13 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from mien.data.dataset import Split
+from mien.data.readers.leftovers import is_left_behind
 from mien.data.readers.rows import Item, Options, PassedFile, Row, find_split
-from mien.images.content import IMAGE_SUFFIXES
+from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES
 from mien.images.find import kind_of
 
 _SUFFIX: Final = ".parquet"
-_SHARD: Final = re.compile(r"-\d+-of-\d+$")
+_SHARD: Final = re.compile(r"-\d+-of-\d+(-[0-9a-f]+)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,17 @@ class Listed:
 
 
 def find(root: Path) -> Listed | None:
-    """The Parquet files in a folder and its subfolders, hidden ones ignored; None where they are not what it holds.
+    """The Parquet files in a folder and its subfolders, less what is left behind; None where it holds others.
 
-    They are not where there are none, or where there are pictures and no file has the name of a shard.
+    It holds others where there are none of them, or where there are pictures and no file has the name of a shard.
     """
     parquet: list[Path] = []
     others: list[Path] = []
     for parent, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in (Path(parent, name) for name in files if not name.startswith(".")):
+        folders[:] = [name for name in folders if not is_left_behind(name)]
+        for path in (Path(parent, name) for name in files if not is_left_behind(name)):
             (parquet if path.suffix.lower() == _SUFFIX and path.is_file() else others).append(path)
-    has_pictures = any(path.suffix.lower() in IMAGE_SUFFIXES for path in others)
+    has_pictures = any(path.suffix.lower() in IMAGE_SUFFIXES | HEIF_SUFFIXES for path in others)
     if not parquet or (has_pictures and not any(_SHARD.search(path.stem) for path in parquet)):
         return None
     return Listed(sorted(parquet), [PassedFile(kind_of(path)) for path in others])
