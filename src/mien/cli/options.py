@@ -185,8 +185,7 @@ LabelMap = Annotated[
     typer.Option(
         "--labels",
         metavar="LABEL=CLASS,...",
-        help="What labels or folder names mean; `8=drop` leaves such rows out. RAF-DB's: "
-        "1=surprise,2=fear,3=disgust,4=happiness,5=sadness,6=anger,7=neutral.",
+        help="What labels or folder names mean, as `1=surprise,2=fear,8=drop`; drop leaves such rows out.",
         show_default="the names of emotions",
     ),
 ]
