@@ -64,7 +64,7 @@ Origins = Annotated[
         "--origin",
         metavar="URL",
         rich_help_panel=_ACCESS,
-        help="Another host whose pages may send to it: https://example.org. May be repeated.",
+        help="Another host whose pages may use it: https://example.org. May be repeated.",
     ),
 ]
 RootPath = Annotated[

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 
 import mien
 from mien.analyzer import Analyzer
+from mien.service.browsers import Browsers
 from mien.service.errors import Problem, ProblemDetails, problem_responses, respond_with_problems
 from mien.service.guard import Guard
 from mien.service.in_flight import InFlight, Limits
@@ -63,6 +64,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     app.state.in_flight = InFlight()  # the server reports it at its end
     app.add_middleware(Limits, settings=settings, metrics=metrics, in_flight=app.state.in_flight)
     app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Browsers, settings=settings)
     app.add_middleware(Measured, metrics=metrics)
     respond_with_problems(app)
     app.include_router(predict_router(served, settings, pool, metrics))

@@ -1,4 +1,4 @@
-"""Who may use the service, and what browsers may do with its responses."""
+"""Who may use the service."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.service.errors import Problem
-from mien.service.settings import Settings
+from mien.service.settings import Settings, is_origin
 
 KEY_PROTOCOL: Final = "mien.key."
 """A browser's WebSocket cannot send headers: it offers this subprotocol with the key in base64url after it."""
@@ -23,36 +23,9 @@ _OPEN: Final = frozenset({"/", "/page.json", "/docs", "/docs.js", "/openapi.json
 _OPEN_FOLDER: Final = "/assets/"
 """What needs no key: the page, which asks for it, and what shows that the service runs."""
 
-_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self' 'wasm-unsafe-eval'",
-        "style-src 'self'",
-        "img-src 'self' blob: data:",
-        "media-src 'self' blob:",
-        "connect-src 'self'",
-        "worker-src 'self'",
-        "manifest-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-
-HEADERS: Final = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
-}
-"""What keeps browsers strict, in every response."""
-
 
 class Guard:
-    """ASGI middleware: names and origins that are known, the key, and headers that keep browsers strict.
+    """ASGI middleware: names and origins that are known, and the key.
 
     Without a key, anyone who reaches the service may use it, so a page of another host must not reach it through a
     browser: it is refused by its Origin, and, where it had its own name lead here, by the Host.
@@ -72,23 +45,19 @@ class Guard:
 
         has_begun = False
 
-        async def guarded(message: Message) -> None:
+        async def watched(message: Message) -> None:
             nonlocal has_begun
             has_begun = True
-            if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         problem = self._objection(scope)
         try:
-            await (problem.response() if problem else self._app)(scope, receive, guarded)
+            await (problem.response() if problem else self._app)(scope, receive, watched)
         except Exception:
             if not has_begun and scope["type"] == "http":
-                broken = Problem(500, "something went wrong here; the service's log has more")
-                await broken.response()(scope, receive, guarded)
+                detail = "something went wrong here; the service's log has more"
+                broken = Problem(500, detail, {"Connection": "close"})  # the server closes it, as it gets the error
+                await broken.response()(scope, receive, watched)
             raise  # the server logs it
 
     def _objection(self, scope: Scope) -> Problem | None:
@@ -101,9 +70,8 @@ class Guard:
         origin = headers.get("origin")
         only_reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         if not only_reads and origin is not None and not self._is_trusted(origin, host):
-            return Problem(
-                403, f"pages of {origin} may not use this service: start it with `mien serve --origin {origin}`"
-            )
+            hint = f": start it with `mien serve --origin {origin}`" if is_origin(origin) else ""
+            return Problem(403, f"pages of {origin} may not use this service{hint}")
         path: str = scope["path"].removeprefix(self._settings.root_path)
         is_open = path in _OPEN or path.startswith(_OPEN_FOLDER)
         if self._keys and not is_open and not self._knows_key(headers):

@@ -19,6 +19,11 @@ in them."""
 _HOST: Final = r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])"
 
 
+def is_origin(text: str) -> bool:
+    """Whether pages of this origin can be let in: `null` is the origin of any page that hides its own."""
+    return re.fullmatch(rf"[a-z][a-z0-9+.-]*://{_HOST}(:\d+)?", text, re.ASCII) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How the service runs. Raises ConfigError on what is invalid, and on what would be open to others by mistake.
@@ -84,7 +89,7 @@ class Settings:
         if not re.fullmatch(r"(/[\w.~-]+)*", self.root_path, re.ASCII):
             raise ConfigError(f"root_path must be like /mien, without a / at its end, got {self.root_path!r}")
         for origin in self.origins:
-            if not re.fullmatch(rf"https?://{_HOST}(:\d+)?", origin):
+            if not is_origin(origin):
                 raise ConfigError(f"expected origins such as https://example.org, in lower case, got {origin!r}")
         for name in self.hosts:
             if not re.fullmatch(_HOST, name, re.IGNORECASE):
