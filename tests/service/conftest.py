@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -46,6 +47,22 @@ class Gate(mien.Detector):
         self.entered.set()
         assert self.open.wait(30)
         return self._detector.detect(image)
+
+
+class ClockLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock stands still until a test moves it."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Iterator[ClockLoop]:
+    loop = ClockLoop()
+    yield loop
+    loop.close()
 
 
 @pytest.fixture(scope="session")

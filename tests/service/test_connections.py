@@ -179,7 +179,7 @@ def test_a_response_that_is_not_read_is_given_up(serving: Any, wait_until: Any) 
     noise = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
     content = cv2.imencode(".jpg", noise)[1].tobytes()
     head = f"POST /v1/predict?draw=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n"
-    with serving(body_seconds=1, max_requests=1) as url, socket.socket() as client:
+    with serving(body_seconds=1, min_rate=10**9, max_requests=1) as url, socket.socket() as client:
 
         def is_taken() -> bool:
             return httpx.get(f"{url}/v1/model", trust_env=False).status_code == 503

@@ -29,10 +29,10 @@ from PIL import Image
 import mien
 from mien.cli.app import app as command_line
 from mien.service.app import create_app
+from mien.service.memory import PIECE
 from mien.service.server import MAX_HEAD, running
 from mien.service.settings import Settings
 from mien.service.stream import IDLE, MAX_PIXELS
-from mien.types import UNCERTAIN_BELOW
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-of-the-tests"
@@ -229,7 +229,6 @@ def test_the_table_of_options_is_whole_and_right() -> None:
     in_words = {
         "--workers": "one a core, at least 2",
         "--model": "newest",
-        "--uncertain-below": f"{UNCERTAIN_BELOW:g}",
         "--threads": "the cores, divided among workers",
     }
     told = {option: row[1] for row in table("option") for option in re.findall(r"`(--.+?)`", row[0])}
@@ -248,7 +247,9 @@ def in_figures(parameter: Any) -> str:
         case bool(is_on):
             return "on" if is_on else "off"
         case int(number):
-            return f"{number:,}" if parameter.name.startswith("max_") else str(number)
+            return str(number) if parameter.name == "port" else f"{number:,}"
+        case float(number):
+            return f"{number:,g}"
         case default:
             return default or "none"
 
@@ -264,10 +265,13 @@ def test_the_table_of_settings_is_whole_and_right() -> None:
 
 def test_limits_in_the_text_are_those_of_the_service() -> None:
     settings = Settings()
+    read_seconds = settings.body_seconds + PIECE / settings.min_rate
     for line in (
         f"| 1009 | a frame of more than {settings.max_frame:,} bytes |",
         f"| {IDLE} | no frame came for {settings.idle_seconds:g} s |",
-        f"| 408 | the body took longer than {settings.body_seconds:g} s to arrive |",
+        f"| 408 | for {settings.body_seconds:g} s the body came with less than {settings.min_rate:,} bytes/s",
+        f"or it took longer than {settings.max_body_seconds:g} s |",
+        f"| a client that reads less than 64 kB of a response in {read_seconds:.0f} s | service | closed |",
         f"a request's head of more than {MAX_HEAD:,} bytes",
         f"A frame has {MAX_PIXELS:,} pixels at most",
     ):

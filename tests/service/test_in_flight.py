@@ -10,9 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.service.in_flight import InFlight, Limits, SlowReaderError
+from mien.service.memory import PIECE
 from mien.service.metrics import Metrics
 from mien.service.settings import Settings
 
@@ -79,8 +81,28 @@ def test_two_lengths_of_a_body_are_refused() -> None:
 def test_a_client_that_reads_nothing_is_given_up(kind: str) -> None:
     in_flight = InFlight()
     with pytest.raises(SlowReaderError):
-        asyncio.run(limits(respond, in_flight, body_seconds=0.01)({**scope(), "type": kind}, received, never))
+        asyncio.run(
+            limits(respond, in_flight, body_seconds=0.01, min_rate=10**9)({**scope(), "type": kind}, received, never)
+        )
     assert in_flight.requests == 0
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 5 * PIECE, 5 * PIECE + 7])
+def test_a_large_response_is_sent_in_pieces_that_each_have_their_time(size: int, clock: Any) -> None:
+    """A client that reads 100 kB/s is none that does not read, however much there is."""
+    content = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    sent: list[Message] = []
+
+    async def slowly(message: Message) -> None:
+        clock.now += len(message.get("body", b"")) / 100_000
+        await asyncio.sleep(0)
+        sent.append(message)
+
+    app = limits(Response(content), body_seconds=1, min_rate=100_000)
+    clock.run_until_complete(app(scope(), received, slowly))
+    assert b"".join(message.get("body", b"") for message in sent) == content
+    assert max(len(message.get("body", b"")) for message in sent) <= PIECE
+    assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
 
 
 def cancelled(app: ASGIApp) -> list[Message]:

@@ -85,6 +85,21 @@ Queue = Annotated[
     typer.Option(min=0, metavar="N", rich_help_panel=_LIMITS, help="Requests that may wait; one more is refused: 503."),
 ]
 MaxBody = Annotated[int, typer.Option(min=1, metavar="BYTES", rich_help_panel=_LIMITS, help="Bytes of one request.")]
+BodySeconds = Annotated[
+    float,
+    typer.Option(
+        min=0.1, metavar="SECONDS", rich_help_panel=_LIMITS, help="A request that stands still for this long gets 408."
+    ),
+]
+MinRate = Annotated[
+    int, typer.Option(min=1, metavar="BYTES", rich_help_panel=_LIMITS, help="Bytes per second that are no standstill.")
+]
+MaxBodySeconds = Annotated[
+    float,
+    typer.Option(
+        min=0.1, metavar="SECONDS", rich_help_panel=_LIMITS, help="The longest that a request may take to arrive."
+    ),
+]
 MaxPixels = Annotated[
     int, typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="Width times height of one picture.")
 ]
@@ -125,6 +140,9 @@ def serve(
     workers: Workers = SERVICE.workers,
     queue: Queue = SERVICE.queue,
     max_body: MaxBody = SERVICE.max_body,
+    body_seconds: BodySeconds = SERVICE.body_seconds,
+    min_rate: MinRate = SERVICE.min_rate,
+    max_body_seconds: MaxBodySeconds = SERVICE.max_body_seconds,
     max_pixels: MaxPixels = SERVICE.max_pixels,
     max_images: MaxImages = SERVICE.max_images,
     max_streams: MaxStreams = SERVICE.max_streams,
@@ -147,7 +165,9 @@ def serve(
         raise ConfigError("MIEN_API_KEY is set, but empty: give it a key, or unset it")
     faces: OptionFields = {"max_faces": max_faces, "detect_mode": detect_mode, "detect_side": detect_side}
     faces |= {"uncertain_below": uncertain_below}
-    settings = Settings(
+    limited = partial(Settings, max_body=max_body, max_pixels=max_pixels, max_images=max_images)
+    limited = partial(limited, body_seconds=body_seconds, min_rate=min_rate, max_body_seconds=max_body_seconds)
+    settings = limited(
         host=host,
         port=port,
         api_keys=tuple(api_key or ()),
@@ -160,9 +180,6 @@ def serve(
         workers=workers,
         queue=queue,
         batching=batching,
-        max_body=max_body,
-        max_pixels=max_pixels,
-        max_images=max_images,
         max_streams=max_streams,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.service.errors import Problem
+from mien.service.memory import PIECE
 from mien.service.metrics import Metrics
 from mien.service.pool import RESTART_S
 from mien.service.settings import Settings
@@ -81,13 +83,23 @@ class Limits:
         return None
 
     def _timed(self, send: Send) -> Send:
-        """A `send` that ends in time. The server buffers little, so it waits until the client reads."""
+        """A `send` that ends in time, piece by piece. The server buffers little, so it waits until the client reads."""
 
         async def timed(message: Message) -> None:
-            try:
-                async with asyncio.timeout(self._settings.body_seconds):
-                    await send(message)
-            except TimeoutError:
-                raise SlowReaderError("the client does not read the response") from None
+            for piece in _pieces(message):
+                try:
+                    async with asyncio.timeout(self._settings.body_seconds + PIECE / self._settings.min_rate):
+                        await send(piece)
+                except TimeoutError:
+                    raise SlowReaderError("the client does not read the response") from None
 
         return timed
+
+
+def _pieces(message: Message) -> Iterator[Message]:
+    """The message, a large body in several: each gets the time of a piece, not of whatever came before it."""
+    body: bytes = message.get("body", b"")
+    last = max(0, len(body) - 1) // PIECE * PIECE
+    for start in range(0, last, PIECE):
+        yield {**message, "body": body[start : start + PIECE], "more_body": True}
+    yield {**message, "body": body[last:]} if last else message

@@ -45,7 +45,9 @@ class Settings:
     max_buffered      bytes of all bodies, and of drawn pictures that wait to be fetched, at once
     max_streams       streams at once
     max_requests      requests in flight at once; past it the response is 503
-    body_seconds      a body that takes longer to arrive is given up; so is a response that is not read
+    body_seconds      a body that makes no progress for this time is given up; so is a response that is not read
+    min_rate          bytes per second that count as progress
+    max_body_seconds  a body that takes longer to arrive is given up, whatever its progress
     idle_seconds      a stream without a frame for this time is closed
     drain_seconds     whole seconds for the requests in flight at the end
     """
@@ -70,14 +72,25 @@ class Settings:
     max_streams: int = 16
     max_requests: int = 256
     body_seconds: float = 20.0
+    min_rate: int = 2_000
+    max_body_seconds: float = 300.0
     idle_seconds: float = 60.0
     drain_seconds: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("workers", "max_body", "max_frame", "max_pixels", "max_images", "max_streams", "max_requests"):
+        for name in (
+            "workers",
+            "max_body",
+            "max_frame",
+            "max_pixels",
+            "max_images",
+            "max_streams",
+            "max_requests",
+            "min_rate",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("body_seconds", "idle_seconds", "drain_seconds"):
+        for name in ("body_seconds", "max_body_seconds", "idle_seconds", "drain_seconds"):
             if not 0 < getattr(self, name) < 86_400:
                 raise ConfigError(f"{name} must be more than 0 seconds and less than a day, got {getattr(self, name)}")
         if self.queue < 0 or not 0 <= self.port <= 65_535:

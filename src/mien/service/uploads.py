@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -13,8 +12,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect
 
+from mien.service.body import Body
 from mien.service.errors import Problem
 from mien.service.memory import Memory
 from mien.service.settings import FORMATS, Settings
@@ -43,39 +42,33 @@ class BodyReader:
 
         Raises Problem on a body that is too large, too slow, malformed, or one too many.
         """
-        holding = _Holding()
+        body = Body(request, self._settings, self._memory)
         try:
-            try:
-                async with asyncio.timeout(self._settings.body_seconds):
-                    taken = await self._take(request, holding)
-            except TimeoutError:
-                seconds = self._settings.body_seconds
-                raise Problem(408, f"the body took longer than {seconds:g} s to arrive") from None
-            yield taken
+            yield await self._take(request.headers, body)
         finally:
-            self._memory.give(holding.size)
+            body.free()
 
-    async def _take(self, request: Request, holding: _Holding) -> tuple[list[Upload], bool]:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
+    async def _take(self, headers: Headers, body: Body) -> tuple[list[Upload], bool]:
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if headers.get("content-encoding", "identity").lower() != "identity":
             raise Problem(415, "expected a body without Content-Encoding: pictures are compressed already")
         if kind == "multipart/form-data":
-            return await self._form(request, holding), True
+            return await self._form(headers, body), True
         if kind not in {*FORMATS.values(), "application/octet-stream"}:
             wanted = ", ".join(FORMATS.values())
             raise Problem(415, f"expected {wanted} or multipart/form-data, got {kind or 'no content type'}")
-        content = b"".join([chunk async for chunk in self._chunks(request, holding)])
+        content = await body.content()
         if not content:
             raise Problem(400, "the body is empty, expected a picture")
         return [Upload(content)], False
 
-    async def _form(self, request: Request, holding: _Holding) -> list[Upload]:
+    async def _form(self, headers: Headers, body: Body) -> list[Upload]:
         most = self._settings.max_images
         # What else Python can decode may take forever, and hold what is no text.
-        if parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8").lower() != b"utf-8":
+        if parse_options_header(headers["content-type"])[1].get(b"charset", b"utf-8").lower() != b"utf-8":
             raise Problem(400, "expected a form in utf-8")
         limits = {"max_files": most, "max_fields": 16, "max_part_size": 4096}
-        parser = _Form(request.headers, self._chunks(request, holding), **limits)
+        parser = _Form(headers, body.chunks(), **limits)
         parser.spool_max_size = self._settings.max_body + 1  # more would go to a file
         try:
             form = await parser.parse()
@@ -88,22 +81,6 @@ class BodyReader:
         if not uploads:
             raise Problem(400, "the form holds no file, expected pictures as files")
         return uploads
-
-    async def _chunks(self, request: Request, holding: _Holding) -> AsyncGenerator[bytes]:
-        """The body as it comes, counted."""
-        most = self._settings.max_body
-        length = request.headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > most:
-            raise Problem(413, f"the body has {int(length):,} bytes, at most {most:,} are accepted")
-        try:
-            async for chunk in request.stream():
-                if holding.size + len(chunk) > most:
-                    raise Problem(413, f"the body has more than the {most:,} bytes that are accepted")
-                self._memory.take(len(chunk))
-                holding.size += len(chunk)
-                yield chunk
-        except ClientDisconnect:
-            raise Problem(400, "the client went away before the body was whole") from None
 
 
 class _Form(MultiPartParser):
@@ -127,10 +104,3 @@ class _Form(MultiPartParser):
 def _text(name: str | None) -> str:
     """The name without what UTF-8 cannot hold."""
     return (name or "").encode("utf-8", "replace").decode("utf-8")
-
-
-@dataclass(slots=True)
-class _Holding:
-    """How many bytes one request holds."""
-
-    size: int = 0
