@@ -137,7 +137,7 @@ def test_other_origins_get_none_of_it(service: httpx.Client) -> None:
             assert "origin" in words(response, "vary")
             assert response.headers["cross-origin-resource-policy"] == "same-origin"
         refused = service.post("/v1/predict", headers={**headers, "x-api-key": KEY})
-        assert (refused.status_code, cors(refused)) == (403 if headers else 415, [])
+        assert (refused.status_code, cors(refused)) == (403 if headers else 400, [])
 
 
 @pytest.mark.parametrize(("origin", "has_hint"), [("https://evil.example", True), ("null", False), ("file://", False)])

@@ -168,6 +168,7 @@ def assert_astronaut(faces: list[dict[str, Any]]) -> None:
 
 EXAMPLES: Mapping[str, Callable[[str, Path], None]] = {
     "raw": saw_one_record,
+    "json": saw_one_record,
     "several": saw_several_records,
     "drawn": saw_a_drawn_picture,
     "httpx": saw_a_face_in_python,

@@ -57,9 +57,9 @@ def test_without_a_key_only_known_names_are_answered(plain: str, host: str, stat
 @pytest.mark.parametrize(
     ("origin", "status"),
     [
-        (None, 415),
-        ("own", 415),
-        ("https://friend.example", 415),
+        (None, 400),
+        ("own", 400),
+        ("https://friend.example", 400),
         ("http://friend.example", 403),
         ("http://evil.example", 403),
         ("null", 403),

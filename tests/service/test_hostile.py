@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import json
 import os
@@ -27,7 +28,7 @@ from PIL import Image
 from mien.analyzer import Analyzer
 from mien.emotions import EMOTIONS
 from mien.service.app import create_app
-from mien.service.server import running
+from mien.service.server import _return_memory, running
 from mien.service.settings import Settings
 
 MAX_BODY = 1_000_000
@@ -44,6 +45,7 @@ STATM = Path("/proc/self/statm")
 @pytest.fixture(scope="module")
 def service(analyzer: Analyzer, settings: Settings, wait_until: Any) -> Iterator[str]:
     """Its tasks are at /tasks. One body fills the room for bodies: a byte that is kept would be missed at once."""
+    _return_memory()  # as `serve` does, which runs the service elsewhere
     before = set(threading.enumerate())
     limits = replace(
         settings,
@@ -254,6 +256,75 @@ FORMS: dict[str, tuple[bytes, Callable[[], bytes], int]] = {
 }
 
 
+KINDS = [
+    b"",
+    b"image/jpg",
+    b"image/png",
+    b"image/gif",
+    b"image/" + b"x" * 20_000,
+    b"text/plain",
+    b"application/octet-stream",
+    b"application/json",
+    b"application/x-www-form-urlencoded",
+    b"multipart/mixed",
+    b",",
+]
+
+
+def document(value: object, name: str = "image") -> bytes:
+    return json.dumps({name: value}).encode()
+
+
+def encoded(content: bytes | None = None) -> str:
+    return base64.b64encode(picture("PNG") if content is None else content).decode()
+
+
+DOCUMENTS: dict[str, tuple[Callable[[], bytes], int]] = {
+    "nothing in it": (lambda: b"{}", 400),
+    "no object": (lambda: b'["image"]', 400),
+    "no JSON": (lambda: b"image", 400),
+    "no end": (lambda: document(encoded())[:-2], 400),
+    "something after the end": (lambda: document(encoded()) + b"}", 400),
+    "no UTF-8": (lambda: b'{"image": "\xff"}', 400),
+    "UTF-16": (lambda: document(encoded()).decode().encode("utf-16"), 400),
+    "half a surrogate": (lambda: b'{"image": "\\ud800"}', 400),
+    "100,000 lists in lists": (lambda: b'{"image":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
+    "500 lists in lists": (lambda: b'{"image":' + b"[" * 500 + b"]" * 500 + b"}", 400),
+    "500 objects in objects": (lambda: b'{"a":' * 500 + b"1" + b"}" * 500, 400),
+    "a number of 100,000 digits": (lambda: b'{"image":' + b"1" * 100_000 + b"}", 400),
+    "names twice": (lambda: b'{"image": "x", "image": "%s"}' % encoded().encode(), 200),
+    "two names": (lambda: b'{"image": "x", "img": "x"}', 400),
+    "empty list": (lambda: document([]), 400),
+    "five of four pictures": (lambda: document([encoded()] * 5), 400),
+    "900 fields beside it": (
+        lambda: json.dumps({"image": encoded(), **dict.fromkeys(map(str, range(900)))}).encode(),
+        200,
+    ),
+    "1,100 fields beside it": (
+        lambda: json.dumps({"image": encoded(), **dict.fromkeys(map(str, range(1100)))}).encode(),
+        400,
+    ),
+    "numbers": (lambda: document([1, 2]), 400),
+    "list in a list": (lambda: document([[encoded()]]), 400),
+    "object": (lambda: document({"url": "x"}), 400),
+    "empty text": (lambda: document(""), 400),
+    "empty data URI": (lambda: document("data:,"), 400),
+    "data URI of nothing": (lambda: document("data:image/png;base64,"), 422),
+    "data URI without base64": (lambda: document("data:image/png,%89PNG"), 400),
+    "address": (lambda: document("http://127.0.0.1:1/a.png"), 400),
+    "address of a file": (lambda: document("file:///etc/passwd"), 400),
+    "path": (lambda: document("/etc/hostname.png"), 400),
+    "path that is base64": (lambda: document("/etc/abc"), 415),
+    "text beyond ASCII": (lambda: document("bild ü"), 400),
+    "base64 cut off": (lambda: document(encoded()[:-3]), 400),
+    "base64 of no picture": (lambda: document(encoded(b"no picture")), 415),
+    "base64 of JSON": (lambda: document(encoded(document(encoded()))), 415),
+    "bomb": (lambda: document(encoded(PICTURES["bomb of 20,000 x 20,000 in 50 kB"][0]())), 413),
+    "more than there is room for": (lambda: document("A" * (MAX_BODY - 100)), 413),
+    "more than is taken": (lambda: document("A" * MAX_BODY), 413),
+}
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures(service: str, name: str) -> None:
     make, wanted = PICTURES[name]
@@ -280,11 +351,25 @@ def test_a_name_is_no_path(service: str) -> None:
     assert (status, records[0]["source"]) == (200, evil.decode())
 
 
-@pytest.mark.parametrize(
-    "kind", [b"", b"text/plain", b"application/json", b"image/gif", b"image/" + b"x" * 20_000, b"multipart/mixed", b","]
-)
-def test_content_types(service: str, kind: bytes) -> None:
-    assert response_to(service, post(picture("PNG"), kind))[0] == 415
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("true_kind", ["JPEG", "PNG", "WEBP"])
+def test_bytes_say_what_a_picture_is(service: str, kind: bytes, true_kind: str) -> None:
+    request = post(picture(true_kind), kind)
+    for asked in (request, request.replace(b"Content-Type: " + kind + b"\r\n", b"")):
+        status, record = response_to(service, asked)
+        assert (status, record["width"], record["error"]) == (200, 64, None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("content", [b"no picture", b"%PDF-1.7", b"GIF89a", b"RIFF1234WAVE", b"\xff", bytes(9), b"[]"])
+def test_what_is_no_picture_is_none_under_any_name(service: str, kind: bytes, content: bytes) -> None:
+    assert response_to(service, post(content, kind))[0] in ((400, 415) if kind == b"application/json" else (415, 422))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_json(service: str, name: str) -> None:
+    make, wanted = DOCUMENTS[name]
+    assert response_to(service, post(make(), b"application/json; charset=utf-8"))[0] == wanted
 
 
 def test_compressed_bodies(service: str) -> None:
@@ -435,15 +520,23 @@ def test_clients_that_vanish(service: str, resets: bool) -> None:
             client.close()
 
 
+def bodies(of: str) -> Iterator[tuple[bytes, bytes]]:
+    """Everything above, with its content type."""
+    if of == "JSON":
+        yield from ((make(), b"application/json") for make, _ in DOCUMENTS.values())
+    else:
+        yield from ((make(), b"image/png") for make, _ in PICTURES.values())
+        yield from ((make(), kind) for kind, make, _ in FORMS.values())
+
+
 @pytest.mark.skipif(not STATM.is_file(), reason="only Linux has /proc")
-def test_memory_returns(service: str) -> None:
+@pytest.mark.parametrize("of", ["pictures and forms", "JSON"])
+def test_memory_returns(service: str, of: str) -> None:
     """Everything above, four times more, takes no more memory than twice."""
 
     def all_of_it() -> None:
-        for make, _ in PICTURES.values():
-            talk(service, post(make()))
-        for kind, make, _ in FORMS.values():
-            talk(service, post(make(), kind))
+        for body, kind in bodies(of):
+            talk(service, post(body, kind))
 
     all_of_it()
     all_of_it()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -26,7 +27,7 @@ UNTOLD = [checks.positive_data_acceptance]
 KEY = "let-me-in-please"
 OPEN = [("GET", "/healthz"), ("GET", "/readyz")]
 ASKED = [("GET", "/v1/model"), ("GET", "/metrics")]
-SENT = [*FORMATS.values(), "multipart/form-data"]
+SENT = [*FORMATS.values(), "multipart/form-data", "application/json"]
 
 
 @st.composite
@@ -56,6 +57,7 @@ def file_of(width: int, height: int, mode: str, kind: str) -> bytes:
 for media_type in FORMATS.values():
     schemathesis.openapi.media_type(media_type, pictures())
 schemathesis.openapi.format("binary", pictures())
+schemathesis.openapi.format("byte", pictures().map(lambda content: base64.b64encode(content).decode()))
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def read_picture(
     if isinstance(source, np.ndarray):
         return Picture.of(_from_array(source, color, max_pixels))
     if isinstance(source, str) and source.startswith(_DATA_URI):
-        source = _data_uri_bytes(source)
+        source = data_uri_bytes(source)
     name = source_name(source)
     if isinstance(source, Image.Image):
         return _from_pil(source, name or "the image", max_pixels, None)
@@ -131,15 +131,20 @@ _BASE64: Final = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")  # how JPEG, PNG, GI
 _LONGEST_PATH: Final = 4096
 
 
-def _data_uri_bytes(text: str) -> bytes:
-    """The content of a `data:image/...;base64,` text (RFC 2397)."""
+def data_uri_bytes(text: str) -> bytes:
+    """The content of a `data:...;base64,` text (RFC 2397). Raises ImageError."""
     head, _, encoded = text.partition(",")
-    if not head.endswith(";base64"):
+    if not head.lower().endswith(";base64"):
         raise ImageError("the data URI: expected `data:image/...;base64,...`")
+    return base64_bytes(encoded, "the data URI")
+
+
+def base64_bytes(text: str, name: str) -> bytes:
+    """What base64 holds, whatever its line breaks. Raises ImageError about what has this name."""
     try:
-        return base64.b64decode("".join(encoded.split()), validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
-        raise ImageError(f"the data URI is not base64: {error}") from None
+        raise ImageError(f"{name} is not base64: {error}") from None
 
 
 def _content(file: BinaryIO, name: str) -> bytes:

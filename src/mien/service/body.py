@@ -79,7 +79,11 @@ class Body:
         self._memory.take(size)
         self._held += size
 
+    def keep(self, size: int) -> None:
+        """Count no more than `size` bytes as held."""
+        self._memory.give(self._held - size)
+        self._held = size
+
     def free(self) -> None:
         """Count nothing of it as held any more."""
-        self._memory.give(self._held)
-        self._held = 0
+        self.keep(0)

@@ -18,6 +18,7 @@ from mien.analyzer import Analyzer
 from mien.errors import ImageError
 from mien.records import Origin, PictureRecord, to_record
 from mien.service.errors import Problem, named, problem_of, problem_responses
+from mien.service.json_body import SCHEMA
 from mien.service.memory import HeldResponse, Memory
 from mien.service.metrics import Metrics
 from mien.service.pool import BusyError, Pool
@@ -33,6 +34,7 @@ _BODY: Final[dict[str, Any]] = {
         "required": True,
         "content": {
             **{media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in FORMATS.values()},
+            "application/json": {"schema": SCHEMA},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
@@ -48,7 +50,7 @@ _BODY: Final[dict[str, Any]] = {
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "One record for a raw body, a list of them for a form; with draw=1 the picture, faces marked.",
+        "description": "One record for one picture, else a list of them; with draw=1 the picture, faces marked.",
         "content": {
             "application/json": {
                 "schema": {"oneOf": [_RECORD, {"type": "array", "items": _RECORD}]},
@@ -78,7 +80,8 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
         draw: Annotated[bool, Query(description="Get a PNG with the faces marked; for one picture.")] = False,
         theme: Annotated[Literal["labels", "emoji", "minimal"], Query(description="How faces are marked.")] = "labels",
     ) -> Response:
-        """Give a picture as the body (JPEG, PNG or WebP), or several as the files of a form.
+        """Give a picture as the body (JPEG, PNG or WebP), or several as the files of a form. Or give JSON, with base64
+        or data URIs in `image` or `images`. What the bytes are counts, not the Content-Type.
 
         A picture of a form that cannot be read has its `error` in its record, and the others go on; where none can be
         read, the response is 422. Large JPEGs are decoded at a half, a quarter or an eighth of their size where that is
@@ -87,7 +90,7 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
         left = Event()
         try:
             pool.check()  # before a body is read that cannot be processed
-            async with bodies.uploads(request) as (uploads, is_form):
+            async with bodies.uploads(request) as (uploads, is_list):
                 if draw and len(uploads) > 1:
                     raise Problem(400, f"draw=1 takes one picture, got {len(uploads)}")
                 if draw:
@@ -107,7 +110,7 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
             return HeldResponse(png, "image/png", memory)
         metrics.pictures.inc(sum(record["error"] is None for record in records))
         metrics.faces.inc(sum(len(record["faces"]) for record in records))
-        return JSONResponse(records if is_form else records[0])
+        return JSONResponse(records if is_list else records[0])
 
     return router
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -15,8 +16,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from mien.service.body import Body
 from mien.service.errors import Problem
+from mien.service.json_body import FACTOR, content_of, is_json, texts_in
 from mien.service.memory import Memory
-from mien.service.settings import FORMATS, Settings
+from mien.service.settings import Settings
 
 # It would log bytes of a malformed form, which the response describes already.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
@@ -38,7 +40,7 @@ class BodyReader:
 
     @asynccontextmanager
     async def uploads(self, request: Request) -> AsyncGenerator[tuple[list[Upload], bool]]:
-        """The pictures of a request, and whether they came as a form; their bytes count as held until the end.
+        """The pictures of a request, and whether they came as several; their bytes count as held until the end.
 
         Raises Problem on a body that is too large, too slow, malformed, or one too many.
         """
@@ -54,13 +56,21 @@ class BodyReader:
             raise Problem(415, "expected a body without Content-Encoding: pictures are compressed already")
         if kind == "multipart/form-data":
             return await self._form(headers, body), True
-        if kind not in {*FORMATS.values(), "application/octet-stream"}:
-            wanted = ", ".join(FORMATS.values())
-            raise Problem(415, f"expected {wanted} or multipart/form-data, got {kind or 'no content type'}")
         content = await body.content()
         if not content:
             raise Problem(400, "the body is empty, expected a picture")
-        return [Upload(content)], False
+        if not is_json(kind, content):
+            return [Upload(content)], False  # what it is, its bytes say: clients are often wrong about it
+        self._hold_json(len(content), body)
+        texts, is_list = texts_in(content, self._settings.max_images)
+        del content
+        return await _decoded(texts, body), is_list
+
+    def _hold_json(self, size: int, body: Body) -> None:
+        most = self._settings.max_buffered // FACTOR
+        if size > most:
+            raise Problem(413, f"the JSON body has {size:,} bytes, at most {most:,} are accepted")
+        body.hold((FACTOR - 1) * size)
 
     async def _form(self, headers: Headers, body: Body) -> list[Upload]:
         most = self._settings.max_images
@@ -79,8 +89,17 @@ class BodyReader:
         uploads = [Upload(await file.read(), _text(file.filename) or None) for file in files]
         await form.close()
         if not uploads:
-            raise Problem(400, "the form holds no file, expected pictures as files")
+            raise Problem(400, "the form holds no file, expected pictures as files; base64 goes into JSON")
         return uploads
+
+
+async def _decoded(texts: list[str], body: Body) -> list[Upload]:
+    uploads = []
+    while texts:
+        uploads.append(Upload(content_of(texts.pop(0))))
+        await asyncio.sleep(0)  # a large one takes a while, and others wait
+    body.keep(sum(len(upload.content) for upload in uploads))
+    return uploads
 
 
 class _Form(MultiPartParser):
