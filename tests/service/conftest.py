@@ -22,6 +22,7 @@ import mien
 from mien.analyzer import Analyzer, load
 from mien.runtime.classifier import Classifier
 from mien.runtime.detectors import load_detector
+from mien.service import wrong_keys
 from mien.service.app import create_app
 from mien.service.server import running
 from mien.service.settings import Settings
@@ -47,6 +48,11 @@ class Gate(mien.Detector):
         self.entered.set()
         assert self.open.wait(30)
         return self._detector.detect(image)
+
+
+@pytest.fixture(autouse=True)
+def wrong_keys_have_their_response_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wrong_keys, "DELAY_S", 0.01)
 
 
 class ClockLoop(asyncio.SelectorEventLoop):

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hmac
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.service.errors import Problem
 from mien.service.settings import Settings, is_origin
+from mien.service.wrong_keys import WrongKeys
 
 KEY_PROTOCOL: Final = "mien.key."
 """A browser's WebSocket cannot send headers: it offers this subprotocol with the key in base64url after it."""
@@ -33,6 +34,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app, self._settings = app, settings
+        self._wrong_keys = WrongKeys()
         self._keys = [key.encode() for key in settings.api_keys]
         origins = [str(urlsplit(origin).hostname) for origin in settings.origins]
         self._hosts = {"localhost", settings.host.lower(), *map(str.lower, settings.hosts), *origins}
@@ -51,6 +53,9 @@ class Guard:
             await send(message)
 
         problem = self._objection(scope)
+        if problem is not None and problem.status == 401 and _given_keys(Headers(scope=scope)):
+            is_delayed = await self._wrong_keys.delay(scope.get("client"))
+            problem = _unauthorized("got another one", {} if is_delayed else {"Connection": "close"})
         try:
             await (problem.response() if problem else self._app)(scope, receive, watched)
         except Exception:
@@ -75,9 +80,7 @@ class Guard:
         path: str = scope["path"].removeprefix(self._settings.root_path)
         is_open = path in _OPEN or path.startswith(_OPEN_FOLDER)
         if self._keys and not is_open and not self._knows_key(headers):
-            came = "got another one" if _given_keys(headers) else "got none"
-            detail = f"expected the service's API key (Authorization: Bearer KEY), {came}"
-            return Problem(401, detail, {"WWW-Authenticate": "Bearer"})
+            return _unauthorized("got none")
         return None
 
     def _is_own(self, host: str) -> bool:
@@ -103,6 +106,11 @@ class Guard:
         """Whether one of the keys was given; each comparison takes the same time, right or wrong."""
         given = [key.encode() for key in _given_keys(headers)]
         return any([hmac.compare_digest(mine, key) for mine in self._keys for key in given])  # noqa: C419 - see above
+
+
+def _unauthorized(came: str, headers: Mapping[str, str] | None = None) -> Problem:
+    detail = f"expected the service's API key (Authorization: Bearer KEY), {came}"
+    return Problem(401, detail, {"WWW-Authenticate": "Bearer", **(headers or {})})
 
 
 def _given_keys(headers: Headers) -> Sequence[str]:

@@ -51,27 +51,31 @@ class Metrics:
 
 
 class Measured:
-    """ASGI middleware that counts and times requests by their route, never by their path."""
+    """ASGI middleware that counts and times requests by their route, never by their path.
+
+    Of WebSockets, those that are refused, since only they get a response.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the app respond, and count it."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status = time.perf_counter(), 500 if scope["type"] == "http" else None
 
         async def watched(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
             await send(message)
 
         try:
             await self._app(scope, receive, watched)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
-            self._metrics.requests.labels(route, str(status)).inc()
-            self._metrics.request_seconds.labels(route).observe(time.perf_counter() - began)
+            if status is not None:
+                route = getattr(scope.get("route"), "path", "other")
+                self._metrics.requests.labels(route, str(status)).inc()
+                self._metrics.request_seconds.labels(route).observe(time.perf_counter() - began)

@@ -227,13 +227,14 @@ def network_address(settings: Settings, url: str) -> str | None:
 
 
 def _log_errors() -> None:
-    logger = logging.getLogger("uvicorn")
-    logger.handlers = [_Lines()]
-    logger.propagate = False
+    for name in ("uvicorn", "mien.service"):
+        logger = logging.getLogger(name)
+        logger.handlers = [_Lines()]
+        logger.propagate = False
 
 
 class _Lines(logging.Handler):
-    """Writes errors to standard error, each in a line: of an exception its kind, text and place, not the way there."""
+    """Writes warnings and errors to standard error, each in a line: of an exception its kind, text and place only."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
