@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mien.analyzer import Analyzer
 from mien.errors import ModelError
+from mien.service import saturation
 from mien.service.app import create_app
 from mien.service.server import running
 from mien.service.settings import Settings
@@ -82,7 +83,10 @@ def held(analyzer: Analyzer) -> tuple[Analyzer, Held]:
     return Analyzer(classifier, analyzer.detector), classifier
 
 
-def test_past_the_queue_the_answer_is_503_and_what_waited_is_answered(analyzer: Analyzer) -> None:
+def test_past_the_queue_the_answer_is_503_and_what_waited_is_answered(
+    analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saturation, "FULL_S", 0.01)
     slow, classifier = held(analyzer)
     settings = Settings(workers=1, queue=2, batching=False)
     with (

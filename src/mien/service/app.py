@@ -110,8 +110,9 @@ def _status_router(analyzer: Analyzer, pool: Pool, metrics: Metrics) -> APIRoute
         responses=problem_responses(421, 503),
     )
     async def readyz() -> dict[str, str]:
-        if pool.is_full or pool.is_closing:
-            raise Problem(503, "the service ends" if pool.is_closing else "the queue is full", {"Retry-After": "1"})
+        if pool.is_overloaded or pool.is_closing:
+            detail = "the service ends" if pool.is_closing else "the queue is full most of the time"
+            raise Problem(503, detail, {"Retry-After": "1"})
         return {"status": "ready"}
 
     @router.get(

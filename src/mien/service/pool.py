@@ -10,6 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from mien.service.saturation import Saturation
+
 T = TypeVar("T")
 
 _WEIGHT = 0.1  # of the newest in the mean of how long work takes
@@ -38,9 +40,10 @@ class Pool:
     To be used from one event loop.
     """
 
-    def __init__(self, workers: int, queue: int) -> None:
+    def __init__(self, workers: int, queue: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="mien")
         self._workers, self._most = workers, workers + queue
+        self._saturation = Saturation(self._most, workers + queue // 2, clock)
         self._waiting: dict[Future[Any], asyncio.Future[Any]] = {}  # by the work, who waits for it
         self._mean_s = 0.05
         self._is_closing = False
@@ -54,6 +57,11 @@ class Pool:
     def is_full(self) -> bool:
         """Whether `submit` would raise BusyError."""
         return self._is_closing or len(self._waiting) >= self._most
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether it is full for most of the time, until half of the queue is free again."""
+        return self._saturation.is_overloaded
 
     @property
     def is_closing(self) -> bool:
@@ -81,6 +89,7 @@ class Pool:
         future = self._threads.submit(self._timed, work)
         # It counts until its thread is done with it, even where nobody waits for it any more.
         self._waiting[future] = result
+        self._saturation.update(len(self._waiting))
         future.add_done_callback(lambda done: _call(loop, self._done, done))
         try:
             return await result
@@ -107,6 +116,7 @@ class Pool:
 
     def _done(self, future: Future[Any]) -> None:
         result = self._waiting.pop(future)
+        self._saturation.update(len(self._waiting))
         if result.done():
             return  # nobody waits for it
         error = future.exception()
