@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
 from pathlib import Path
@@ -173,6 +174,79 @@ def test_requests_of_one_connection_are_processed_one_after_the_other(
             part = client.recv(65_536)
             assert part
             received += part
+
+
+def heads(lines: bytes) -> list[bytes]:
+    """The same head for a request, one with a body and a stream."""
+    rest = b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+    return [
+        b"GET /healthz HTTP/1.1\r\n" + lines + rest,
+        b"POST /v1/predict HTTP/1.1\r\n" + lines + rest,
+        UPGRADE.replace(b"Host: localhost\r\n", lines),
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"api_keys": ("right-key-1",)}])
+def test_a_request_has_one_host(serving: Any, options: dict[str, Any]) -> None:
+    """RFC 9112, 3.2: none, several, and what is none get 400, whether names are checked or not."""
+    wrong = [
+        b"",
+        b"Host: localhost\r\nHost: localhost\r\n",
+        b"Host: localhost\r\nX: y\r\nhost: other\r\n",
+        *(
+            b"Host: %s\r\n" % name
+            for name in (b"a b", b"localhost/x", b"user@localhost", b"localhost:x", b"localhost#")
+        ),
+        *(
+            b"Host: %s\r\n" % name
+            for name in (b"localhost, other", b"[", b"[::1", b"[x]", b"\xff", b"localhost:123456")
+        ),
+    ]
+    with serving(**options) as url:
+        for lines in wrong:
+            for head in heads(lines):
+                with connected(url) as client:
+                    client.sendall(head)
+                    assert received_by(client).startswith(b"HTTP/1.1 400 "), head
+        for name in (b"localhost", b"LOCALHOST:80", b"127.0.0.1:", b"[::1]:8000"):
+            with connected(url) as client:
+                client.sendall(heads(b"Host: %s\r\n" % name)[0])
+                assert received_by(client).startswith(b"HTTP/1.1 200 "), name
+
+
+@pytest.mark.parametrize("piece", [700, 1_000_000])
+def test_requests_in_a_row_are_all_answered_in_their_order(
+    base_url: str, frame: Callable[..., bytes], piece: int
+) -> None:
+    """Far more than the buffers between hold, of every kind, while the client reads."""
+    sizes = range(1, 19)
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    kinds: list[Callable[[int], tuple[bytes, tuple[int, int | None]]]] = [
+        lambda size: (post(frame(0, width=size)), (200, size)),
+        lambda size: (post(frame(0, width=size) + bytes(100_000)), (200, size)),
+        lambda size: (post(b"no picture" + noise.tobytes()), (415, None)),
+        lambda size: (post(noise.tobytes(), b"Content-Encoding: gzip\r\n"), (415, None)),
+        lambda size: (GET, (200, None)),
+    ]
+    asked = [kind(size) for size in sizes for kind in kinds]
+    content = b"".join(request for request, _ in asked)
+    with connected(base_url) as client, ThreadPoolExecutor(1) as threads:
+        sending = threads.submit(
+            lambda: [client.sendall(content[at : at + piece]) for at in range(0, len(content), piece)]
+        )
+        reader = client.makefile("rb")
+        told = [response_in(reader) for _ in asked]
+        sending.result(10)
+    assert told == [wanted for _, wanted in asked]
+
+
+def response_in(reader: Any) -> tuple[int, int | None]:
+    """The status of the next response, and the width in its record if it is one."""
+    status, length = int(reader.readline().split()[1]), 0
+    while line := reader.readline().strip():
+        name, _, value = line.lower().partition(b":")
+        length = int(value) if name == b"content-length" else length
+    return status, json.loads(reader.read(length)).get("width")
 
 
 def test_a_response_that_is_not_read_is_given_up(serving: Any, wait_until: Any) -> None:

@@ -46,7 +46,7 @@ def encoded(key: str) -> str:
         ("friend.example", 200),
         ("evil.example", 421),
         ("localhost.evil.example", 421),
-        ("[", 421),
+        ("[", 400),
         ("", 421),
     ],
 )

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,6 +20,9 @@ from mien.service.wrong_keys import WrongKeys
 
 KEY_PROTOCOL: Final = "mien.key."
 """A browser's WebSocket cannot send headers: it offers this subprotocol with the key in base64url after it."""
+
+_AUTHORITY: Final = re.compile(r"([\w.~!$&'()*+,;=%-]*|\[[\da-fA-F:.]+\])(:\d{0,5})?", re.ASCII)
+"""What a Host may be (RFC 9112, 3.2). The server itself refuses none, and several."""
 
 _OPEN: Final = frozenset({"/", "/page.json", "/docs", "/docs.js", "/openapi.json", "/healthz", "/readyz"})
 _OPEN_FOLDER: Final = "/assets/"
@@ -68,6 +72,8 @@ class Guard:
     def _objection(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
+        if not _AUTHORITY.fullmatch(host):
+            return Problem(400, f"expected a Host such as localhost:8000, got {host}")
         if not self._keys and not self._is_own(host):
             return Problem(
                 421, f"{host or 'no host'} is no name of this service: start it with `mien serve --name NAME`"
