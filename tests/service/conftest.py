@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +34,7 @@ Serving = Callable[..., AbstractContextManager[str]]
 Frames = Callable[..., bytes]
 Figure = Callable[[str, str], float]
 Wait = Callable[[Callable[[], bool]], None]
+Certificate = Callable[[str], tuple[Path, Path]]
 WaitForFigure = Callable[[str, str, float], None]
 
 
@@ -114,6 +117,24 @@ def gate() -> Iterator[Gate]:
 def gated(brightness_model: Path, gate: Gate) -> Analyzer:
     """An analyzer that waits at the gate with each picture."""
     return Analyzer(Classifier(brightness_model, threads=1), gate)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    """Makes a certificate for 127.0.0.1, signed by itself, and its key, in files of this name."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl, which makes the certificate, is not here")
+
+    def make(name: str) -> tuple[Path, Path]:
+        files = tmp_path / f"{name}.pem", tmp_path / f"{name}.key.pem"
+        subject = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(files[1])]
+        command = [openssl, "req", "-x509", "-days", "2", *key, "-out", str(files[0]), *subject]
+        subprocess.run(command, check=True, capture_output=True)
+        return files
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -3,16 +3,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-import shutil
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -316,23 +313,10 @@ def test_a_wrong_request_for_a_stream_is_refused(
     assert capfd.readouterr().err == ""
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1, signed by itself, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl, which makes the certificate, is not here")
-    files = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subject = ["-subj", "/CN=mien", "-addext", "subjectAltName=IP:127.0.0.1"]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(files[1])]
-    command = [openssl, "req", "-x509", "-days", "2", *key, "-out", str(files[0]), *subject]
-    subprocess.run(command, check=True, capture_output=True)
-    return files
-
-
-def test_over_tls(serving: Any, certificate: tuple[Path, Path], frame: Callable[..., bytes]) -> None:
-    context = ssl.create_default_context(cafile=certificate[0])
-    with serving(tls_cert=certificate[0], tls_key=certificate[1], max_frame=100_000) as url:
+def test_over_tls(serving: Any, certificate: Any, frame: Callable[..., bytes]) -> None:
+    cert, key = certificate("mien")
+    context = ssl.create_default_context(cafile=cert)
+    with serving(tls_cert=cert, tls_key=key, max_frame=100_000) as url:
         assert url.startswith("https://127.0.0.1:")
         assert httpx.get(f"{url}/healthz", verify=context, trust_env=False).json() == {"status": "ok"}
         with connect(url.replace("http", "ws", 1) + "/v1/stream", ssl=context, proxy=None) as stream:

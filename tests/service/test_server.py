@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -134,6 +136,7 @@ def test_tls_files_that_are_none_are_reported_in_a_line(app: Any, tmp_path: Path
 
 SERVICE = """
 import sys, time
+from pathlib import Path
 from mien.analyzer import Analyzer
 from mien.runtime.classifier import Classifier
 from mien.runtime.detectors import load_detector
@@ -152,7 +155,9 @@ class Slow(Detector):
 def show(line):
     print(line, flush=True)
 
-settings = Settings(port=0, workers=1, drain_seconds=int(sys.argv[3]))
+cert, key = sys.argv[4:6] or (None, None)
+tls = {"tls_cert": Path(cert), "tls_key": Path(key)} if cert else {}
+settings = Settings(port=0, workers=1, drain_seconds=int(sys.argv[3]), **tls)
 app = create_app(Analyzer(Classifier(sys.argv[1], threads=1), Slow()), settings)
 try:
     serve(app, settings, ready=show, report=show)
@@ -163,9 +168,11 @@ except KeyboardInterrupt:
 
 
 @contextmanager
-def apart(model: Path, *, work: float, drain: int = 10) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def apart(
+    model: Path, *, work: float, drain: int = 10, tls: tuple[Path, Path] | tuple[()] = (), prefix: tuple[str, ...] = ()
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A service in a separate process, whose work on a picture takes `work` seconds, and its address."""
-    command = [sys.executable, "-W", "error", "-c", SERVICE, str(model), str(work), str(drain)]
+    command = [*prefix, sys.executable, "-W", "error", "-c", SERVICE, str(model), str(work), str(drain), *map(str, tls)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -229,3 +236,94 @@ def test_the_end_does_not_wait_for_a_long_picture(
     assert output == "Waiting for 2 requests, at most 1 s\n"
     assert len(errors.splitlines()) == 1
     assert process.returncode == 0
+
+
+@unless_windows
+def test_sighup_ends_it_in_order_where_there_is_no_certificate(
+    brightness_model: Path, frame: Callable[..., bytes], await_figure: Any
+) -> None:
+    with apart(brightness_model, work=1) as (process, url), ThreadPoolExecutor(2) as threads:
+        responses = [threads.submit(predict, url, frame(0)) for _ in range(2)]
+        await_figure(url, "mien_queue", 1)
+        process.send_signal(signal.SIGHUP)
+        output, errors = process.communicate(timeout=20)
+        assert [response.result(10).status_code for response in responses] == [200, 200]
+    assert (output, errors, process.returncode) == ("Waiting for 2 requests, at most 10 s\nended\n", "", 0)
+
+
+@unless_windows
+def test_sighup_is_ignored_where_it_was(brightness_model: Path) -> None:
+    """As nohup has it, which a shell's trap does too."""
+    ignoring = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
+    with apart(brightness_model, work=0, prefix=ignoring) as (process, url):
+        process.send_signal(signal.SIGHUP)
+        assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=20) == ("ended\n", "")
+
+
+def shows(url: str) -> bytes:
+    """The certificate that the service shows to new clients."""
+    address = urlsplit(url)
+    return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((str(address.hostname), int(address.port or 0))))
+
+
+@unless_windows
+def test_sighup_loads_the_certificate_again(
+    brightness_model: Path, certificate: Any, frame: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """A request in flight goes on; files that cannot be used leave the old certificate, and a line each."""
+    old, new = ([file.read_bytes() for file in certificate(name)] for name in ("old", "new"))
+    used = tmp_path / "used.pem", tmp_path / "used.key.pem"
+
+    def put(cert: bytes, key: bytes) -> None:
+        for file, content in zip(used, (cert, key), strict=True):
+            file.write_bytes(content)
+
+    put(*old)
+    trust = ssl.create_default_context(cadata=old[0].decode())
+    with (
+        apart(brightness_model, work=1, tls=used) as (process, url),
+        ThreadPoolExecutor(1) as threads,
+    ):
+        assert process.stderr is not None
+        first = threads.submit(
+            httpx.post, f"{url}/v1/predict", content=frame(0), verify=trust, trust_env=False, timeout=20
+        )
+        for wrong in ((b"", b""), (b"no PEM", new[1]), (new[0], old[1]), (new[0], b"no key")):
+            put(*wrong)
+            process.send_signal(signal.SIGHUP)
+            line = process.stderr.readline()
+            assert line.startswith(
+                "mien: the certificate is still the old one: expected a certificate and its key as PEM"
+            )
+            assert shows(url) == ssl.PEM_cert_to_DER_cert(old[0].decode())
+        used[1].unlink()
+        process.send_signal(signal.SIGHUP)
+        assert "No such file" in process.stderr.readline()
+        put(*new)
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr.readline() == "mien: the certificate was loaded again\n"
+        assert shows(url) == ssl.PEM_cert_to_DER_cert(new[0].decode())
+        assert first.result(10).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=20) == ("ended\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_terminal_that_closes_ends_it_in_order(brightness_model: Path, tmp_path: Path) -> None:
+    """Its lines reach nobody any more, and it ends all the same."""
+    done = tmp_path / "done"
+    program = SERVICE.replace('print("ended")', f"open({str(done)!r}, 'w').close()")
+    ours, its = os.openpty()
+    command = [sys.executable, "-c", program, str(brightness_model), "0", "10"]
+    with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, start_new_session=True) as process:
+        os.close(its)
+        with os.fdopen(ours, "rb", buffering=0) as terminal:
+            url = terminal.read(1000).decode().strip()
+            client = sending(url)
+            client.__enter__()
+        process.send_signal(signal.SIGHUP)  # as the system does where it is the session's terminal
+        client.__exit__(None, None, None)
+        assert process.wait(20) == 0
+    assert done.exists()

@@ -44,7 +44,10 @@ Insecure = Annotated[
     bool, typer.Option("--insecure", rich_help_panel=_ACCESS, help="Listen beyond this computer without a key.")
 ]
 TlsCert = Annotated[
-    Path | None, typer.Option(metavar="FILE", rich_help_panel=_ACCESS, help="A certificate (PEM), for https.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", rich_help_panel=_ACCESS, help="A certificate (PEM), for https. SIGHUP loads it again."
+    ),
 ]
 TlsKey = Annotated[
     Path | None, typer.Option(metavar="FILE", rich_help_panel=_ACCESS, help="The certificate's key (PEM).")
@@ -159,7 +162,7 @@ def serve(
     """Serve emotions over HTTP: a page with photo and camera, REST, and a WebSocket for streams.
 
     Only this computer reaches it unless --host says otherwise. Pictures are processed in memory and never stored. A
-    phone's camera needs https: docs/serving.md says how. Ctrl-C ends it, once the requests in progress are answered.
+    phone's camera needs https: docs/serving.md says how. Ctrl-C, or SIGHUP without a certificate, ends it in order.
     """
     if not os.environ.get("MIEN_API_KEY", "unset").strip():  # a script meant to fill it
         raise ConfigError("MIEN_API_KEY is set, but empty: give it a key, or unset it")
@@ -182,7 +185,6 @@ def serve(
         batching=batching,
         max_streams=max_streams,
     )
-
     each = threads or max(1, (os.cpu_count() or 1) // workers)
     _serve(partial(_load, model, detector, detector_model, each, faces), settings, open_page=open_page)
 

@@ -29,6 +29,7 @@ from mien.errors import ConfigError
 from mien.service.in_flight import SlowReaderError
 from mien.service.pool import is_work_left
 from mien.service.settings import Settings
+from mien.service.tls import reload_certificate, tls_context
 
 MAX_HEAD: Final = 65_536
 """Bytes of a request's head; more is malformed HTTP."""
@@ -52,15 +53,23 @@ def serve(
 ) -> None:
     """Serve an app of `create_app` until Ctrl-C or SIGTERM, then finish the requests in flight and close the streams.
 
+    SIGHUP loads the certificate again; without one it ends the service too, unless it is ignored, as nohup has it.
+
     `ready` gets the address once it can be reached, such as "http://127.0.0.1:8000"; `report` gets a line on what is
     waited for at the end. A second Ctrl-C ends at once, with KeyboardInterrupt. Where threads still work on pictures
     that nobody waits for, the process ends here, with 130 or 0: it would wait for them. Raises ConfigError where the
     address cannot be taken, or the TLS files cannot be used.
     """
     _return_memory()
-    server = _server(app, settings)
+    tls = tls_context(settings)
+    server = _server(app, settings, tls)
+
+    def started() -> None:
+        _handle_hangups(server, settings, tls)
+        ready(_address(settings, listener))
+
     with listening(settings) as listener, _stopped_by_signals(server):
-        asyncio.run(_serve(server, listener, lambda: ready(_address(settings, listener)), report))
+        asyncio.run(_serve(server, listener, started, report))
     if is_work_left():
         for stream in filter(None, (sys.stdout, sys.stderr)):
             with suppress(OSError, ValueError):  # nobody reads it any more
@@ -75,7 +84,7 @@ def running(app: FastAPI, settings: Settings) -> Iterator[str]:
     """Serve an app in a thread, on a free port; gives its address. At the end it stops as on a first Ctrl-C."""
     settings = replace(settings, port=0)
     addresses: SimpleQueue[str | None] = SimpleQueue()
-    server = _server(app, settings)
+    server = _server(app, settings, tls_context(settings))
     with listening(settings) as listener, ThreadPoolExecutor(1, "mien-service") as thread:
         serving = _serve(server, listener, lambda: addresses.put(_address(settings, listener)), lambda line: None)
         ended = thread.submit(asyncio.run, serving)
@@ -102,7 +111,8 @@ async def _serve(
         await asyncio.sleep(_TICK_S)
     app, seconds = server.config.app, server.config.timeout_graceful_shutdown
     if isinstance(app, FastAPI) and (count := app.state.in_flight.requests):
-        report(f"Waiting for {count} request{'s' if count > 1 else ''}, at most {seconds:g} s")
+        with suppress(OSError):  # its terminal may be gone: requests are finished all the same
+            report(f"Waiting for {count} request{'s' if count > 1 else ''}, at most {seconds:g} s")
     await serving
 
 
@@ -126,16 +136,26 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _handle_hangups(server: uvicorn.Server, settings: Settings, tls: ssl.SSLContext | None) -> None:
+    """Let SIGHUP load the certificate again, or end a service without one in order. Windows has no such signal."""
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    if tls is not None:
+        loop.add_signal_handler(signal.SIGHUP, reload_certificate, tls, settings)
+    elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, setattr, server, "should_exit", True)
+
+
 def _return_memory() -> None:
     """Let large pictures be given back to the system: by default glibc keeps what it got for them."""
     with suppress(OSError, AttributeError, TypeError):  # other systems' C libraries
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
-def _server(app: FastAPI, settings: Settings) -> uvicorn.Server:
-    """uvicorn, by options that it documents. Raises ConfigError where the TLS files cannot be used."""
+def _server(app: FastAPI, settings: Settings, tls: ssl.SSLContext | None) -> uvicorn.Server:
+    """uvicorn, by options that it documents."""
     _log_errors()
-    tls = _tls(settings)
     config = uvicorn.Config(
         app,
         http="h11",  # unlike httptools it bounds a head, the fields after a body, and requests in a row
@@ -157,19 +177,6 @@ def _server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         ssl_context_factory=None if tls is None else lambda *_: tls,
     )
     return uvicorn.Server(config)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except OSError as error:  # SSLError is one
-        reason = getattr(error, "reason", None) or error.strerror
-        files = f"{settings.tls_cert} and {settings.tls_key}"
-        raise ConfigError(f"expected a certificate and its key as PEM files, got {files}: {reason}") from None
-    return context
 
 
 def listening(settings: Settings) -> socket.socket:
@@ -231,10 +238,11 @@ def _log_errors() -> None:
         logger = logging.getLogger(name)
         logger.handlers = [_Lines()]
         logger.propagate = False
+    logging.getLogger("mien.service").setLevel(logging.INFO)
 
 
 class _Lines(logging.Handler):
-    """Writes warnings and errors to standard error, each in a line: of an exception its kind, text and place only."""
+    """Writes what is logged to standard error, each in a line: of an exception its kind, text and place only."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
@@ -245,4 +253,5 @@ class _Lines(logging.Handler):
             places = extract_tb(error.__traceback__)
             where = f" ({places[-1].filename}:{places[-1].lineno})" if places else ""
             text = f"{text.strip()}: {type(error).__name__}: {error}{where}"
-        print("mien:", " ".join(text.split()), file=sys.stderr)
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            print("mien:", " ".join(text.split()), file=sys.stderr)
