@@ -127,6 +127,15 @@ def test_a_browsers_websocket_tells_the_key_as_a_subprotocol(locked: str) -> Non
         assert refused.value.response.status_code == 401
 
 
+def test_two_origins_are_trusted_only_if_each_is(plain: str) -> None:
+    for first, second, status in ((0, 0, 400), (0, 1, 403), (1, 0, 403)):
+        origins = ("https://friend.example", "https://evil.example")
+        headers = [("origin", origins[first]), ("origin", origins[second])]
+        answer = httpx.post(f"{plain}/v1/predict", headers=headers)
+        assert answer.status_code == status
+        assert "access-control-allow-origin" not in answer.headers
+
+
 def test_other_websockets_are_not_there(plain: str) -> None:
     with pytest.raises(InvalidStatus) as refused, connect(plain.replace("http", "ws") + "/v1/other"):
         pass

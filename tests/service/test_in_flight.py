@@ -13,7 +13,8 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mien.service.in_flight import InFlight, Limits, SlowReaderError
+from mien.service.app import create_app
+from mien.service.in_flight import InFlight, Limits, SlowReaderError, SlowReaders
 from mien.service.memory import PIECE
 from mien.service.metrics import Metrics
 from mien.service.settings import Settings
@@ -77,14 +78,33 @@ def test_two_lengths_of_a_body_are_refused() -> None:
     assert (b"connection", b"close") in first["headers"]
 
 
-@pytest.mark.parametrize("kind", ["http", "websocket"])
-def test_a_client_that_reads_nothing_is_given_up(kind: str) -> None:
-    in_flight = InFlight()
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/healthz", {}),
+        ("GET", "/v1/model", {"x_api_key": "right-key-1"}),
+        ("GET", "/v1/model", {}),  # 401
+        ("GET", "/v1/model", {"x_api_key": "wrong-key-1"}),
+        ("GET", "/v1/model", {"host": "[", "x_api_key": "right-key-1"}),  # 400
+        ("POST", "/v1/predict", {"origin": "https://evil.example"}),  # 403
+        ("GET", "/no/such/path", {"x_api_key": "right-key-1"}),
+        ("OPTIONS", "/v1/predict", {"origin": "https://my.app", "access_control_request_method": "POST"}),
+        ("WEBSOCKET", "/v1/nothing", {"x_api_key": "right-key-1"}),
+        ("WEBSOCKET", "/v1/stream", {}),
+    ],
+)
+def test_a_client_that_reads_nothing_is_given_up(
+    analyzer: Any, method: str, path: str, headers: dict[str, str]
+) -> None:
+    """Whatever it is that it does not read."""
+    options: dict[str, Any] = {"api_keys": ("right-key-1",), "origins": ("https://my.app",)}
+    app = create_app(analyzer, Settings(body_seconds=0.01, min_rate=10**9, **options))
+    asked = {**scope(path, **headers), "method": method, "query_string": b"", "root_path": "", "subprotocols": []}
+    if method == "WEBSOCKET":
+        asked |= {"type": "websocket", "extensions": {"websocket.http.response": {}}}
     with pytest.raises(SlowReaderError):
-        asyncio.run(
-            limits(respond, in_flight, body_seconds=0.01, min_rate=10**9)({**scope(), "type": kind}, received, never)
-        )
-    assert in_flight.requests == 0
+        asyncio.run(asyncio.wait_for(app(asked, received, never), 10))
+    assert app.state.in_flight.requests == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 5 * PIECE, 5 * PIECE + 7])
@@ -98,7 +118,7 @@ def test_a_large_response_is_sent_in_pieces_that_each_have_their_time(size: int,
         await asyncio.sleep(0)
         sent.append(message)
 
-    app = limits(Response(content), body_seconds=1, min_rate=100_000)
+    app = SlowReaders(Response(content), Settings(body_seconds=1, min_rate=100_000))
     clock.run_until_complete(app(scope(), received, slowly))
     assert b"".join(message.get("body", b"") for message in sent) == content
     assert max(len(message.get("body", b"")) for message in sent) <= PIECE

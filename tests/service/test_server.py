@@ -149,12 +149,14 @@ class Slow(Detector):
     name = "none"
 
     def detect(self, image):
-        time.sleep(float(sys.argv[2]))
+        while not end_of_work.exists():
+            time.sleep(0.01)
         return load_detector("none").detect(image)
 
 def show(line):
     print(line, flush=True)
 
+end_of_work = Path(sys.argv[2])
 cert, key = sys.argv[4:6] or (None, None)
 tls = {"tls_cert": Path(cert), "tls_key": Path(key)} if cert else {}
 settings = Settings(port=0, workers=1, drain_seconds=int(sys.argv[3]), **tls)
@@ -167,12 +169,34 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.fixture
+def end_of_work(tmp_path: Path) -> Path:
+    """A file that lets the work on pictures end, once it is there."""
+    return tmp_path / "end of work"
+
+
 @contextmanager
 def apart(
-    model: Path, *, work: float, drain: int = 10, tls: tuple[Path, Path] | tuple[()] = (), prefix: tuple[str, ...] = ()
+    model: Path,
+    end_of_work: Path,
+    *,
+    drain: int = 10,
+    tls: tuple[Path, Path] | tuple[()] = (),
+    prefix: tuple[str, ...] = (),
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A service in a separate process, whose work on a picture takes `work` seconds, and its address."""
-    command = [*prefix, sys.executable, "-W", "error", "-c", SERVICE, str(model), str(work), str(drain), *map(str, tls)]
+    """A service in a separate process, whose work on a picture ends once that file is there, and its address."""
+    command = [
+        *prefix,
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        SERVICE,
+        str(model),
+        str(end_of_work),
+        str(drain),
+        *map(str, tls),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -182,25 +206,28 @@ def apart(
 
 
 @unless_windows
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_lets_it_finish(
-    brightness_model: Path, frame: Callable[..., bytes], number: int, await_figure: Any
+    brightness_model: Path, end_of_work: Path, frame: Callable[..., bytes], name: str, await_figure: Any
 ) -> None:
-    with apart(brightness_model, work=1) as (process, url), ThreadPoolExecutor(2) as threads:
+    with apart(brightness_model, end_of_work) as (process, url), ThreadPoolExecutor(2) as threads:
         responses = [threads.submit(predict, url, frame(grey)) for grey in (0, 0)]
         await_figure(url, "mien_queue", 1)
-        process.send_signal(number)
+        process.send_signal(getattr(signal, name))
+        assert process.stdout is not None
+        assert process.stdout.readline() == "Waiting for 2 requests, at most 10 s\n"
+        end_of_work.touch()
         output, errors = process.communicate(timeout=20)
         assert [response.result(10).status_code for response in responses] == [200, 200]
-    assert (output, errors, process.returncode) == ("Waiting for 2 requests, at most 10 s\nended\n", "", 0)
+    assert (output, errors, process.returncode) == ("ended\n", "", 0)
 
 
 @unless_windows
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_ctrl_c_ends_it_at_once(
-    brightness_model: Path, frame: Callable[..., bytes], first: int, await_figure: Any
+    brightness_model: Path, end_of_work: Path, frame: Callable[..., bytes], first: int, await_figure: Any
 ) -> None:
-    with apart(brightness_model, work=60) as (process, url), ThreadPoolExecutor(4) as threads:
+    with apart(brightness_model, end_of_work) as (process, url), ThreadPoolExecutor(4) as threads:
         responses = [threads.submit(predict, url, frame(0)) for _ in range(4)]
         await_figure(url, "mien_queue", 3)
         process.send_signal(first)
@@ -213,8 +240,8 @@ def test_a_second_ctrl_c_ends_it_at_once(
 
 
 @unless_windows
-def test_a_second_ctrl_c_is_raised_where_no_work_is_left(brightness_model: Path) -> None:
-    with apart(brightness_model, work=0) as (process, url), sending(url):
+def test_a_second_ctrl_c_is_raised_where_no_work_is_left(brightness_model: Path, end_of_work: Path) -> None:
+    with apart(brightness_model, end_of_work) as (process, url), sending(url):
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
         assert process.stdout.readline() == "Waiting for 1 request, at most 10 s\n"
@@ -225,9 +252,9 @@ def test_a_second_ctrl_c_is_raised_where_no_work_is_left(brightness_model: Path)
 
 @unless_windows
 def test_the_end_does_not_wait_for_a_long_picture(
-    brightness_model: Path, frame: Callable[..., bytes], await_figure: Any
+    brightness_model: Path, end_of_work: Path, frame: Callable[..., bytes], await_figure: Any
 ) -> None:
-    with apart(brightness_model, work=60, drain=1) as (process, url), ThreadPoolExecutor(2) as threads:
+    with apart(brightness_model, end_of_work, drain=1) as (process, url), ThreadPoolExecutor(2) as threads:
         responses = [threads.submit(predict, url, frame(0)) for _ in range(2)]
         await_figure(url, "mien_queue", 1)
         process.send_signal(signal.SIGTERM)
@@ -239,23 +266,10 @@ def test_the_end_does_not_wait_for_a_long_picture(
 
 
 @unless_windows
-def test_sighup_ends_it_in_order_where_there_is_no_certificate(
-    brightness_model: Path, frame: Callable[..., bytes], await_figure: Any
-) -> None:
-    with apart(brightness_model, work=1) as (process, url), ThreadPoolExecutor(2) as threads:
-        responses = [threads.submit(predict, url, frame(0)) for _ in range(2)]
-        await_figure(url, "mien_queue", 1)
-        process.send_signal(signal.SIGHUP)
-        output, errors = process.communicate(timeout=20)
-        assert [response.result(10).status_code for response in responses] == [200, 200]
-    assert (output, errors, process.returncode) == ("Waiting for 2 requests, at most 10 s\nended\n", "", 0)
-
-
-@unless_windows
-def test_sighup_is_ignored_where_it_was(brightness_model: Path) -> None:
+def test_sighup_is_ignored_where_it_was(brightness_model: Path, end_of_work: Path) -> None:
     """As nohup has it, which a shell's trap does too."""
     ignoring = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
-    with apart(brightness_model, work=0, prefix=ignoring) as (process, url):
+    with apart(brightness_model, end_of_work, prefix=ignoring) as (process, url):
         process.send_signal(signal.SIGHUP)
         assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
         process.send_signal(signal.SIGTERM)
@@ -270,7 +284,7 @@ def shows(url: str) -> bytes:
 
 @unless_windows
 def test_sighup_loads_the_certificate_again(
-    brightness_model: Path, certificate: Any, frame: Callable[..., bytes], tmp_path: Path
+    brightness_model: Path, end_of_work: Path, certificate: Any, frame: Callable[..., bytes], tmp_path: Path
 ) -> None:
     """A request in flight goes on; files that cannot be used leave the old certificate, and a line each."""
     old, new = ([file.read_bytes() for file in certificate(name)] for name in ("old", "new"))
@@ -283,7 +297,7 @@ def test_sighup_loads_the_certificate_again(
     put(*old)
     trust = ssl.create_default_context(cadata=old[0].decode())
     with (
-        apart(brightness_model, work=1, tls=used) as (process, url),
+        apart(brightness_model, end_of_work, tls=used) as (process, url),
         ThreadPoolExecutor(1) as threads,
     ):
         assert process.stderr is not None
@@ -305,6 +319,7 @@ def test_sighup_loads_the_certificate_again(
         process.send_signal(signal.SIGHUP)
         assert process.stderr.readline() == "mien: the certificate was loaded again\n"
         assert shows(url) == ssl.PEM_cert_to_DER_cert(new[0].decode())
+        end_of_work.touch()
         assert first.result(10).status_code == 200
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=20) == ("ended\n", "")
@@ -316,7 +331,7 @@ def test_a_terminal_that_closes_ends_it_in_order(brightness_model: Path, tmp_pat
     done = tmp_path / "done"
     program = SERVICE.replace('print("ended")', f"open({str(done)!r}, 'w').close()")
     ours, its = os.openpty()
-    command = [sys.executable, "-c", program, str(brightness_model), "0", "10"]
+    command = [sys.executable, "-c", program, str(brightness_model), str(done), "10"]
     with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, start_new_session=True) as process:
         os.close(its)
         with os.fdopen(ours, "rb", buffering=0) as terminal:

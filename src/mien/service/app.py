@@ -16,7 +16,7 @@ from mien.analyzer import Analyzer
 from mien.service.browsers import Browsers
 from mien.service.errors import Problem, ProblemDetails, problem_responses, respond_with_problems
 from mien.service.guard import Guard
-from mien.service.in_flight import InFlight, Limits
+from mien.service.in_flight import InFlight, Limits, SlowReaders
 from mien.service.metrics import Measured, Metrics
 from mien.service.pages import page_router
 from mien.service.pool import Pool
@@ -65,6 +65,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Limits, settings=settings, metrics=metrics, in_flight=app.state.in_flight)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Browsers, settings=settings)
+    app.add_middleware(SlowReaders, settings=settings)
     app.add_middleware(Measured, metrics=metrics)
     respond_with_problems(app)
     app.include_router(predict_router(served, settings, pool, metrics))

@@ -70,7 +70,8 @@ class Browsers:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        is_listed = scope["type"] == "http" and Headers(scope=scope).get("origin") in self._origins
+        origins = Headers(scope=scope).getlist("origin")
+        is_listed = scope["type"] == "http" and len(origins) == 1 and origins[0] in self._origins
 
         async def strict(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):

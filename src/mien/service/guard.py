@@ -78,11 +78,11 @@ class Guard:
             return Problem(
                 421, f"{host or 'no host'} is no name of this service: start it with `mien serve --name NAME`"
             )
-        origin = headers.get("origin")
         only_reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        if not only_reads and origin is not None and not self._is_trusted(origin, host):
-            hint = f": start it with `mien serve --origin {origin}`" if is_origin(origin) else ""
-            return Problem(403, f"pages of {origin} may not use this service{hint}")
+        for origin in () if only_reads else headers.getlist("origin"):
+            if not self._is_trusted(origin, host):
+                hint = f": start it with `mien serve --origin {origin}`" if is_origin(origin) else ""
+                return Problem(403, f"pages of {origin} may not use this service{hint}")
         path: str = scope["path"].removeprefix(self._settings.root_path)
         is_open = path in _OPEN or path.startswith(_OPEN_FOLDER)
         if self._keys and not is_open and not self._knows_key(headers):

@@ -31,10 +31,32 @@ class InFlight:
     requests: int = 0
 
 
-class Limits:
-    """Refuses requests past `max_requests`, and ends responses that the client does not read in time.
+class SlowReaders:
+    """Ends responses that the client does not read in time, of whatever kind.
 
-    A request that the server cancels, as its time at the end is over, gets a response too.
+    The server buffers little, so `send` waits until the client reads.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app, self._seconds = app, settings.body_seconds + PIECE / settings.min_rate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app respond, piece by piece."""
+
+        async def timed(message: Message) -> None:
+            for piece in _pieces(message):
+                try:
+                    async with asyncio.timeout(self._seconds):
+                        await send(piece)
+                except TimeoutError:
+                    raise SlowReaderError("the client does not read the response") from None
+
+        await self._app(scope, receive, timed)
+
+
+class Limits:
+    """Refuses requests past `max_requests`. One that the server cancels, as its time at the end is over, gets a
+    response too.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, in_flight: InFlight) -> None:
@@ -44,9 +66,7 @@ class Limits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on to the app, or refuse it."""
         if scope["type"] == "http":
-            await self._respond(scope, receive, self._timed(send))
-        elif scope["type"] == "websocket":
-            await self._app(scope, receive, self._timed(send))
+            await self._respond(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -81,19 +101,6 @@ class Limits:
             detail = f"{self._settings.max_requests} requests are in flight: try again"
             return Problem(503, detail, {"Retry-After": "1", "Connection": "close"})
         return None
-
-    def _timed(self, send: Send) -> Send:
-        """A `send` that ends in time, piece by piece. The server buffers little, so it waits until the client reads."""
-
-        async def timed(message: Message) -> None:
-            for piece in _pieces(message):
-                try:
-                    async with asyncio.timeout(self._settings.body_seconds + PIECE / self._settings.min_rate):
-                        await send(piece)
-                except TimeoutError:
-                    raise SlowReaderError("the client does not read the response") from None
-
-        return timed
 
 
 def _pieces(message: Message) -> Iterator[Message]:

@@ -52,7 +52,7 @@ class BodyReader:
 
     async def _take(self, headers: Headers, body: Body) -> tuple[list[Upload], bool]:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if headers.get("content-encoding", "identity").lower() != "identity":
+        if any(encoding.lower() != "identity" for encoding in headers.getlist("content-encoding")):
             raise Problem(415, "expected a body without Content-Encoding: pictures are compressed already")
         if kind == "multipart/form-data":
             return await self._form(headers, body), True

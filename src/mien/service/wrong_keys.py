@@ -33,7 +33,7 @@ class WrongKeys:
 
     async def delay(self, client: tuple[str, int | None] | None) -> bool:
         """Take note of a wrong key from this client and wait; False where too many wait already."""
-        self._report(client[0] if client else "an unknown address")
+        self._report((client and client[0]) or "an unknown address")
         if self._delayed >= MAX_DELAYED:
             return False
         self._delayed += 1
