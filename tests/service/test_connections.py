@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
@@ -310,6 +310,19 @@ def test_a_wrong_request_for_a_stream_is_refused(
     with connected(base_url) as client:
         client.sendall(UPGRADE.replace(right, wrong))
         assert received_by(client).startswith(b"HTTP/1.1 %d " % status)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_client_that_sleeps_at_the_end_is_no_error(
+    serving: Any, certificate: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """TLS waits until it agrees to the end, and the service no longer than it has to."""
+    cert, key = certificate("mien")
+    context = ssl.create_default_context(cafile=cert)
+    with ExitStack() as clients, serving(tls_cert=cert, tls_key=key, drain_seconds=1) as url:
+        client = context.wrap_socket(clients.enter_context(connected(url)), server_hostname="127.0.0.1")
+        clients.enter_context(client)
+        assert response_to(client)[0] == 200
     assert capfd.readouterr().err == ""
 
 

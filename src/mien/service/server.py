@@ -8,6 +8,7 @@ import errno
 import ipaddress
 import logging
 import os
+import re
 import signal
 import socket
 import ssl
@@ -36,8 +37,10 @@ MAX_HEAD: Final = 65_536
 
 _KEEP_ALIVE_S: Final = 20
 _PING_S: Final = 10.0
-_NO_ERRORS: Final = ("CancelledError", "without completing handshake.")
-"""uvicorn logs these as errors: the end by a second Ctrl-C, and that the app refused a WebSocket with a response."""
+_NO_ERRORS: Final = re.compile(r".*(CancelledError|without completing handshake\.)\s*|Cancel 0 running .*", re.DOTALL)
+"""uvicorn logs these as errors: the end by a second Ctrl-C, that the app refused a WebSocket with a response, and that
+clients without a request did not agree to the end of TLS, such as a phone that sleeps.
+"""
 
 _TICK_S: Final = 0.05
 _MMAP_THRESHOLD: Final = -3  # M_MMAP_THRESHOLD of malloc.h
@@ -114,6 +117,10 @@ async def _serve(
         with suppress(OSError):  # its terminal may be gone: requests are finished all the same
             report(f"Waiting for {count} request{'s' if count > 1 else ''}, at most {seconds:g} s")
     await serving
+    if not (server.force_exit or server.server_state.tasks):
+        for connection in server.server_state.connections:  # that did not close in time
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 @contextmanager
@@ -247,7 +254,7 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, asyncio.CancelledError | SlowReaderError) or text.strip().endswith(_NO_ERRORS):
+        if isinstance(error, asyncio.CancelledError | SlowReaderError) or _NO_ERRORS.fullmatch(text):
             return
         if error is not None:
             places = extract_tb(error.__traceback__)
