@@ -7,6 +7,7 @@ import json
 import textwrap
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from mien.analyzer import Analyzer
 from mien.emotions import EMOTIONS
 from mien.service.app import create_app
 from mien.service.errors import Problem
-from mien.service.json_body import FACTOR, NAMES, texts_in
+from mien.service.json_body import FACTOR, NAMES, content_of, texts_in
 from mien.service.server import running
 from mien.service.settings import Settings
 
@@ -130,6 +131,21 @@ def test_many_small_values_are_refused_before_they_are_made(value: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 100_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("text", ["A" * 4, "A ", "AA ", "AAAA\n", "\r\n", "\u00e4", "AAA="])
+@pytest.mark.parametrize("head", ["", "data:;base64,"])
+def test_no_text_takes_more_memory_than_is_counted(text: str, head: str) -> None:
+    """Besides the text itself, twice its size; the rest of it is what a body holds anyhow."""
+    text = head + text * 300_000
+    tracemalloc.start()
+    try:
+        with suppress(Problem):
+            content_of(text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < (FACTOR - 1 + 0.8) * len(text) + 10_000
 
 
 def test_the_document_names_the_fields(client: httpx.Client) -> None:
