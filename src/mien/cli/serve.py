@@ -91,16 +91,16 @@ MaxBody = Annotated[int, typer.Option(min=1, metavar="BYTES", rich_help_panel=_L
 BodySeconds = Annotated[
     float,
     typer.Option(
-        min=0.1, metavar="SECONDS", rich_help_panel=_LIMITS, help="A request that stands still for this long gets 408."
+        min=0.1, metavar="SECONDS", rich_help_panel=_LIMITS, help="How long a body may make no progress; longer: 408."
     ),
 ]
 MinRate = Annotated[
-    int, typer.Option(min=1, metavar="BYTES", rich_help_panel=_LIMITS, help="Bytes per second that are no standstill.")
+    int, typer.Option(min=1, metavar="BYTES", rich_help_panel=_LIMITS, help="Bytes per second that are progress.")
 ]
 MaxBodySeconds = Annotated[
     float,
     typer.Option(
-        min=0.1, metavar="SECONDS", rich_help_panel=_LIMITS, help="The longest that a request may take to arrive."
+        min=0.1, metavar="SECONDS", rich_help_panel=_LIMITS, help="How long a body may take to arrive at all."
     ),
 ]
 MaxPixels = Annotated[
