@@ -116,11 +116,11 @@ def test_in_the_service(serving: Any, monkeypatch: pytest.MonkeyPatch, capfd: py
 @pytest.mark.parametrize(
     ("options", "path", "headers", "status", "route"),
     [
-        ({"api_keys": (KEY,)}, "/v1/stream", {}, 401, "other"),
-        ({"api_keys": (KEY,)}, "/v1/stream", {"x-api-key": "wrong-key"}, 401, "other"),
-        ({}, "/v1/stream", {"origin": "https://evil.example"}, 403, "other"),
+        ({"api_keys": (KEY,)}, "/v1/stream", {}, 401, "/v1/stream"),
+        ({"api_keys": (KEY,)}, "/v1/stream", {"x-api-key": "wrong-key"}, 401, "/v1/stream"),
+        ({}, "/v1/stream", {"origin": "https://evil.example"}, 403, "/v1/stream"),
         ({}, "/v1/stream?smooth=2", {}, 400, "/v1/stream"),
-        ({}, "/v1/nothing", {}, 404, "/{path:path}"),
+        ({}, "/v1/nothing", {}, 404, "other"),
     ],
 )
 def test_refused_streams_are_counted(
@@ -137,10 +137,3 @@ def test_refused_streams_are_counted(
         told = httpx.get(f"{url}/metrics", headers=KNOWN, trust_env=False).text
     assert f'mien_requests_total{{route="{route}",status="{status}"}} 2.0' in told
     assert f'mien_request_seconds_count{{route="{route}"}} 2.0' in told
-
-
-def test_a_stream_that_is_served_is_no_request(serving: Any) -> None:
-    with serving() as url:
-        with connect(url.replace("http", "ws", 1) + "/v1/stream", proxy=None):
-            pass
-        assert "/v1/stream" not in httpx.get(f"{url}/metrics", trust_env=False).text

@@ -21,6 +21,7 @@ from mien.service.metrics import Measured, Metrics
 from mien.service.pages import page_router
 from mien.service.pool import Pool
 from mien.service.predict import predict_router
+from mien.service.routes import ANY_PATH, RouteNames
 from mien.service.schemas import StatusRecord, record_schema
 from mien.service.settings import FORMATS, Settings
 from mien.service.stream import stream_router
@@ -41,8 +42,15 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     """The app that serves an analyzer."""
     settings = settings or Settings()
     pool = Pool(settings.workers, settings.queue)
-    metrics = Metrics(lambda: pool.waiting)
+    metrics = Metrics(lambda: pool.waiting, _about(analyzer))
     served = _served(analyzer, settings, metrics)
+    routers = (
+        predict_router(served, settings, pool, metrics),
+        stream_router(served, settings, pool, metrics),
+        _status_router(served, pool, metrics),
+        page_router(served, settings, version=mien.__version__),
+        _no_other_stream(),
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -66,15 +74,18 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Browsers, settings=settings)
     app.add_middleware(SlowReaders, settings=settings)
-    app.add_middleware(Measured, metrics=metrics)
+    names = RouteNames([*app.router.routes, *(route for router in routers for route in router.routes)])
+    app.add_middleware(Measured, metrics=metrics, names=names)
     respond_with_problems(app)
-    app.include_router(predict_router(served, settings, pool, metrics))
-    app.include_router(stream_router(served, settings, pool, metrics))
-    app.include_router(_status_router(served, pool, metrics))
-    app.include_router(page_router(served, settings, version=mien.__version__))
-    app.include_router(_no_other_stream())
+    for router in routers:
+        app.include_router(router)
     _describe(app, has_keys=bool(settings.api_keys))
     return app
+
+
+def _about(analyzer: Analyzer) -> dict[str, str]:
+    """What one copy of the service is told from another by."""
+    return {"version": mien.__version__, "model": analyzer.card.id, "detector": analyzer.detector.name}
 
 
 def _served(analyzer: Analyzer, settings: Settings, metrics: Metrics) -> Analyzer:
@@ -132,7 +143,7 @@ def _no_other_stream() -> APIRouter:
     """Refuses a WebSocket at another address."""
     router = APIRouter()
 
-    @router.websocket("/{path:path}")
+    @router.websocket(ANY_PATH)
     async def nothing(socket: WebSocket) -> None:
         await socket.send_denial_response(Problem(404, "streams are at /v1/stream").response())
 
