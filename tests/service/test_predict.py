@@ -40,7 +40,8 @@ def problem(response: httpx.Response, status: int) -> str:
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     told = response.json()
-    assert set(told) == {"type", "title", "status", "detail"}
+    assert set(told) == {"type", "title", "status", "detail", "request_id"}
+    assert told["request_id"] == response.headers["x-request-id"]
     assert told["status"] == status
     assert "\n" not in told["detail"]
     return str(told["detail"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -110,7 +111,8 @@ def test_in_the_service(serving: Any, monkeypatch: pytest.MonkeyPatch, capfd: py
         assert not any(guess.done() for guess in guesses)
         is_open.set()
         assert [guess.result(10).status_code for guess in guesses] == [401] * 3
-        assert capfd.readouterr().err == "mien: a wrong API key came from 127.0.0.1\n"
+        line = capfd.readouterr().err
+        assert re.fullmatch(r"mien: a wrong API key came from 127\.0\.0\.1 \[request [0-9a-f]{32}]\n", line)
 
 
 @pytest.mark.parametrize(

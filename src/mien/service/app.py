@@ -21,6 +21,7 @@ from mien.service.metrics import Measured, Metrics
 from mien.service.pages import page_router
 from mien.service.pool import Pool
 from mien.service.predict import predict_router
+from mien.service.request_ids import RequestIds
 from mien.service.routes import ANY_PATH, RouteNames
 from mien.service.schemas import StatusRecord, record_schema
 from mien.service.settings import FORMATS, Settings
@@ -76,6 +77,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     app.add_middleware(SlowReaders, settings=settings)
     names = RouteNames([*app.router.routes, *(route for router in routers for route in router.routes)])
     app.add_middleware(Measured, metrics=metrics, names=names)
+    app.add_middleware(RequestIds)
     respond_with_problems(app)
     for router in routers:
         app.include_router(router)

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from mien.errors import ImageError, ImageFormatError, ImageTooLargeError
+from mien.service.request_ids import request_id
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -27,6 +28,7 @@ class ProblemDetails(BaseModel):
                 "title": "Unsupported Media Type",
                 "status": 415,
                 "detail": "the picture: not a picture of a known format; known are JPEG, PNG, WEBP",
+                "request_id": "0f8fad5bd9cb469fa16570867728950e",
             }
         }
     )
@@ -35,6 +37,7 @@ class ProblemDetails(BaseModel):
     title: str = Field(description="The status in words.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What was expected and what came, in one line.")
+    request_id: str = Field(description="As in the header X-Request-Id; the service's log has it too.")
 
 
 class Problem(Exception):  # noqa: N818 - the standard's word
@@ -51,6 +54,7 @@ class Problem(Exception):  # noqa: N818 - the standard's word
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
+            "request_id": request_id(),
         }
         return JSONResponse(content, self.status, self.headers, media_type=MEDIA_TYPE)
 

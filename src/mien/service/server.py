@@ -29,6 +29,7 @@ from fastapi import FastAPI
 from mien.errors import ConfigError
 from mien.service.in_flight import SlowReaderError
 from mien.service.pool import is_work_left
+from mien.service.request_ids import request_id
 from mien.service.settings import Settings
 from mien.service.tls import reload_certificate, tls_context
 
@@ -260,5 +261,7 @@ class _Lines(logging.Handler):
             places = extract_tb(error.__traceback__)
             where = f" ({places[-1].filename}:{places[-1].lineno})" if places else ""
             text = f"{text.strip()}: {type(error).__name__}: {error}{where}"
+        if (name := request_id()) is not None:
+            text += f" [request {name}]"
         with suppress(OSError, ValueError):  # nobody reads it any more
             print("mien:", " ".join(text.split()), file=sys.stderr)
