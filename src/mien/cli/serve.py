@@ -73,6 +73,10 @@ Origins = Annotated[
 RootPath = Annotated[
     str, typer.Option(metavar="PATH", rich_help_panel=_ACCESS, help="Its path behind a reverse proxy, such as /mien.")
 ]
+AccessLog = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Add a line of JSON for each request to this file. -: standard output."),
+]
 Workers = Annotated[
     int,
     typer.Option(
@@ -140,6 +144,7 @@ def serve(
     name: Names = None,
     origin: Origins = None,
     root_path: RootPath = SERVICE.root_path,
+    access_log: AccessLog = SERVICE.access_log,
     workers: Workers = SERVICE.workers,
     queue: Queue = SERVICE.queue,
     max_body: MaxBody = SERVICE.max_body,
@@ -168,23 +173,12 @@ def serve(
         raise ConfigError("MIEN_API_KEY is set, but empty: give it a key, or unset it")
     faces: OptionFields = {"max_faces": max_faces, "detect_mode": detect_mode, "detect_side": detect_side}
     faces |= {"uncertain_below": uncertain_below}
-    limited = partial(Settings, max_body=max_body, max_pixels=max_pixels, max_images=max_images)
-    limited = partial(limited, body_seconds=body_seconds, min_rate=min_rate, max_body_seconds=max_body_seconds)
-    settings = limited(
-        host=host,
-        port=port,
-        api_keys=tuple(api_key or ()),
-        insecure=insecure,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        hosts=tuple(name or ()),
-        origins=tuple(origin or ()),
-        root_path=root_path,
-        workers=workers,
-        queue=queue,
-        batching=batching,
-        max_streams=max_streams,
-    )
+    known = partial(Settings, host=host, port=port, api_keys=tuple(api_key or ()), insecure=insecure)
+    known = partial(known, tls_cert=tls_cert, tls_key=tls_key, hosts=tuple(name or ()))
+    known = partial(known, origins=tuple(origin or ()), root_path=root_path, access_log=access_log)
+    known = partial(known, workers=workers, queue=queue, batching=batching, max_body=max_body)
+    known = partial(known, body_seconds=body_seconds, min_rate=min_rate, max_body_seconds=max_body_seconds)
+    settings = known(max_pixels=max_pixels, max_images=max_images, max_streams=max_streams)
     each = threads or max(1, (os.cpu_count() or 1) // workers)
     _serve(partial(_load, model, detector, detector_model, each, faces), settings, open_page=open_page)
 

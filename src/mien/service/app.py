@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 
 import mien
 from mien.analyzer import Analyzer
+from mien.service.access_log import AccessLog, Lines
 from mien.service.browsers import Browsers
 from mien.service.errors import Problem, ProblemDetails, problem_responses, respond_with_problems
 from mien.service.guard import Guard
@@ -45,6 +46,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     pool = Pool(settings.workers, settings.queue)
     metrics = Metrics(lambda: pool.waiting, _about(analyzer))
     served = _served(analyzer, settings, metrics)
+    lines = None if settings.access_log is None else Lines(settings.access_log)
     routers = (
         predict_router(served, settings, pool, metrics),
         stream_router(served, settings, pool, metrics),
@@ -59,6 +61,8 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
             yield
         finally:  # a second Ctrl-C cancels it
             pool.close()
+            if lines is not None:
+                lines.close()
 
     app = FastAPI(
         title="Mien",
@@ -77,6 +81,8 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     app.add_middleware(SlowReaders, settings=settings)
     names = RouteNames([*app.router.routes, *(route for router in routers for route in router.routes)])
     app.add_middleware(Measured, metrics=metrics, names=names)
+    if lines is not None:
+        app.add_middleware(AccessLog, names=names, lines=lines)
     app.add_middleware(RequestIds)
     respond_with_problems(app)
     for router in routers:

@@ -35,6 +35,7 @@ class Settings:
     origins           pages of other hosts that may use it, such as "https://example.org"
     hosts             names by which it may be called besides the address, localhost and an IP address
     root_path         the path under which a reverse proxy shows it, such as "/mien"
+    access_log        a file at whose end each request gets a line of JSON; "-" is standard output, None none
     workers           requests that are processed at once
     queue             requests that may wait for a worker; past it the response is 503
     batching          whether the faces of requests that are processed at once are classified together
@@ -61,6 +62,7 @@ class Settings:
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     root_path: str = ""
+    access_log: str | None = None
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 1))
     queue: int = 64
     batching: bool = True
