@@ -28,6 +28,10 @@ _LIMITS = "Limits"
 
 Host = Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on. 0.0.0.0: all of this computer.")]
 Port = Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="The port. 0: a free one.")]
+Uds = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Listen on a Unix socket, for a proxy, instead of --host and --port."),
+]
 OpenPage = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 ApiKeys = Annotated[
     list[str] | None,
@@ -136,6 +140,7 @@ def serve(
     *,
     host: Host = SERVICE.host,
     port: Port = SERVICE.port,
+    uds: Uds = SERVICE.uds,
     open_page: OpenPage = False,
     api_key: ApiKeys = None,
     insecure: Insecure = SERVICE.insecure,
@@ -169,11 +174,13 @@ def serve(
     Only this computer reaches it unless --host says otherwise. Pictures are processed in memory and never stored. A
     phone's camera needs https: docs/serving.md says how. Ctrl-C, or SIGHUP without a certificate, ends it in order.
     """
+    if uds and open_page:
+        raise ConfigError("a browser cannot open a Unix socket: leave out --open or --uds")
     if not os.environ.get("MIEN_API_KEY", "unset").strip():  # a script meant to fill it
         raise ConfigError("MIEN_API_KEY is set, but empty: give it a key, or unset it")
     faces: OptionFields = {"max_faces": max_faces, "detect_mode": detect_mode, "detect_side": detect_side}
     faces |= {"uncertain_below": uncertain_below}
-    known = partial(Settings, host=host, port=port, api_keys=tuple(api_key or ()), insecure=insecure)
+    known = partial(Settings, host=host, port=port, uds=uds, api_keys=tuple(api_key or ()), insecure=insecure)
     known = partial(known, tls_cert=tls_cert, tls_key=tls_key, hosts=tuple(name or ()))
     known = partial(known, origins=tuple(origin or ()), root_path=root_path, access_log=access_log)
     known = partial(known, workers=workers, queue=queue, batching=batching, max_body=max_body)
@@ -201,7 +208,8 @@ def _serve(make_analyzer: Callable[[], Analyzer], settings: Settings, *, open_pa
     analyzer = make_analyzer()
 
     def ready(url: str) -> None:
-        _log(f"Mien serves at [bold]{url}[/] ({analyzer.card.id}, {analyzer.detector.name}). Ctrl-C ends it.")
+        about = f"{analyzer.card.id}, {analyzer.detector.name}"
+        _log(f"Mien serves at [bold]{console.escape(url)}[/] ({about}). Ctrl-C ends it.")
         if not is_built():
             _log("[yellow]note:[/] the page is not built: `make page` in a checkout, then install again")
         if (elsewhere := network_address(settings, url)) is not None:

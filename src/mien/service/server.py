@@ -32,6 +32,7 @@ from mien.service.pool import is_work_left
 from mien.service.request_ids import request_id
 from mien.service.settings import Settings
 from mien.service.tls import reload_certificate, tls_context
+from mien.service.unix_socket import UnixListener
 
 MAX_HEAD: Final = 65_536
 """Bytes of a request's head; more is malformed HTTP."""
@@ -190,8 +191,11 @@ def _server(app: FastAPI, settings: Settings, tls: ssl.SSLContext | None) -> uvi
 def listening(settings: Settings) -> socket.socket:
     """A socket that listens on the address; of a name that has both, the IPv4 one. Raises ConfigError.
 
-    On Linux it also ends connections whose client reads nothing for `body_seconds`: uvicorn waits for it to read.
+    A Unix socket instead where the settings name one; closing it removes its file. On Linux an address's socket also
+    ends connections whose client reads nothing for `body_seconds`: uvicorn waits for it to read.
     """
+    if settings.uds is not None:
+        return UnixListener(settings.uds)
     host, port = settings.host, settings.port
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -222,7 +226,9 @@ def _reason(error: OSError | UnicodeError) -> str:
 
 
 def _address(settings: Settings, listener: socket.socket) -> str:
-    """Where the service can be reached from this computer."""
+    """Where the service can be reached from this computer; "unix:" and the path of a Unix socket."""
+    if settings.uds is not None:
+        return f"unix:{settings.uds}"
     host = settings.host
     with suppress(ValueError):
         if (ip := ipaddress.ip_address(host)).is_unspecified:
@@ -233,7 +239,7 @@ def _address(settings: Settings, listener: socket.socket) -> str:
 
 def network_address(settings: Settings, url: str) -> str | None:
     """Where other devices reach a service of this address; None where they cannot, or it is in the settings."""
-    if settings.host not in ("0.0.0.0", "::"):
+    if settings.uds is not None or settings.host not in ("0.0.0.0", "::"):
         return None
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
         way.connect(("192.0.2.1", 9))  # sends nothing: it only shows which of this computer's addresses leads out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ class Settings:
     """How the service runs. Raises ConfigError on what is invalid, and on what would be open to others by mistake.
 
     host, port        the address to listen on; port 0 takes a free one
+    uds               the path of a Unix socket to listen on instead of host and port; not on Windows
     api_keys          clients must know one of them; none: anyone who reaches it may use it
     insecure          whether it may listen beyond this computer without a key
     tls_cert, tls_key PEM files; both or none
@@ -55,6 +57,7 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    uds: Path | None = None
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     insecure: bool = False
     tls_cert: Path | None = None
@@ -109,13 +112,15 @@ class Settings:
         for name in self.hosts:
             if not re.fullmatch(_HOST, name, re.IGNORECASE):
                 raise ConfigError(f"expected names of this service without scheme and port, got {name!r}")
+        if self.uds is not None and not hasattr(socket, "AF_UNIX"):
+            raise ConfigError(f"this system has no Unix sockets: leave out `uds={self.uds}`")
         self._check_keys()
         self._check_tls()
 
     @property
     def is_local(self) -> bool:
         """Whether only this computer reaches it."""
-        if self.host == "localhost":
+        if self.uds is not None or self.host == "localhost":
             return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
