@@ -19,7 +19,13 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 SCHEMA: Final = ROOT / "docs" / "record.schema.json"
 TYPES: Final = ROOT / "web" / "src" / "record.ts"
 
-_NAMES: Final = {"BoxRecord": "Box", "FaceRecord": "Face", "CropRuleRecord": "CropRule"}
+_NAMES: Final = {
+    "BoxRecord": "Box",
+    "FaceRecord": "Face",
+    "PointRecord": "Point",
+    "LandmarksRecord": "Landmarks",
+    "CropRuleRecord": "CropRule",
+}
 _WIDTH: Final = 120
 _SCALARS: Final = {"integer": "number", "number": "number", "string": "string", "boolean": "boolean", "null": "null"}
 
@@ -48,7 +54,7 @@ def _interface(name: str, schema: dict[str, Any]) -> Iterator[str]:
     for field, each in schema["properties"].items():
         if "description" in each:
             yield from _comment(each["description"], "  ")
-        yield f"  {field}: {_type(each)};"
+        yield f"  {field}{'' if field in schema.get('required', schema['properties']) else '?'}: {_type(each)};"
     yield "}"
 
 

@@ -45,6 +45,23 @@ def test_a_record_has_the_schema_of_the_wire_format() -> None:
     assert list(record["faces"][0]["probabilities"]) == list(EMOTIONS)
 
 
+def test_a_record_has_landmarks_only_where_they_are_asked_for() -> None:
+    points = ((1.04, 2), (np.float32(9.96), 2), (5, 6), (-2, 9), (120, 9))
+    faces = [Face(Box(0, 0, 5, 5), None, SHARES, points), Face(Box(6, 0, 5, 5), None, SHARES)]
+    first, second = json.loads(json.dumps(to_record(faces, Origin(None, 100, 60), model="m", landmarks=True)))["faces"]
+    assert first["landmarks"] == {
+        "right_eye": {"x": 1.0, "y": 2.0},
+        "left_eye": {"x": 10.0, "y": 2.0},
+        "nose": {"x": 5.0, "y": 6.0},
+        "right_mouth": {"x": -2.0, "y": 9.0},
+        "left_mouth": {"x": 120.0, "y": 9.0},
+    }
+    assert second["landmarks"] is None
+    without = to_record(faces, Origin(None, 100, 60), model="m")
+    assert not any("landmarks" in face for face in without["faces"])
+    assert to_rows(to_record(faces, Origin(None, 100, 60), model="m", landmarks=True)) == to_rows(without)
+
+
 def test_the_record_of_a_streams_frame_tells_when_it_is_shown_and_whose_face_it_is() -> None:
     face = Face(Box(0, 0, 5, 5), None, SHARES, track=3)
     record = to_record([face], Origin("v.mp4", 9, 9, frame=7, time_s=np.float64(7 / 30)), model="m")

@@ -67,10 +67,10 @@ class Analysis:
         """Height of the picture in pixels."""
         return self.image.shape[0] if self.size is None else self.size[1]
 
-    def to_dict(self) -> PictureRecord:
-        """The record of this picture, as `mien predict --json` writes it."""
+    def to_dict(self, *, landmarks: bool = False) -> PictureRecord:
+        """The record of this picture, as `mien predict --json` writes it; with landmarks each face has its own too."""
         origin = Origin(self.source, self.width, self.height, self.frame, self.time_s)
-        return to_record(self.faces, origin, model=self.model)
+        return to_record(self.faces, origin, model=self.model, landmarks=landmarks)
 
     def to_pandas(self) -> pd.DataFrame:
         """A table with a row a face, of the same columns and dtypes whatever was found: those of `csv_rows`.

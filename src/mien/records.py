@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, NotRequired, TextIO
 
 from mien.files import written_aside
 from mien.types import Face
@@ -36,6 +36,24 @@ class BoxRecord(TypedDict):
     height: float
 
 
+class PointRecord(TypedDict):
+    """A point in pixels of the picture, rounded to 0.1; it may lie beyond the edge."""
+
+    x: float
+    y: float
+
+
+class LandmarksRecord(TypedDict):
+    """Five points of a face; right and left are the person's."""
+
+    right_eye: PointRecord
+    left_eye: PointRecord
+    nose: PointRecord
+    right_mouth: PointRecord
+    """The corner of the mouth."""
+    left_mouth: PointRecord
+
+
 class FaceRecord(TypedDict):
     """One face and its emotion."""
 
@@ -52,6 +70,8 @@ class FaceRecord(TypedDict):
     """By class, in the model's order, each 0 to 1, of sum 1; rounded to 6 digits."""
     track: int | None
     """The same number for the same face in all frames of a stream; null in a photo."""
+    landmarks: NotRequired[LandmarksRecord | None]
+    """Only where they were asked for; null where the detector has none."""
 
 
 class PictureRecord(TypedDict):
@@ -120,10 +140,13 @@ class Origin:
     time_s: float | None = None
 
 
-def to_record(faces: Sequence[Face], origin: Origin, *, model: str, error: str | None = None) -> PictureRecord:
+def to_record(
+    faces: Sequence[Face], origin: Origin, *, model: str, error: str | None = None, landmarks: bool = False
+) -> PictureRecord:
     """The record of one picture, ready for JSON, by a model of this id.
 
-    Boxes are clipped to the picture. Of a picture that could not be read, error holds the reason.
+    Boxes are clipped to the picture. Of a picture that could not be read, error holds the reason. With landmarks each
+    face has those that the detector found, or None.
     """
     return {
         "schema": SCHEMA,
@@ -133,16 +156,16 @@ def to_record(faces: Sequence[Face], origin: Origin, *, model: str, error: str |
         "time_s": None if origin.time_s is None else round(float(origin.time_s), 6),
         "width": origin.width,
         "height": origin.height,
-        "faces": [_face(face, origin.width, origin.height) for face in faces],
+        "faces": [_face(face, origin.width, origin.height, landmarks=landmarks) for face in faces],
         "error": error,
     }
 
 
-def _face(face: Face, width: int | None, height: int | None) -> FaceRecord:
+def _face(face: Face, width: int | None, height: int | None, *, landmarks: bool) -> FaceRecord:
     box = face.box if width is None or height is None else face.box.clipped(width, height)
     left, top = round(float(box.x), 1), round(float(box.y), 1)
     right, bottom = round(float(box.x + box.width), 1), round(float(box.y + box.height), 1)
-    return {
+    record: FaceRecord = {
         "box": {"x": left, "y": top, "width": round(right - left, 1), "height": round(bottom - top, 1)},
         "score": None if face.score is None else round(float(face.score), 4),
         "emotion": face.emotion,
@@ -150,6 +173,24 @@ def _face(face: Face, width: int | None, height: int | None) -> FaceRecord:
         "uncertain": bool(face.uncertain),
         "probabilities": {name: round(float(value), 6) for name, value in face.probabilities.items()},
         "track": face.track,
+    }
+    if landmarks:
+        record["landmarks"] = _landmarks(face)
+    return record
+
+
+def _landmarks(face: Face) -> LandmarksRecord | None:
+    if face.landmarks is None:
+        return None
+    right_eye, left_eye, nose, right_mouth, left_mouth = (
+        PointRecord(x=round(float(x), 1), y=round(float(y), 1)) for x, y in face.landmarks
+    )
+    return {
+        "right_eye": right_eye,
+        "left_eye": left_eye,
+        "nose": nose,
+        "right_mouth": right_mouth,
+        "left_mouth": left_mouth,
     }
 
 

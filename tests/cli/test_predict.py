@@ -139,6 +139,19 @@ def test_json_lines_on_standard_output_and_nothing_else(predict, photos: Path) -
     assert surprise["faces"][0]["emotion"] == "surprise"
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_landmarks_are_written_where_they_are_asked_for(predict, photos: Path, asked: bool) -> None:
+    result = predict("photos", "missing.jpg", "--json", "-", *(["--landmarks"] if asked else []))
+    faces = [face for record in records(result.stdout) for face in record["faces"]]
+    assert [face.get("landmarks", "none") for face in faces] == [None if asked else "none"] * 4
+
+
+def test_landmarks_without_json_have_no_place(predict, photos: Path) -> None:
+    result = predict("photos", "--csv", "table.csv", "--landmarks")
+    assert isinstance(result.exception, ConfigError)
+    assert "--landmarks goes with --json" in str(result.exception)
+
+
 def test_bad_pictures_are_reported_and_the_rest_goes_on(predict, photos: Path) -> None:
     (photos / "a text.jpg").write_text("no picture", encoding="utf-8")
     (photos / "empty.png").touch()

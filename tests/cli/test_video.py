@@ -140,6 +140,14 @@ def test_what_each_stage_took(predict, clip: Path) -> None:
     assert all(stage in result.stderr for stage in ("decode", "detect", "track", "classify", "draw", "encode"))
 
 
+def test_landmarks_are_written_where_they_are_asked_for(predict, clip: Path) -> None:
+    for asked in (["--landmarks"], []):
+        lines = predict(str(clip), "--json", "-", *asked).stdout.splitlines()
+        faces = [face for line in lines for face in json.loads(line)["faces"]]
+        assert faces
+        assert all(("landmarks" in face) == bool(asked) for face in faces)
+
+
 def test_a_video_goes_alone(predict, clip: Path) -> None:
     result = predict("clip.mp4", "photo.jpg")
     assert isinstance(result.exception, ConfigError)

@@ -28,6 +28,12 @@ def test_the_committed_files_are_what_the_types_make(script: dict[str, Any]) -> 
         assert path.read_text(encoding="utf-8") == text, f"run python scripts/record_types.py: {path.name} differs"
 
 
+def test_what_may_be_missing_may_be_missing_in_typescript(script: dict[str, Any]) -> None:
+    text = script["types_text"]()
+    assert "  landmarks?: Landmarks | null;" in text
+    assert text.count("?:") == 1
+
+
 def test_records_fit_the_schema_and_reports_read_them(script: dict[str, Any]) -> None:
     schema = json.loads(script["schema_text"]())
     jsonschema.validate(schema["example"], schema)
@@ -35,6 +41,12 @@ def test_records_fit_the_schema_and_reports_read_them(script: dict[str, Any]) ->
     frame = to_record([face], Origin("a.mp4", 30, 20, frame=2, time_s=0.5), model="m")
     jsonschema.validate(frame, schema)
     assert check_frame(frame).faces[0].emotion == "fear"
+    points = ((1, 2), (3, 2), (2, 3), (1, 4), (3, 4))
+    for landmarks in (points, None):
+        face = Face(Box(1, 2, 3, 4), None, {"fear": 0.75, "anger": 0.25}, landmarks, track=3)
+        detailed = to_record([face], Origin("a.mp4", 30, 20, frame=2, time_s=0.5), model="m", landmarks=True)
+        jsonschema.validate(detailed, schema)
+        assert check_frame(detailed) == check_frame(frame)
     jsonschema.validate(to_record([], Origin("a.jpg"), model="m", error="a.jpg: no such file"), schema)
     for name in frame:
         with pytest.raises(jsonschema.ValidationError, match=f"'{name}' is a required property"):

@@ -23,6 +23,24 @@ export interface Face {
   probabilities: Record<string, number>;
   /** The same number for the same face in all frames of a stream; null in a photo. */
   track: number | null;
+  /** Only where they were asked for; null where the detector has none. */
+  landmarks?: Landmarks | null;
+}
+
+/** Five points of a face; right and left are the person's. */
+export interface Landmarks {
+  right_eye: Point;
+  left_eye: Point;
+  nose: Point;
+  /** The corner of the mouth. */
+  right_mouth: Point;
+  left_mouth: Point;
+}
+
+/** A point in pixels of the picture, rounded to 0.1; it may lie beyond the edge. */
+export interface Point {
+  x: number;
+  y: number;
 }
 
 /** What was found in one picture: a line of `mien predict --json`. */

@@ -36,10 +36,14 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class RecordFiles:
-    """Where records go: a file of JSON Lines, a CSV table. "-" is standard output, None nowhere."""
+    """Where records go: a file of JSON Lines, a CSV table. "-" is standard output, None nowhere.
+
+    With landmarks the JSON Lines hold each face's, which the table has no columns for.
+    """
 
     json_lines: str | None = None
     csv: str | None = None
+    landmarks: bool = False
 
     def __bool__(self) -> bool:
         """Whether records go anywhere."""
@@ -63,6 +67,8 @@ class RecordFiles:
         """
         from mien.records import csv_rows, json_lines
 
+        if self.landmarks and self.json_lines is None:
+            raise ConfigError("--landmarks goes with --json, and there is none")
         if self.json_lines == self.csv == "-":
             raise ConfigError("--json and --csv cannot both go to standard output")
         with ExitStack() as stack:

@@ -59,7 +59,7 @@ def predict_photos(paths: Sequence[str], make_analyzer: Callable[..., Analyzer],
                 console.report(str(result))
                 write(_failure(str(image.path), str(result), analyzer.card.id))
             else:
-                record = result.to_dict()
+                record = result.to_dict(landmarks=records.landmarks)
                 write(record)
                 if listing:
                     listing.add(record)

@@ -31,6 +31,14 @@ Out = Annotated[
         help="Write copies with marked faces: of photos into this folder, of a video into this file.",
     ),
 ]
+Landmarks = Annotated[
+    bool,
+    typer.Option(
+        "--landmarks",
+        rich_help_panel=OUTPUT,
+        help="Write eyes, nose and corners of the mouth into the JSON Lines too, where the detector finds them.",
+    ),
+]
 Start = Annotated[
     float | None, typer.Option(metavar="SECONDS", min=0, rich_help_panel=_VIDEO, help="Start of the part to read.")
 ]
@@ -55,6 +63,7 @@ def predict(
     out: Out = None,
     json_lines: options.JsonLines = None,
     csv: options.Csv = None,
+    landmarks: Landmarks = False,
     theme: options.Theme = "labels",
     emoji: options.Emoji = None,
     labels: options.Labels = None,
@@ -95,7 +104,7 @@ def predict(
         faces |= {"uncertain_below": uncertain_below, "flip": flip, "reduce": reduce}
         return load(model, detector=detector, detector_model=detector_model, threads=threads, **faces)
 
-    outputs = Outputs(out, Drawing(theme, emoji, labels), RecordFiles(json_lines, csv))
+    outputs = Outputs(out, Drawing(theme, emoji, labels), RecordFiles(json_lines, csv, landmarks))
     of_video = {"start": start, "end": end, "every": every, "chart": chart, "stats": stats or None}
     video = _only_video(paths, [name for name, value in of_video.items() if value is not None])
     if video is None:

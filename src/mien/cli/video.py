@@ -70,7 +70,7 @@ def predict_video(
     ):
         for result in analyzer.stream(frames, source=str(path)):
             times.add(result.stages)
-            record = result.to_dict()
+            record = result.to_dict(landmarks=records.landmarks)
             gatherer.add(record)
             write(record)
             show(result)

@@ -79,6 +79,7 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
         request: Request,
         draw: Annotated[bool, Query(description="Get a PNG with the faces marked; for one picture.")] = False,
         theme: Annotated[Literal["labels", "emoji", "minimal"], Query(description="How faces are marked.")] = "labels",
+        landmarks: Annotated[bool, Query(description="Let each face have its landmarks, or null.")] = False,
     ) -> Response:
         """Give a picture as the body (JPEG, PNG or WebP), or several as the files of a form. Or give JSON, with base64
         or data URIs in `image` or `images`. What the bytes are counts, not the Content-Type.
@@ -97,7 +98,8 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
                     drawing = partial(_drawn, analyzer, uploads[0], theme)
                     png, faces = await _while_there(request, left, pool.submit(drawing))
                 else:
-                    reading = partial(_records, analyzer, uploads, lambda: left.is_set() or pool.is_closing)
+                    is_over = partial(_is_over, left, pool)
+                    reading = partial(_records, analyzer, uploads, is_over, landmarks=landmarks)
                     records = await _while_there(request, left, pool.submit(reading))
         except BusyError as busy:
             metrics.rejected.labels("end" if pool.is_closing else "queue").inc()
@@ -129,7 +131,13 @@ async def _while_there(request: Request, left: Event, work: Awaitable[T]) -> T:
         leaving.cancel()
 
 
-def _records(analyzer: Analyzer, uploads: Sequence[Upload], is_over: Callable[[], bool]) -> list[PictureRecord]:
+def _is_over(left: Event, pool: Pool) -> bool:
+    return left.is_set() or pool.is_closing
+
+
+def _records(
+    analyzer: Analyzer, uploads: Sequence[Upload], is_over: Callable[[], bool], *, landmarks: bool
+) -> list[PictureRecord]:
     """A record a picture; pictures are freed as soon as they are classified.
 
     Raises ImageError where a single one cannot be read, Problem where none of several can, and where it is over: the
@@ -137,7 +145,7 @@ def _records(analyzer: Analyzer, uploads: Sequence[Upload], is_over: Callable[[]
     """
     records, errors = [], []
     for result, upload in zip(analyzer.try_many(upload.content for upload in uploads), uploads, strict=True):
-        records.append(_record(analyzer, result, upload))
+        records.append(_record(analyzer, result, upload, landmarks=landmarks))
         if isinstance(result, ImageError):
             errors.append(result)
         if is_over():
@@ -149,9 +157,9 @@ def _records(analyzer: Analyzer, uploads: Sequence[Upload], is_over: Callable[[]
     return records
 
 
-def _record(analyzer: Analyzer, result: Analysis | ImageError, upload: Upload) -> PictureRecord:
+def _record(analyzer: Analyzer, result: Analysis | ImageError, upload: Upload, *, landmarks: bool) -> PictureRecord:
     if isinstance(result, Analysis):
-        return {**result.to_dict(), "source": upload.name}
+        return {**result.to_dict(landmarks=landmarks), "source": upload.name}
     why = named(result, upload.name or "the picture")
     return to_record((), Origin(upload.name), model=analyzer.card.id, error=why)
 

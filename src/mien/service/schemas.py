@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from mien.records import BoxRecord, FaceRecord, PictureRecord
+from mien.records import BoxRecord, FaceRecord, LandmarksRecord, PictureRecord, PointRecord
 from mien.runtime.face_search import SearchTable
 from mien.service.pages import CropRuleRecord, EngineFiles, PageConfig
 
 # Descriptions are the docstrings below the fields.
-for _record in (BoxRecord, FaceRecord, PictureRecord, EngineFiles, CropRuleRecord, SearchTable, PageConfig):
+_RECORDS: Final = (BoxRecord, PointRecord, LandmarksRecord, FaceRecord, PictureRecord)
+for _record in (*_RECORDS, EngineFiles, CropRuleRecord, SearchTable, PageConfig):
     setattr(_record, "__pydantic_config__", ConfigDict(use_attribute_docstrings=True))  # noqa: B010 - not declared
 
 _EXAMPLE: Final[PictureRecord] = {

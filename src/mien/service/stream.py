@@ -43,6 +43,9 @@ IDLE: Final = 4408
 MAX_PIXELS: Final = 4096 * 4096
 """The largest frame, whatever the limit for pictures: a stream holds its newest one."""
 
+_QUERY: Final = {"smooth": "1", "landmarks": "0"}
+"""What the address may ask for, each 0 or 1, and what holds without it."""
+
 _RETRY_AFTER: Final = {"Retry-After": "5"}
 
 
@@ -66,10 +69,11 @@ class _Streams:
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one client until it leaves, or is closed for a reason."""
-        smooth = socket.query_params.get("smooth", "1")
-        if smooth not in ("0", "1"):
-            await socket.send_denial_response(Problem(400, "smooth must be 0 or 1").response())
-            return
+        given = {name: socket.query_params.get(name, default) for name, default in _QUERY.items()}
+        for name, value in given.items():
+            if value not in ("0", "1"):
+                await socket.send_denial_response(Problem(400, f"{name} must be 0 or 1").response())
+                return
         if self._open >= self._settings.max_streams:
             self._metrics.rejected.labels("streams").inc()
             detail = f"all {self._settings.max_streams} streams are taken: try again"
@@ -78,14 +82,15 @@ class _Streams:
         self._open += 1
         try:
             with self._metrics.streams.track_inprogress(), suppress(WebSocketDisconnect):  # the client may leave
-                await self._serve(socket, smooth=smooth == "1")
+                tracker = _Tracker(self._analyzer, self._settings, **{name: given[name] == "1" for name in given})
+                await self._serve(socket, tracker)
         finally:
             self._open -= 1
 
-    async def _serve(self, socket: WebSocket, *, smooth: bool) -> None:
+    async def _serve(self, socket: WebSocket, tracker: _Tracker) -> None:
         await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
         try:
-            await self._talk(socket, _Tracker(self._analyzer, self._settings, smooth=smooth))
+            await self._talk(socket, tracker)
         except _EndError as end:
             await socket.close(end.code, end.reason)
         except WebSocketDisconnect:
@@ -136,11 +141,11 @@ class _Streams:
 class _Tracker:
     """Who is in one stream. Frames are given one after the other, from any thread."""
 
-    def __init__(self, analyzer: Analyzer, settings: Settings, *, smooth: bool) -> None:
+    def __init__(self, analyzer: Analyzer, settings: Settings, *, smooth: bool, landmarks: bool) -> None:
         self._model, self._max_pixels = analyzer.card.id, min(MAX_PIXELS, settings.max_pixels)
         self._frames: deque[Frame] = deque()
         self._results = analyzer.stream(iter(self._frames.popleft, None), live=True, smooth=smooth)
-        self._count, self._began = 0, 0.0
+        self._count, self._began, self._landmarks = 0, 0.0, landmarks
 
     def answer(self, content: bytes, now: float) -> PictureRecord:
         """The record of a frame's file that came at this time, in seconds of a clock that never falls."""
@@ -155,7 +160,7 @@ class _Tracker:
             why = named(error, "the frame")
             return to_record((), Origin(None, frame=index, time_s=time_s), model=self._model, error=why)
         self._frames.append(Frame(image, index, time_s))
-        return next(self._results).to_dict()
+        return next(self._results).to_dict(landmarks=self._landmarks)
 
 
 class _EndError(Exception):
