@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import pickle
 import re
 import sys
@@ -417,6 +418,63 @@ def test_an_analyzer_keeps_to_its_formats_and_pixels(brightness_model: Path) -> 
     for options in ({"formats": ("Jpeg", "Psd")}, {"formats": ()}, {"max_pixels": 0}):
         with pytest.raises(ConfigError, match="must be"):
             load(brightness_model, detector="none", **options)
+
+
+def boxes_of(*numbers: int, side: float = 30.0) -> list[Box]:
+    return [Box(10.0 + 40 * number, 10.0, side, side) for number in numbers]
+
+
+def test_boxes_of_ones_own_are_classified_in_their_order(squares: Analyzer, tmp_path: Path) -> None:
+    image = picture(*EMOTIONS)
+    order = [3, 0, 6, 3]
+    limited = squares.with_options(min_face=1000, max_faces=1, order="size")  # of what detectors find
+    path = tmp_path / "row.png"
+    Image.fromarray(image[:, :, ::-1]).save(path)
+    for source in (image, path, path.read_bytes()):
+        result = limited.analyze_boxes(source, boxes_of(*order))
+        assert emotions(result) == [EMOTIONS[number] for number in order]
+        assert [face.box for face in result.faces] == boxes_of(*order)
+        assert (result.width, result.height, result.model) == (290, 50, squares.card.id)
+    by_detector = squares.analyze(image)
+    again = squares.analyze_boxes(image, [face.box for face in by_detector.faces], rule=squares.detector.crop_rule)
+    assert again.faces == by_detector.faces
+    assert squares.analyze_boxes(image, []).faces == ()
+
+
+def test_without_boxes_the_whole_picture_is_a_face(squares: Analyzer) -> None:
+    result = squares.analyze_boxes(np.full((40, 30, 3), level("sadness"), np.uint8), rule=mien.CropRule(side=9))
+    [face] = result.faces
+    assert (face.emotion, face.box, face.score) == ("sadness", Box(0, 0, 30, 40), None)
+
+
+def test_boxes_go_by_the_rule_and_are_turned_with_the_picture(squares: Analyzer) -> None:
+    image = picture("fear", "surprise")
+    beside = mien.CropRule(x=0.5 + 40 / 30)  # the box of the next one
+    assert emotions(squares.analyze_boxes(image, boxes_of(0), rule=beside)) == ["surprise"]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # it lies on its side
+    buffer = io.BytesIO()
+    Image.fromarray(np.rot90(image)[:, :, ::-1].copy()).save(buffer, "PNG", exif=exif)
+    assert emotions(squares.analyze_boxes(buffer.getvalue(), boxes_of(0, 1))) == ["fear", "surprise"]
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        (Box(-100, 10, 30, 30), "the centre of number 2, -85, 25, is outside the picture of 90 x 50"),
+        (Box(80, 10, 30, 30), "outside"),
+        (Box(10, -30, 30, 30), "outside"),
+        (Box(10, 36, 30, 30), "outside"),
+        (Box(10, 10, 0, 30), "number 2 has no size: 0 x 30"),
+        (Box(10, 10, 30, -1), "no size"),
+        (Box(math.nan, 10, 30, 30), "outside"),
+        (Box(10, 10, math.nan, 30), "no size"),
+        (Box(-math.inf, 10, math.inf, 30), "no size"),
+    ],
+)
+def test_boxes_that_hold_nothing_of_the_picture_are_refused(squares: Analyzer, box: Box, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        squares.analyze_boxes(picture("fear", "fear"), [*boxes_of(0), box])
 
 
 def test_classify_takes_faces_in_all_their_forms(squares: Analyzer) -> None:

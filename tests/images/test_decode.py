@@ -340,6 +340,18 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(side: int) -> None:
     assert peak < 5_000_000
 
 
+@pytest.mark.parametrize(("width", "height"), [(1, 65_536), (65_536, 1), (1, 50_000_000)])
+def test_too_long_a_side_is_refused_however_few_the_pixels(width: int, height: int) -> None:
+    image = Image.new("1", (width, height))
+    for source in (encoded(image, "PNG"), image, np.zeros((height, width), np.uint8)):
+        with pytest.raises(ImageTooLargeError, match="the limit of a side is 65,535"):
+            read_image(source)
+
+
+def test_the_longest_sides_are_read() -> None:
+    assert read_image(encoded(Image.new("1", (1, 65_535)), "PNG")).shape == (65_535, 1, 3)
+
+
 def test_the_limit_can_be_set_and_holds_for_arrays() -> None:
     assert read_image(PNG, max_pixels=54).shape == (6, 9, 3)
     for source in (PNG, RGB, Image.fromarray(RGB)):

@@ -113,6 +113,11 @@ def saw_one_record(told: str, folder: Path) -> None:
     assert_astronaut(record["faces"])
 
 
+def saw_one_box(told: str, folder: Path) -> None:
+    (face,) = json.loads(told)["faces"]
+    assert (face["emotion"], face["box"]) == ("happiness", {"x": 178, "y": 62, "width": 90, "height": 113})
+
+
 def saw_one_record_in_a_list(told: str, folder: Path) -> None:
     (record,) = json.loads(told)
     assert_astronaut(record["faces"])
@@ -174,6 +179,7 @@ EXAMPLES: Mapping[str, Callable[[str, Path], None]] = {
     "json": saw_one_record,
     "several": saw_several_records,
     "drawn": saw_a_drawn_picture,
+    "boxes": saw_one_box,
     "httpx": saw_a_face_in_python,
     "stream": saw_a_stream,
     "problem": saw_the_problem_of_the_document,

@@ -134,7 +134,7 @@ def test_forms_are_in_utf_8_as_nobody_knows_what_else_a_decoder_does(client: htt
 
 
 def test_a_large_field_is_refused(client: httpx.Client) -> None:
-    body = {"data": {"note": "x" * 5000}, "files": {"f": grey("fear")}}
+    body = {"data": {"note": "x" * 17_000}, "files": {"f": grey("fear")}}
     assert "exceeded maximum size" in problem(client.post("/v1/predict", **body), 400)
 
 

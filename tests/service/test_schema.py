@@ -27,6 +27,7 @@ UNTOLD = [checks.positive_data_acceptance]
 KEY = "let-me-in-please"
 OPEN = [("GET", "/healthz"), ("GET", "/readyz")]
 ASKED = [("GET", "/v1/model"), ("GET", "/metrics")]
+PICTURES = ["/v1/predict", "/v1/classify"]
 SENT = [*FORMATS.values(), "multipart/form-data", "application/json"]
 
 
@@ -95,14 +96,16 @@ def answered(cases: st.SearchStrategy[Any], count: int, **call: Any) -> set[int]
 
 def test_these_are_all_operations(schema: Any) -> None:
     found = {(one.ok().method.upper(), one.ok().path) for one in schema.get_all_operations()}
-    assert found == {("POST", "/v1/predict"), *OPEN, *ASKED}
-    assert set(schema["/v1/predict"]["POST"].definition.raw["requestBody"]["content"]) == set(SENT)
+    assert found == {*(("POST", path) for path in PICTURES), *OPEN, *ASKED}
+    for path in PICTURES:
+        assert set(schema[path]["POST"].definition.raw["requestBody"]["content"]) == set(SENT)
 
 
 @pytest.mark.parametrize("media_type", SENT)
 @pytest.mark.parametrize("mode", ["positive", "negative"])
-def test_pictures_are_answered_as_documented(schema: Any, media_type: str, mode: str) -> None:
-    cases = schema["/v1/predict"]["POST"].as_strategy(schemathesis.GenerationMode(mode), media_type=media_type)
+@pytest.mark.parametrize("path", PICTURES)
+def test_pictures_are_answered_as_documented(schema: Any, path: str, media_type: str, mode: str) -> None:
+    cases = schema[path]["POST"].as_strategy(schemathesis.GenerationMode(mode), media_type=media_type)
     statuses = answered(cases, 50)
     assert statuses <= {200, 400, 413, 415, 422}
     assert 200 in statuses if mode == "positive" else 400 in statuses

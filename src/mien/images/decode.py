@@ -22,7 +22,7 @@ from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLarge
 from mien.images.content import HEAD, content_of
 from mien.images.depth import deep_file, eight_bits, with_all_bits
 from mien.images.heif import can_read_heif
-from mien.images.limits import FORMATS, MAX_PIXELS, check_parts
+from mien.images.limits import FORMATS, MAX_PIXELS, MAX_SIDE, check_parts
 
 _TURNED: Final = (5, 6, 7, 8)
 """The EXIF orientations whose width is the upright picture's height."""
@@ -241,6 +241,8 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
         raise ImageTooLargeError(
             f"{name}: {width:,} x {height:,} = {width * height:,} pixels, the limit is {max_pixels:,} (max_pixels)"
         )
+    if max(width, height) > MAX_SIDE:
+        raise ImageTooLargeError(f"{name}: {width:,} x {height:,} pixels, the limit of a side is {MAX_SIDE:,}")
 
 
 def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | None) -> Picture:

@@ -14,6 +14,9 @@ from mien.errors import ImageError
 MAX_PIXELS: Final = 100_000_000
 """The largest picture that is decoded, by its width times its height. Reading it takes about 1 GB of memory."""
 
+MAX_SIDE: Final = 65_535
+"""The longest side that is decoded: a JPEG has no longer one. Cutting a face of two million rows took 1.6 GB."""
+
 FORMATS: Final = ("Jpeg", "Png", "WebP", "Bmp", "Gif", "Tiff", "Ppm", "Avif")
 """What is decoded, as Pillow's plugins spell it; of an animation, its first frame. Avif where this Pillow has it."""
 

@@ -15,9 +15,11 @@ import mien
 from mien.analyzer import Analyzer
 from mien.service.access_log import AccessLog, Lines
 from mien.service.browsers import Browsers
+from mien.service.classify import classify_router
 from mien.service.errors import Problem, ProblemDetails, problem_responses, respond_with_problems
 from mien.service.guard import Guard
 from mien.service.in_flight import InFlight, Limits, SlowReaders
+from mien.service.memory import Memory
 from mien.service.metrics import Measured, Metrics
 from mien.service.pages import page_router
 from mien.service.pool import Pool
@@ -27,6 +29,7 @@ from mien.service.routes import ANY_PATH, RouteNames
 from mien.service.schemas import StatusRecord, record_schema
 from mien.service.settings import FORMATS, Settings
 from mien.service.stream import stream_router
+from mien.service.uploads import BodyReader
 
 _ABOUT: Final = """Reads seven emotions off the faces in pictures and streams, with AlexNet.
 
@@ -47,8 +50,11 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     metrics = Metrics(lambda: pool.waiting, _about(analyzer))
     served = _served(analyzer, settings, metrics)
     lines = None if settings.access_log is None else Lines(settings.access_log)
+    memory = Memory(settings.max_buffered, metrics)
+    bodies = BodyReader(settings, memory)
     routers = (
-        predict_router(served, settings, pool, metrics),
+        predict_router(served, pool, metrics, bodies, memory),
+        classify_router(served, pool, metrics, bodies),
         stream_router(served, settings, pool, metrics),
         _status_router(served, pool, metrics),
         page_router(served, settings, version=mien.__version__),

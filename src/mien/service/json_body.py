@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -13,6 +14,9 @@ from mien.service.errors import Problem
 
 NAMES: Final = ("image", "images", "img", "img_path")
 """What the field may be called. The last two are deepface's."""
+
+BOXES: Final = "boxes"
+"""The field that may stand beside them. All others are ignored: other services' clients send some."""
 
 FACTOR: Final = 3
 """How many times its size a body takes while it is read: it or one picture's text, all texts, and what they hold."""
@@ -40,14 +44,23 @@ SCHEMA: Final[Mapping[str, Any]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a JSON body holds: the texts of its pictures, whether they came as a list, and its boxes, as decoded."""
+
+    texts: list[str]
+    is_list: bool
+    boxes: Any = None
+
+
 def is_json(kind: str, content: bytes) -> bool:
     """Whether a body is JSON: its first byte says so, or its header, unless it begins as no text does."""
     first = content[:100].lstrip(b" \t\r\n\xef\xbb\xbf")[:1]
     return first == b"{" or (kind == "application/json" and not content.startswith((b"\xff\xd8", b"\x89PNG", b"RIFF")))
 
 
-def texts_in(content: bytes, most: int) -> tuple[list[str], bool]:
-    """The texts of a body's pictures, and whether they came as a list. Raises Problem."""
+def texts_in(content: bytes, most: int) -> Found:
+    """What a body holds, `most` pictures or fewer. Raises Problem."""
     if sum(map(content.count, (b",", b"[", b"{"))) > _MOST_VALUES:
         raise Problem(400, f"expected JSON of at most {_MOST_VALUES:,} values")
     try:
@@ -64,7 +77,7 @@ def texts_in(content: bytes, most: int) -> tuple[list[str], bool]:
         raise Problem(400, f"{given[0]}: expected 1 to {most} pictures, got {len(texts)}")
     if not all(isinstance(text, str) and text for text in texts):
         raise Problem(400, f"{given[0]}: expected texts, each of them base64 or a data URI")
-    return texts, isinstance(value, list)
+    return Found(texts, isinstance(value, list), document.get(BOXES))
 
 
 def content_of(text: str) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import ensure_future
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from threading import Event
@@ -22,7 +23,7 @@ from mien.service.json_body import SCHEMA
 from mien.service.memory import HeldResponse, Memory
 from mien.service.metrics import Metrics
 from mien.service.pool import BusyError, Pool
-from mien.service.settings import FORMATS, Settings
+from mien.service.settings import FORMATS
 from mien.service.uploads import BodyReader, Upload
 
 T = TypeVar("T")
@@ -62,10 +63,9 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: Metrics) -> APIRouter:
+def predict_router(analyzer: Analyzer, pool: Pool, metrics: Metrics, bodies: BodyReader, memory: Memory) -> APIRouter:
     """The route, served by the analyzer in the pool's threads."""
-    router, memory = APIRouter(), Memory(settings.max_buffered, metrics)
-    bodies = BodyReader(settings, memory)
+    router = APIRouter()
 
     @router.post(
         "/v1/predict",
@@ -89,35 +89,42 @@ def predict_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: 
         enough, and drawn in that size; boxes are in pixels of the whole picture all the same.
         """
         left = Event()
-        try:
+        with refusals(pool, metrics):
             pool.check()  # before a body is read that cannot be processed
-            async with bodies.uploads(request) as (uploads, is_list):
-                if draw and len(uploads) > 1:
-                    raise Problem(400, f"draw=1 takes one picture, got {len(uploads)}")
+            async with bodies.given(request) as given:
+                if draw and len(given.uploads) > 1:
+                    raise Problem(400, f"draw=1 takes one picture, got {len(given.uploads)}")
                 if draw:
-                    drawing = partial(_drawn, analyzer, uploads[0], theme)
-                    png, faces = await _while_there(request, left, pool.submit(drawing))
+                    drawing = partial(_drawn, analyzer, given.uploads[0], theme)
+                    png, faces = await while_there(request, left, pool.submit(drawing))
                 else:
                     is_over = partial(_is_over, left, pool)
-                    reading = partial(_records, analyzer, uploads, is_over, landmarks=landmarks)
-                    records = await _while_there(request, left, pool.submit(reading))
-        except BusyError as busy:
-            metrics.rejected.labels("end" if pool.is_closing else "queue").inc()
-            raise Problem(503, str(busy), {"Retry-After": str(busy.retry_after_s)}) from None
-        except ImageError as error:
-            raise problem_of(error) from None
+                    reading = partial(_records, analyzer, given.uploads, is_over, landmarks=landmarks)
+                    records = await while_there(request, left, pool.submit(reading))
         if draw:  # the body is freed by now
             metrics.pictures.inc()
             metrics.faces.inc(faces)
             return HeldResponse(png, "image/png", memory)
         metrics.pictures.inc(sum(record["error"] is None for record in records))
         metrics.faces.inc(sum(len(record["faces"]) for record in records))
-        return JSONResponse(records if is_list else records[0])
+        return JSONResponse(records if given.is_list else records[0])
 
     return router
 
 
-async def _while_there(request: Request, left: Event, work: Awaitable[T]) -> T:
+@contextmanager
+def refusals(pool: Pool, metrics: Metrics) -> Iterator[None]:
+    """Let what the pool refuses, and a picture that cannot be read, be a problem."""
+    try:
+        yield
+    except BusyError as busy:
+        metrics.rejected.labels("end" if pool.is_closing else "queue").inc()
+        raise Problem(503, str(busy), {"Retry-After": str(busy.retry_after_s)}) from None
+    except ImageError as error:
+        raise problem_of(error) from None
+
+
+async def while_there(request: Request, left: Event, work: Awaitable[T]) -> T:
     """What comes of the work. Where the client leaves, the event is set, and what has not begun is given up."""
     working, leaving = ensure_future(work), ensure_future(request.receive())
     try:

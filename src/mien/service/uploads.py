@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
@@ -32,6 +33,16 @@ class Upload:
     name: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a body holds: pictures, whether they came as several, a form's other fields, and JSON's boxes, decoded."""
+
+    uploads: list[Upload]
+    is_list: bool = False
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    boxes: Any = None
+
+
 class BodyReader:
     """Reads bodies, of which the memory holds a limited number of bytes."""
 
@@ -39,8 +50,8 @@ class BodyReader:
         self._settings, self._memory = settings, memory
 
     @asynccontextmanager
-    async def uploads(self, request: Request) -> AsyncGenerator[tuple[list[Upload], bool]]:
-        """The pictures of a request, and whether they came as several; their bytes count as held until the end.
+    async def given(self, request: Request) -> AsyncGenerator[Given]:
+        """What the body of a request holds. Its bytes count as held until the end.
 
         Raises Problem on a body that is too large, too slow, malformed, or one too many.
         """
@@ -50,21 +61,22 @@ class BodyReader:
         finally:
             body.free()
 
-    async def _take(self, headers: Headers, body: Body) -> tuple[list[Upload], bool]:
+    async def _take(self, headers: Headers, body: Body) -> Given:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if any(encoding.lower() != "identity" for encoding in headers.getlist("content-encoding")):
             raise Problem(415, "expected a body without Content-Encoding: pictures are compressed already")
         if kind == "multipart/form-data":
-            return await self._form(headers, body), True
+            return await self._form(headers, body)
         content = await body.content()
         if not content:
             raise Problem(400, "the body is empty, expected a picture")
         if not is_json(kind, content):
-            return [Upload(content)], False  # what it is, its bytes say: clients are often wrong about it
+            return Given([Upload(content)])  # what it is, its bytes say: clients are often wrong about it
         self._hold_json(len(content), body)
-        texts, is_list = texts_in(content, self._settings.max_images)
+        found = texts_in(content, self._settings.max_images)
+        kept = 0 if found.boxes is None else len(content)
         del content
-        return await _decoded(texts, body), is_list
+        return Given(await _decoded(found.texts, body, kept), found.is_list, boxes=found.boxes)
 
     def _hold_json(self, size: int, body: Body) -> None:
         most = self._settings.max_buffered // FACTOR
@@ -72,12 +84,12 @@ class BodyReader:
             raise Problem(413, f"the JSON body has {size:,} bytes, at most {most:,} are accepted")
         body.hold((FACTOR - 1) * size)
 
-    async def _form(self, headers: Headers, body: Body) -> list[Upload]:
+    async def _form(self, headers: Headers, body: Body) -> Given:
         most = self._settings.max_images
         # What else Python can decode may take forever, and hold what is no text.
         if parse_options_header(headers["content-type"])[1].get(b"charset", b"utf-8").lower() != b"utf-8":
             raise Problem(400, "expected a form in utf-8")
-        limits = {"max_files": most, "max_fields": 16, "max_part_size": 4096}
+        limits = {"max_files": most, "max_fields": 16, "max_part_size": 16_384}
         parser = _Form(headers, body.chunks(), **limits)
         parser.spool_max_size = self._settings.max_body + 1  # more would go to a file
         try:
@@ -88,17 +100,19 @@ class BodyReader:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         uploads = [Upload(await file.read(), _text(file.filename) or None) for file in files]
         await form.close()
+        fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         if not uploads:
             raise Problem(400, "the form holds no file, expected pictures as files; base64 goes into JSON")
-        return uploads
+        return Given(uploads, True, fields)
 
 
-async def _decoded(texts: list[str], body: Body) -> list[Upload]:
+async def _decoded(texts: list[str], body: Body, kept: int) -> list[Upload]:
+    """The files in the texts. Of the body, they count from then on, and `kept` bytes."""
     uploads = []
     while texts:
         uploads.append(Upload(content_of(texts.pop(0))))
         await asyncio.sleep(0)  # a large one takes a while, and others wait
-    body.keep(sum(len(upload.content) for upload in uploads))
+    body.keep(kept + sum(len(upload.content) for upload in uploads))
     return uploads
 
 
