@@ -15,7 +15,7 @@ pytest.importorskip("av")
 import av
 
 from mien.errors import ConfigError, ImageError, MissingExtraError
-from mien.video import containers
+from mien.video import containers, reader
 from mien.video.containers import Clock
 from mien.video.reader import VideoFile
 
@@ -279,3 +279,55 @@ def test_a_clock_rises() -> None:
     told = [-40, 0, 80, None, 120, 120, 200, -5000, -4960, None]
     assert [clock.rising(ticks) for ticks in told] == [0, 1, 80, 120, 121, 122, 200, 240, 280, 320]
     assert [Clock(1000, 40).rising(ticks) for ticks in (None, 5)] == [0, 5]
+
+
+PLAYLISTS = {
+    "ffconcat": "ffconcat version 1.0\nfile secret.mp4\n",
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\nsecret.mp4\n#EXT-X-ENDLIST\n",
+    "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" profiles='
+    '"urn:mpeg:dash:profile:isoff-main:2011"><Period><AdaptationSet mimeType="video/mp4"><Representation id="1">'
+    "<BaseURL>secret.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>",
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+}
+
+
+@pytest.mark.parametrize("kind", PLAYLISTS)
+@pytest.mark.parametrize("suffix", [".mp4", ".ffconcat", ".m3u8"])
+def test_a_file_that_names_others_does_not_get_them_opened(
+    make_video: MakeVideo, tmp_path: Path, kind: str, suffix: str
+) -> None:
+    make_video("secret.mp4")
+    path = tmp_path / f"list{suffix}"
+    path.write_text(PLAYLISTS[kind])
+    with pytest.raises(ImageError, match="not a video, or a damaged one"):
+        VideoFile(path)
+
+
+def test_a_frame_that_grows_past_the_limit_is_not_decoded(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = make_video("small.ts"), make_video("large.ts", size=(128, 96))
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    with VideoFile(both) as video:
+        assert len(list(video)) > 50
+    monkeypatch.setattr(reader, "MAX_PIXELS", 64 * 48 * 2)
+    with VideoFile(both) as video:
+        assert 20 < len(list(video)) <= 31
+        assert any("damaged data was skipped" in line for line in video.problems)
+
+
+def test_it_ends_as_soon_as_it_is_over(make_video: MakeVideo) -> None:
+    path, asked = make_video("long.mp4", 90), 0
+
+    def is_over() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 40
+
+    with VideoFile(path, every=100, is_over=is_over) as video:
+        assert len(list(video)) == 1
+        assert video.problems == []
+    assert asked <= 45  # it was asked while nothing was given
+    with pytest.raises(ImageError, match="no frame"):
+        VideoFile(path, is_over=lambda: True)

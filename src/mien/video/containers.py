@@ -18,6 +18,17 @@ MAX_ASPECT: Final = Fraction(4)
 """How much wider or narrower than high a pixel may be. Those of cameras are within 1/2 to 2: more is a mistake."""
 
 
+_VIDEO: Final = (
+    "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,live_flv,ogg,yuv4mpegpipe,nut,mxf,ivf,obu,dv,rm,wtv"
+)
+_RAW: Final = "m4v,h261,h263,h264,hevc,vc1,mjpeg,gif,apng"
+_SOUND: Final = "wav,w64,mp3,flac,aac,ac3,eac3,dts,aiff,caf,amr,au,ape,wv,tta"
+_FORMATS: Final = f"{_VIDEO},{_RAW},{_SOUND}"
+"""FFmpeg's names of what is opened: files that hold their pictures and sound. Playlists and lists of files are left
+out: FFmpeg opens what they name, whoever wrote them.
+"""
+
+
 def import_av() -> Any:
     """PyAV, imported when first needed. Raises MissingExtraError."""
     try:
@@ -28,8 +39,9 @@ def import_av() -> Any:
 
 
 def open_media(path: Path) -> InputContainer:
-    """A media file, opened for reading. It is a local file, and nothing that it names is fetched from a network."""
-    container: InputContainer = import_av().open(f"file:{path}", options={"protocol_whitelist": "file"})
+    """A media file, opened for reading. It is a local file, and no other file that it names is opened."""
+    options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+    container: InputContainer = import_av().open(f"file:{path}", options=options)
     return container
 
 
@@ -48,7 +60,7 @@ def open_video(path: Path) -> InputContainer:
         raise ImageError(f"{path}: no such file") from None
     except errors.EOFError as error:
         raise ImageError(f"{path}: ends before its first frame") from error
-    except errors.InvalidDataError as error:
+    except (errors.InvalidDataError, errors.ArgumentError) as error:  # the latter on what is none of _FORMATS
         if head[4:8] == b"ftyp":
             cause = "its index (moov) is missing or damaged; it was probably cut short while it was written"
             raise ImageError(f"{path}: this video cannot be opened: {cause}") from error

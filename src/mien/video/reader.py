@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from mien.errors import ConfigError, ImageError
+from mien.images.limits import MAX_PIXELS
 from mien.types import Frame
 from mien.video.containers import Clock, duration_of, import_av, moving_stream, open_video, pixel_aspect
 from mien.video.convert import UNTOLD, Converter, usual_matrix
@@ -43,6 +44,7 @@ class VideoFile:
 
     start, end  seconds: frames shown from start on and before end are given; None is the beginning, and the end
     every       seconds between the frames that are given; None gives every frame
+    is_over     asked often, also between the frames that are given; once it says so there are no more
 
     Frames are BGR, C-contiguous, upright and of square pixels; transparency is laid over white. `time_s` is the file's
     own timestamp, counted from the video's beginning, and made rising where the file's do not rise. `index` counts all
@@ -60,8 +62,10 @@ class VideoFile:
         start: float | None = None,
         end: float | None = None,
         every: float | None = None,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> None:
         _check_range(start, end, every)
+        self._is_over = is_over
         self._av = import_av()
         self.path, self.start, self.end, self.every = Path(path), start, end, every
         self._problems: dict[str, tuple[int, float]] = {}
@@ -154,6 +158,7 @@ class VideoFile:
         self._container = open_video(self.path)
         self._stream = moving_stream(self._container, self.name)
         context = self._stream.codec_context
+        context.options = {"max_pixels": str(MAX_PIXELS)}  # a frame may be larger than the file says at its beginning
         context.thread_type, context.thread_count = "AUTO", min(os.cpu_count() or 1, _MAX_THREADS)
         self._read_header(self._container, self._stream)
 
@@ -202,7 +207,7 @@ class VideoFile:
                 if self.every is not None:
                     due += self.every * (1 + int((time_s - due) / self.every + 1e-6))
             following = next(self._left, None)
-            if self._container is None:  # it was closed before the end
+            if self._container is None or self._is_over():  # it was closed before the end
                 return
             if following is None:
                 self._end_s = time_s + self._shown_s(decoded)
@@ -247,6 +252,8 @@ class VideoFile:
             try:
                 for packet in self._packets():
                     stumbles = 0
+                    if self._is_over():
+                        return
                     if packet.is_corrupt:
                         self.note(_DAMAGED)
                     try:
