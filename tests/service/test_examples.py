@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ pytest.importorskip("httpx")
 pytest.importorskip("skimage")
 
 import httpx
+import numpy as np
 import typer.main
 from PIL import Image
 
@@ -33,6 +35,9 @@ from mien.service.memory import PIECE
 from mien.service.server import MAX_HEAD, running
 from mien.service.settings import Settings
 from mien.service.stream import IDLE, MAX_PIXELS
+from mien.service.video_jobs import MAX_KEPT, MAX_REPORTS
+from mien.service.videos import MIN_RATE
+from mien.video.writer import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-of-the-tests"
@@ -84,7 +89,7 @@ def base_url_with_key(analyzer: mien.Analyzer) -> Iterator[str]:
 
 @contextmanager
 def served(analyzer: mien.Analyzer, **options: Any) -> Iterator[str]:
-    settings = Settings(**options)
+    settings = Settings(max_video=10_000_000, **options)
     with running(create_app(analyzer, settings), settings) as url:
         yield url
 
@@ -100,6 +105,10 @@ def folder(tmp_path: Path) -> Path:
     team.save(tmp_path / "team.png")
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "frames").mkdir()
+    if find_spec("av"):
+        with VideoWriter(tmp_path / "film.mp4", rate=10) as film:
+            for index in range(8):
+                film.write(np.asarray(face)[:, :, ::-1].copy(), index / 10)
     for number in range(3):
         frame = Image.new("RGB", (640, 512))
         frame.paste(face, (4 * number, 0))
@@ -116,6 +125,10 @@ def saw_one_record(told: str, folder: Path) -> None:
 def saw_one_box(told: str, folder: Path) -> None:
     (face,) = json.loads(told)["faces"]
     assert (face["emotion"], face["box"]) == ("happiness", {"x": 178, "y": 62, "width": 90, "height": 113})
+
+
+def saw_a_person(told: str, folder: Path) -> None:
+    assert re.fullmatch(r"1 happiness 0\.\d+\n", told)
 
 
 def saw_one_record_in_a_list(told: str, folder: Path) -> None:
@@ -180,6 +193,7 @@ EXAMPLES: Mapping[str, Callable[[str, Path], None]] = {
     "several": saw_several_records,
     "drawn": saw_a_drawn_picture,
     "boxes": saw_one_box,
+    "video": saw_a_person,
     "httpx": saw_a_face_in_python,
     "stream": saw_a_stream,
     "problem": saw_the_problem_of_the_document,
@@ -200,6 +214,8 @@ def test_the_example_does_what_is_told(name: str, folder: Path, base_url: str, b
     language, code = next(block[1:] for block in BLOCK.findall(document()) if block[0] == name)
     address = (base_url_with_key if "MIEN_API_KEY" in code else base_url).removeprefix("http://")
     code = code.replace("127.0.0.1:8000", address).replace("192.168.1.5", "127.0.0.1")
+    if name == "video":
+        pytest.importorskip("av")
     if language == "sh":
         program = code.split()[0]
         if shutil.which(program) is None or shutil.which("sh") is None:
@@ -280,8 +296,11 @@ def test_limits_in_the_text_are_those_of_the_service() -> None:
         f"| 1009 | a frame of more than {settings.max_frame:,} bytes |",
         f"| {IDLE} | no frame came for {settings.idle_seconds:g} s |",
         f"| 408 | for {settings.body_seconds:g} s the body came with less than {settings.min_rate:,} bytes/s",
-        f"or it took longer than {settings.max_body_seconds:g} s |",
+        f"or it took longer than {settings.max_body_seconds:g} s; "
+        f"a video: {MIN_RATE:,} bytes/s, {settings.video_seconds:,.0f} s |",
         f"| a client that reads less than 64 kB of a response in {read_seconds:.0f} s | service | closed |",
+        f"when there are more than {MAX_KEPT} of them or {MAX_REPORTS // 10**6} MB",
+        f"Up to {settings.max_videos} arrive, wait or are processed",
         f"a request's head of more than {MAX_HEAD:,} bytes",
         f"A frame has {MAX_PIXELS:,} pixels at most",
     ):
@@ -303,7 +322,7 @@ def test_proxies_take_bodies_that_the_service_takes(name: str, pattern: str, uni
 def test_every_status_and_metric_is_told(base_url: str) -> None:
     paths = httpx.get(f"{base_url}/openapi.json").json()["paths"]
     operations = [operation for methods in paths.values() for operation in methods.values()]
-    documented = {int(status) for operation in operations for status in operation["responses"]} - {200}
+    documented = {int(status) for operation in operations for status in operation["responses"]} - {200, 202, 204}
     assert documented <= {int(status) for row in table("status") for status in row[0].split(",")}
 
     metrics = httpx.get(f"{base_url}/metrics").text

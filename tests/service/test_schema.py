@@ -28,6 +28,8 @@ KEY = "let-me-in-please"
 OPEN = [("GET", "/healthz"), ("GET", "/readyz")]
 ASKED = [("GET", "/v1/model"), ("GET", "/metrics")]
 PICTURES = ["/v1/predict", "/v1/classify"]
+VIDEO = "/v1/videos/{video}"
+VIDEOS = {("POST", "/v1/videos"), ("GET", VIDEO), ("DELETE", VIDEO), ("GET", f"{VIDEO}/report")}
 SENT = [*FORMATS.values(), "multipart/form-data", "application/json"]
 
 
@@ -57,13 +59,15 @@ def file_of(width: int, height: int, mode: str, kind: str) -> bytes:
 
 for media_type in FORMATS.values():
     schemathesis.openapi.media_type(media_type, pictures())
+for media_type in ("video/*", "application/octet-stream"):
+    schemathesis.openapi.media_type(media_type, st.binary(max_size=100))
 schemathesis.openapi.format("binary", pictures())
 schemathesis.openapi.format("byte", pictures().map(lambda content: base64.b64encode(content).decode()))
 
 
 @pytest.fixture(scope="module")
 def limited(settings: Settings) -> Settings:
-    return replace(settings, max_pixels=70 * 70, max_images=3)
+    return replace(settings, max_pixels=70 * 70, max_images=3, max_video=10_000)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +100,7 @@ def answered(cases: st.SearchStrategy[Any], count: int, **call: Any) -> set[int]
 
 def test_these_are_all_operations(schema: Any) -> None:
     found = {(one.ok().method.upper(), one.ok().path) for one in schema.get_all_operations()}
-    assert found == {*(("POST", path) for path in PICTURES), *OPEN, *ASKED}
+    assert found == {*(("POST", path) for path in PICTURES), *OPEN, *ASKED, *VIDEOS}
     for path in PICTURES:
         assert set(schema[path]["POST"].definition.raw["requestBody"]["content"]) == set(SENT)
 
@@ -109,6 +113,13 @@ def test_pictures_are_answered_as_documented(schema: Any, path: str, media_type:
     statuses = answered(cases, 50)
     assert statuses <= {200, 400, 413, 415, 422}
     assert 200 in statuses if mode == "positive" else 400 in statuses
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(VIDEOS))
+def test_videos_are_answered_as_documented(schema: Any, method: str, path: str) -> None:
+    pytest.importorskip("av")
+    statuses = answered(schema[path][method].as_strategy(), 15)
+    assert statuses <= ({202, 400, 503} if method == "POST" else {404})
 
 
 @pytest.mark.parametrize(("method", "path"), OPEN + ASKED)

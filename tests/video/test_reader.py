@@ -15,7 +15,6 @@ pytest.importorskip("av")
 import av
 
 from mien.errors import ConfigError, ImageError, MissingExtraError
-from mien.video import containers, reader
 from mien.video.containers import Clock
 from mien.video.reader import VideoFile
 
@@ -234,13 +233,6 @@ def test_what_is_no_video_is_one_clear_line(tmp_path: Path, make_video: MakeVide
         VideoFile(make_video("short.mp4"), start=5)
 
 
-def test_a_huge_picture_is_refused(make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = make_video("huge.mp4", 1)
-    monkeypatch.setattr(containers, "MAX_PIXELS", 64 * 48 - 1)
-    with pytest.raises(ImageError, match="64x48 pixels"):
-        VideoFile(path)
-
-
 @pytest.mark.parametrize(
     "options", [{"start": -1}, {"start": float("nan")}, {"start": 2, "end": 2}, {"end": 0}, {"every": 0}]
 )
@@ -303,18 +295,20 @@ def test_a_file_that_names_others_does_not_get_them_opened(
         VideoFile(path)
 
 
-def test_a_frame_that_grows_past_the_limit_is_not_decoded(
-    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_frame_that_grows_past_the_limit_is_not_decoded(make_video: MakeVideo, tmp_path: Path) -> None:
     small, large = make_video("small.ts"), make_video("large.ts", size=(128, 96))
     both = tmp_path / "both.ts"
     both.write_bytes(small.read_bytes() + large.read_bytes())
     with VideoFile(both) as video:
         assert len(list(video)) > 50
-    monkeypatch.setattr(reader, "MAX_PIXELS", 64 * 48 * 2)
-    with VideoFile(both) as video:
+    with VideoFile(both, max_pixels=64 * 48 * 2) as video:
         assert 20 < len(list(video)) <= 31
         assert any("damaged data was skipped" in line for line in video.problems)
+
+
+def test_a_video_of_larger_frames_is_refused(make_video: MakeVideo) -> None:
+    with pytest.raises(ImageError, match="has 64x48 pixels, which is more than the limit of 3,071"):
+        VideoFile(make_video("clip.mp4"), max_pixels=64 * 48 - 1)
 
 
 def test_it_ends_as_soon_as_it_is_over(make_video: MakeVideo) -> None:

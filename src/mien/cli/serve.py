@@ -115,6 +115,9 @@ MaxPixels = Annotated[
     int, typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="Width times height of one picture.")
 ]
 MaxImages = Annotated[int, typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="Pictures in one request.")]
+MaxVideo = Annotated[
+    int, typer.Option(min=0, metavar="BYTES", rich_help_panel=_LIMITS, help="Bytes of one video. 0: none are taken.")
+]
 MaxStreams = Annotated[int, typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="Live streams at once.")]
 Batching = Annotated[
     bool,
@@ -158,6 +161,7 @@ def serve(
     max_body_seconds: MaxBodySeconds = SERVICE.max_body_seconds,
     max_pixels: MaxPixels = SERVICE.max_pixels,
     max_images: MaxImages = SERVICE.max_images,
+    max_video: MaxVideo = SERVICE.max_video,
     max_streams: MaxStreams = SERVICE.max_streams,
     batching: Batching = SERVICE.batching,
     detector: options.Detector = "auto",
@@ -185,7 +189,8 @@ def serve(
     known = partial(known, origins=tuple(origin or ()), root_path=root_path, access_log=access_log)
     known = partial(known, workers=workers, queue=queue, batching=batching, max_body=max_body)
     known = partial(known, body_seconds=body_seconds, min_rate=min_rate, max_body_seconds=max_body_seconds)
-    settings = known(max_pixels=max_pixels, max_images=max_images, max_streams=max_streams)
+    known = partial(known, max_pixels=max_pixels, max_images=max_images, max_video=max_video)
+    settings = known(max_streams=max_streams)
     each = threads or max(1, (os.cpu_count() or 1) // workers)
     _serve(partial(_load, model, detector, detector_model, each, faces), settings, open_page=open_page)
 

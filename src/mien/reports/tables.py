@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from mien.errors import MissingExtraError
 from mien.files import make_folder, written_aside
@@ -53,9 +53,14 @@ def save_csv(timeline: Timeline, path: Path) -> None:
         written_aside(path) as part,
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
-        rows = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        rows.writeheader()
-        rows.writerows(table_rows(timeline))
+        write_csv(timeline, file)
+
+
+def write_csv(timeline: Timeline, file: TextIO) -> None:
+    """Write the table as CSV to an open file; None is an empty cell."""
+    rows = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    rows.writeheader()
+    rows.writerows(table_rows(timeline))
 
 
 def check_parquet() -> None:

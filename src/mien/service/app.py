@@ -26,10 +26,12 @@ from mien.service.pool import Pool
 from mien.service.predict import predict_router
 from mien.service.request_ids import RequestIds
 from mien.service.routes import ANY_PATH, RouteNames
-from mien.service.schemas import StatusRecord, record_schema
+from mien.service.schemas import StatusRecord, record_schema, report_schema
 from mien.service.settings import FORMATS, Settings
 from mien.service.stream import stream_router
 from mien.service.uploads import BodyReader
+from mien.service.video_jobs import VideoJobs
+from mien.service.videos import video_router
 
 _ABOUT: Final = """Reads seven emotions off the faces in pictures and streams, with AlexNet.
 
@@ -52,9 +54,11 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     lines = None if settings.access_log is None else Lines(settings.access_log)
     memory = Memory(settings.max_buffered, metrics)
     bodies = BodyReader(settings, memory)
+    videos = VideoJobs(served, settings, metrics)
     routers = (
         predict_router(served, pool, metrics, bodies, memory),
         classify_router(served, pool, metrics, bodies),
+        video_router(videos, settings),
         stream_router(served, settings, pool, metrics),
         _status_router(served, pool, metrics),
         page_router(served, settings, version=mien.__version__),
@@ -67,6 +71,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
             yield
         finally:  # a second Ctrl-C cancels it
             pool.close()
+            await videos.close()
             if lines is not None:
                 lines.close()
 
@@ -172,8 +177,12 @@ def _describe(app: FastAPI, *, has_keys: bool) -> None:
         if app.openapi_schema is None:
             document = make()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas["PictureRecord"] = record_schema(_COMPONENTS)
-            schemas.update(schemas["PictureRecord"].pop("$defs"))
+            for name, schema in (
+                ("PictureRecord", record_schema(_COMPONENTS)),
+                ("VideoReport", report_schema(_COMPONENTS)),
+            ):
+                schemas.update(schema.pop("$defs"))
+                schemas[name] = schema
             schemas["ProblemDetails"] = ProblemDetails.model_json_schema(ref_template=_COMPONENTS)
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)

@@ -39,9 +39,9 @@ HEADERS: Final = {
 }
 """What keeps browsers strict, in every response."""
 
-METHODS: Final = ("GET", "HEAD", "POST")
+METHODS: Final = ("DELETE", "GET", "HEAD", "POST")
 REQUEST_HEADERS: Final = ("Authorization", "Content-Type", "X-API-Key", "X-Request-Id", "X-Requested-With")
-RESPONSE_HEADERS: Final = ("Content-Disposition", "Retry-After", "WWW-Authenticate", "X-Request-Id")
+RESPONSE_HEADERS: Final = ("Location", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 MAX_AGE_S: Final = 7200
 """How long a browser may go by a preflight. Chromium goes by none for longer."""
 

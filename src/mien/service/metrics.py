@@ -62,8 +62,10 @@ class Metrics:
         self.frame_seconds = Histogram(
             "mien_frame_seconds", "Seconds until a frame's response.", registry=registry, buckets=_SECONDS
         )
+        self.videos = Gauge("mien_videos", "Videos that arrive, wait or are processed.", registry=registry)
+        self.videos_ended = Counter("mien_videos_ended", "Videos that were processed.", ["state"], registry=registry)
         self.rejected = Counter("mien_rejected", "What was refused for load.", ["reason"], registry=registry)
-        for reason in ("queue", "memory", "streams", "requests", "end"):
+        for reason in ("queue", "memory", "streams", "videos", "requests", "end"):
             self.rejected.labels(reason)
         queue = Gauge("mien_queue", "Requests that wait for a worker.", registry=registry)
         queue.set_function(waiting)

@@ -7,12 +7,14 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from mien.records import BoxRecord, FaceRecord, LandmarksRecord, PictureRecord, PointRecord
+from mien.reports.summary import EmotionSummary, PersonSummary, StretchSummary, VideoReport
 from mien.runtime.face_search import SearchTable
 from mien.service.pages import CropRuleRecord, EngineFiles, PageConfig
 
 # Descriptions are the docstrings below the fields.
 _RECORDS: Final = (BoxRecord, PointRecord, LandmarksRecord, FaceRecord, PictureRecord)
-for _record in (*_RECORDS, EngineFiles, CropRuleRecord, SearchTable, PageConfig):
+_REPORTS: Final = (EmotionSummary, StretchSummary, PersonSummary, VideoReport)
+for _record in (*_RECORDS, *_REPORTS, EngineFiles, CropRuleRecord, SearchTable, PageConfig):
     setattr(_record, "__pydantic_config__", ConfigDict(use_attribute_docstrings=True))  # noqa: B010 - not declared
 
 _EXAMPLE: Final[PictureRecord] = {
@@ -49,6 +51,11 @@ _EXAMPLE: Final[PictureRecord] = {
 def record_schema(ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
     """The JSON Schema of a PictureRecord; the schemas that it refers to are under `$defs`."""
     return {**TypeAdapter(PictureRecord).json_schema(ref_template=ref_template), "example": _EXAMPLE}
+
+
+def report_schema(ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
+    """The JSON Schema of a VideoReport; the schemas that it refers to are under `$defs`."""
+    return TypeAdapter(VideoReport).json_schema(ref_template=ref_template)
 
 
 def page_schema() -> dict[str, Any]:

@@ -20,6 +20,15 @@ in them."""
 _HOST: Final = r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])"
 
 
+_AT_LEAST_ONE: Final = (
+    *("workers", "max_body", "max_frame", "max_pixels", "max_images", "max_videos", "max_streams", "max_requests"),
+    "min_rate",
+)
+_SECONDS: Final = (
+    *("body_seconds", "max_body_seconds", "idle_seconds", "video_seconds", "keep_seconds", "drain_seconds"),
+)
+
+
 def is_origin(text: str) -> bool:
     """Whether pages of this origin can be let in: `null` is the origin of any page that hides its own."""
     return re.fullmatch(rf"[a-z][a-z0-9+.-]*://{_HOST}(:\d+)?", text, re.ASCII) is not None
@@ -46,12 +55,16 @@ class Settings:
     max_pixels        width times height of one picture
     max_images        pictures in one request
     max_buffered      bytes of all bodies, and of drawn pictures that wait to be fetched, at once
+    max_video         bytes of one video, which is held in a temporary file; 0: none are taken
+    max_videos        videos at once that arrive, wait or are processed
     max_streams       streams at once
     max_requests      requests in flight at once; past it the response is 503
     body_seconds      a body that makes no progress for this time is given up; so is a response that is not read
     min_rate          bytes per second that count as progress
     max_body_seconds  a body that takes longer to arrive is given up, whatever its progress
     idle_seconds      a stream without a frame for this time is closed
+    video_seconds     a video that takes longer to process is given up
+    keep_seconds      a video's report can be fetched for this time
     drain_seconds     whole seconds for the requests in flight at the end
     """
 
@@ -74,36 +87,20 @@ class Settings:
     max_pixels: int = 40_000_000
     max_images: int = 16
     max_buffered: int = 256_000_000
+    max_video: int = 0
+    max_videos: int = 4
     max_streams: int = 16
     max_requests: int = 256
     body_seconds: float = 20.0
     min_rate: int = 2_000
     max_body_seconds: float = 300.0
     idle_seconds: float = 60.0
+    video_seconds: float = 3600.0
+    keep_seconds: float = 3600.0
     drain_seconds: int = 10
 
     def __post_init__(self) -> None:
-        for name in (
-            "workers",
-            "max_body",
-            "max_frame",
-            "max_pixels",
-            "max_images",
-            "max_streams",
-            "max_requests",
-            "min_rate",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("body_seconds", "max_body_seconds", "idle_seconds", "drain_seconds"):
-            if not 0 < getattr(self, name) < 86_400:
-                raise ConfigError(f"{name} must be more than 0 seconds and less than a day, got {getattr(self, name)}")
-        if self.queue < 0 or not 0 <= self.port <= 65_535:
-            raise ConfigError(
-                f"expected a queue of 0 or more and a port of 0 to 65535, got {self.queue} and {self.port}"
-            )
-        if self.max_buffered < self.max_body:
-            raise ConfigError(f"max_buffered must hold one body of {self.max_body} bytes, got {self.max_buffered}")
+        self._check_numbers()
         if not re.fullmatch(r"(/[\w.~-]+)*", self.root_path, re.ASCII):
             raise ConfigError(f"root_path must be like /mien, without a / at its end, got {self.root_path!r}")
         for origin in self.origins:
@@ -131,6 +128,22 @@ class Settings:
     def scheme(self) -> str:
         """http or https."""
         return "https" if self.tls_cert else "http"
+
+    def _check_numbers(self) -> None:
+        for name in _AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.max_video < 0:
+            raise ConfigError(f"max_video must be 0 or more, got {self.max_video}")
+        for name in _SECONDS:
+            if not 0 < getattr(self, name) < 86_400:
+                raise ConfigError(f"{name} must be more than 0 seconds and less than a day, got {getattr(self, name)}")
+        if self.queue < 0 or not 0 <= self.port <= 65_535:
+            raise ConfigError(
+                f"expected a queue of 0 or more and a port of 0 to 65535, got {self.queue} and {self.port}"
+            )
+        if self.max_buffered < self.max_body:
+            raise ConfigError(f"max_buffered must hold one body of {self.max_body} bytes, got {self.max_buffered}")
 
     def _check_keys(self) -> None:
         for key in self.api_keys:

@@ -41,7 +41,7 @@ IDLE: Final = 4408
 """The close code for a stream that sent no frame for too long: HTTP's 408, in the range for private use."""
 
 MAX_PIXELS: Final = 4096 * 4096
-"""The largest frame, whatever the limit for pictures: a stream holds its newest one."""
+"""The largest frame of a stream or video, whatever the limit for pictures: several are held at once."""
 
 _QUERY: Final = {"smooth": "1", "landmarks": "0"}
 """What the address may ask for, each 0 or 1, and what holds without it."""

@@ -63,8 +63,6 @@ class BodyReader:
 
     async def _take(self, headers: Headers, body: Body) -> Given:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if any(encoding.lower() != "identity" for encoding in headers.getlist("content-encoding")):
-            raise Problem(415, "expected a body without Content-Encoding: pictures are compressed already")
         if kind == "multipart/form-data":
             return await self._form(headers, body)
         content = await body.content()

@@ -69,7 +69,7 @@ def open_video(path: Path) -> InputContainer:
         raise ImageError(f"{path}: cannot be read: {reason(error)}") from error
 
 
-def moving_stream(container: InputContainer, name: str) -> VideoStream:
+def moving_stream(container: InputContainer, name: str, max_pixels: int = MAX_PIXELS) -> VideoStream:
     """The stream to decode; a sound file's cover is none. Raises ImageError where there is none that can be."""
     moving = [
         stream
@@ -83,10 +83,14 @@ def moving_stream(container: InputContainer, name: str) -> VideoStream:
     if stream.codec_context is None:
         raise ImageError(f"{name}: this video's codec cannot be decoded")
     width = round(stream.codec_context.width * pixel_aspect(stream))
-    height = stream.codec_context.height
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{name}: has {width}x{height} pixels, which is more than the limit of {MAX_PIXELS:,}")
+    check_pixels(width, stream.codec_context.height, name, max_pixels)
     return stream
+
+
+def check_pixels(width: int, height: int, name: str, max_pixels: int) -> None:
+    """Raise ImageError on frames, as they are shown, of more pixels."""
+    if width * height > max_pixels:
+        raise ImageError(f"{name}: has {width}x{height} pixels, which is more than the limit of {max_pixels:,}")
 
 
 def duration_of(container: InputContainer, stream: VideoStream) -> float | None:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Final, Self
 from mien.errors import ConfigError, ImageError
 from mien.images.limits import MAX_PIXELS
 from mien.types import Frame
-from mien.video.containers import Clock, duration_of, import_av, moving_stream, open_video, pixel_aspect
+from mien.video.containers import (
+    Clock,
+    check_pixels,
+    duration_of,
+    import_av,
+    moving_stream,
+    open_video,
+    pixel_aspect,
+)
 from mien.video.convert import UNTOLD, Converter, usual_matrix
 
 if TYPE_CHECKING:
@@ -44,6 +52,7 @@ class VideoFile:
 
     start, end  seconds: frames shown from start on and before end are given; None is the beginning, and the end
     every       seconds between the frames that are given; None gives every frame
+    max_pixels  width times height of a frame; a video of larger ones is refused
     is_over     asked often, also between the frames that are given; once it says so there are no more
 
     Frames are BGR, C-contiguous, upright and of square pixels; transparency is laid over white. `time_s` is the file's
@@ -52,7 +61,7 @@ class VideoFile:
     times the average rate: exact where the rate is constant, an estimate where it varies.
 
     Damaged parts are skipped or patched up, and `problems` reports them. Raises ImageError, one line with the path, on
-    what is no video, holds no frame, or is larger than MAX_PIXELS; ConfigError on an option that is invalid.
+    what is no video, holds no frame, or has frames of more than max_pixels; ConfigError on an option that is invalid.
     """
 
     def __init__(
@@ -62,10 +71,11 @@ class VideoFile:
         start: float | None = None,
         end: float | None = None,
         every: float | None = None,
+        max_pixels: int = MAX_PIXELS,
         is_over: Callable[[], bool] = lambda: False,
     ) -> None:
         _check_range(start, end, every)
-        self._is_over = is_over
+        self._is_over, self._max_pixels = is_over, max_pixels
         self._av = import_av()
         self.path, self.start, self.end, self.every = Path(path), start, end, every
         self._problems: dict[str, tuple[int, float]] = {}
@@ -147,6 +157,7 @@ class VideoFile:
         frame, time_s = first
         self._converter = Converter(frame, pixel_aspect(self._stream))
         self.width, self.height = self._converter.size
+        check_pixels(self.width, self.height, self.name, self._max_pixels)  # the file's header may say less
         self._next, self._index = first, 0
         if self.start and time_s < self.start:
             self._seek(self.start)
@@ -156,9 +167,11 @@ class VideoFile:
         if self._container is not None:
             self._container.close()
         self._container = open_video(self.path)
-        self._stream = moving_stream(self._container, self.name)
+        self._stream = moving_stream(self._container, self.name, self._max_pixels)
         context = self._stream.codec_context
-        context.options = {"max_pixels": str(MAX_PIXELS)}  # a frame may be larger than the file says at its beginning
+        context.options = {
+            "max_pixels": str(self._max_pixels)
+        }  # a frame may be larger than the file says at its beginning
         context.thread_type, context.thread_count = "AUTO", min(os.cpu_count() or 1, _MAX_THREADS)
         self._read_header(self._container, self._stream)
 
