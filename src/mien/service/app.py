@@ -18,6 +18,7 @@ from mien.service.browsers import Browsers
 from mien.service.classify import classify_router
 from mien.service.errors import Problem, ProblemDetails, problem_responses, respond_with_problems
 from mien.service.guard import Guard
+from mien.service.heads import Heads
 from mien.service.in_flight import InFlight, Limits, SlowReaders
 from mien.service.memory import Memory
 from mien.service.metrics import Measured, Metrics
@@ -86,6 +87,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.in_flight = InFlight()  # the server reports it at its end
+    app.add_middleware(Heads)
     app.add_middleware(Limits, settings=settings, metrics=metrics, in_flight=app.state.in_flight)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Browsers, settings=settings)
@@ -126,14 +128,12 @@ def _status_router(analyzer: Analyzer, pool: Pool, metrics: Metrics) -> APIRoute
         """What the model is, what it saw, how well it does, and by which protocol that was measured."""
         return card  # type: ignore[no-any-return]
 
-    @router.head("/healthz", include_in_schema=False)
     @router.get(
         "/healthz", summary="Whether the service runs", response_model=StatusRecord, responses=problem_responses(421)
     )
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.head("/readyz", include_in_schema=False)
     @router.get(
         "/readyz",
         summary="Whether it takes more work",

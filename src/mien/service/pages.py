@@ -35,7 +35,6 @@ else:
 BUILT: Final = Path(__file__).parent / "page"
 """Where `make page` builds the page. Each file is stored gzipped, as NAME.gz: in the wheel it takes a quarter."""
 
-_READS: Final = ["GET", "HEAD"]
 _BINARY: Final = "application/octet-stream"
 _HASHED: Final = re.compile(r"-[\w-]{8}\.\w+$")
 
@@ -131,7 +130,7 @@ def page_router(analyzer: Analyzer, settings: Settings, *, version: str) -> APIR
     if yunet is not None:
         files["engine/yunet.onnx"] = _File(yunet.read_bytes(), _BINARY)
 
-    @router.api_route("/", methods=_READS)
+    @router.get("/")
     async def page(request: Request) -> Response:
         return files["index.html"].response(request) if "index.html" in files else HTMLResponse(_UNBUILT)
 
@@ -140,23 +139,23 @@ def page_router(analyzer: Analyzer, settings: Settings, *, version: str) -> APIR
             raise Problem(404, f"{address}: there is no such file")
         return files[address].response(request)
 
-    @router.api_route("/assets/{name}", methods=_READS)
+    @router.get("/assets/{name}")
     async def asset(name: str, request: Request) -> Response:
         return found(f"assets/{name}", request)
 
-    @router.api_route("/engine/{name}", methods=_READS)
+    @router.get("/engine/{name}")
     async def network(name: str, request: Request) -> Response:
         return found(f"engine/{name}", request)
 
-    @router.api_route("/page.json", methods=_READS)
+    @router.get("/page.json")
     async def config() -> Response:
         return JSONResponse(about)
 
-    @router.api_route("/docs", methods=_READS)
+    @router.get("/docs")
     async def docs() -> Response:
         return HTMLResponse(_DOCS if "assets/swagger-ui-bundle.js" in files else _UNBUILT)
 
-    @router.api_route("/docs.js", methods=_READS)
+    @router.get("/docs.js")
     async def docs_script() -> Response:
         return Response(_DOCS_SCRIPT, media_type="text/javascript")
 
