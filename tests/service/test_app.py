@@ -166,10 +166,3 @@ def test_an_error_of_its_own_is_a_problem_that_tells_nothing(
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert httpx.get(f"{url}/healthz").status_code == 200
     assert capfd.readouterr().err.count("the model fails") == 1
-
-
-def test_the_document_names_the_key_only_where_there_is_one(analyzer: Analyzer) -> None:
-    assert "security" not in create_app(analyzer).openapi()
-    document = create_app(analyzer, Settings(api_keys=("a-long-key",))).openapi()
-    assert document["security"] == [{"key": []}]
-    assert {"PictureRecord", "FaceRecord", "ProblemDetails"} <= set(document["components"]["schemas"])

@@ -16,18 +16,19 @@ from mien.analyzer import Analyzer
 from mien.service.access_log import AccessLog, Lines
 from mien.service.browsers import Browsers
 from mien.service.classify import classify_router
-from mien.service.errors import Problem, ProblemDetails, problem_responses, respond_with_problems
+from mien.service.errors import Problem, problem_responses, respond_with_problems
 from mien.service.guard import Guard
 from mien.service.heads import Heads
 from mien.service.in_flight import InFlight, Limits, SlowReaders
 from mien.service.memory import Memory
 from mien.service.metrics import Measured, Metrics
+from mien.service.openapi import describe
 from mien.service.pages import page_router
 from mien.service.pool import Pool
 from mien.service.predict import predict_router
 from mien.service.request_ids import RequestIds
 from mien.service.routes import ANY_PATH, RouteNames
-from mien.service.schemas import StatusRecord, record_schema, report_schema
+from mien.service.schemas import StatusRecord
 from mien.service.settings import FORMATS, Settings
 from mien.service.stream import stream_router
 from mien.service.uploads import BodyReader
@@ -36,12 +37,11 @@ from mien.service.videos import video_router
 
 _ABOUT: Final = """Reads seven emotions off the faces in pictures and streams, with AlexNet.
 
-Pictures are processed in memory, never stored, and nothing of them is logged. A live stream goes over the WebSocket
-`/v1/stream`: each binary message is a JPEG, PNG or WebP frame, each response the JSON record of one. Errors are
-RFC 9457 problems.
+Pictures are processed in memory, never stored, and nothing of them is logged. Videos are jobs, stored until they are
+processed. A live stream goes over the WebSocket `/v1/stream`: each binary message is a JPEG, PNG or WebP frame, each
+response the JSON record of one. Errors are RFC 9457 problems.
 """
 
-_COMPONENTS: Final = "#/components/schemas/{model}"
 _WORKERS_PER_BATCH: Final = 4
 """A network on one core classifies about 1,100 faces/s; finding the faces of a photo takes a core 5 to 100 ms."""
 
@@ -100,7 +100,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     respond_with_problems(app)
     for router in routers:
         app.include_router(router)
-    _describe(app, has_keys=bool(settings.api_keys))
+    describe(app, has_keys=bool(settings.api_keys))
     return app
 
 
@@ -167,33 +167,3 @@ def _no_other_stream() -> APIRouter:
         await socket.send_denial_response(Problem(404, "streams are at /v1/stream").response())
 
     return router
-
-
-def _describe(app: FastAPI, *, has_keys: bool) -> None:
-    """Let the OpenAPI document hold what the routes name by reference, and the key."""
-    make = app.openapi
-
-    def described() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = make()
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            for name, schema in (
-                ("PictureRecord", record_schema(_COMPONENTS)),
-                ("VideoReport", report_schema(_COMPONENTS)),
-            ):
-                schemas.update(schema.pop("$defs"))
-                schemas[name] = schema
-            schemas["ProblemDetails"] = ProblemDetails.model_json_schema(ref_template=_COMPONENTS)
-            for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
-            for operations in document["paths"].values():
-                for operation in operations.values():
-                    operation["responses"].pop("422", None) if "requestBody" not in operation else None
-                    if has_keys and "401" not in operation["responses"]:
-                        operation["security"] = []  # open to all
-            if has_keys:
-                document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-                document["security"] = [{"key": []}]
-        return app.openapi_schema or {}
-
-    app.openapi = described  # type: ignore[method-assign]

@@ -20,8 +20,7 @@ from mien.service.json_body import SCHEMA as JSON_SCHEMA
 from mien.service.metrics import Metrics
 from mien.service.pool import Pool
 from mien.service.predict import refusals, while_there
-from mien.service.settings import FORMATS
-from mien.service.uploads import BodyReader, Given, Upload
+from mien.service.uploads import BODIES, BodyReader, Given, Upload
 from mien.types import Box, CropRule
 
 MAX_BOXES: Final = 64
@@ -62,7 +61,7 @@ _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
-            **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in FORMATS.values()},
+            **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in BODIES},
             "application/json": {
                 "schema": {
                     **JSON_SCHEMA,

@@ -23,8 +23,7 @@ from mien.service.json_body import SCHEMA
 from mien.service.memory import HeldResponse, Memory
 from mien.service.metrics import Metrics
 from mien.service.pool import BusyError, Pool
-from mien.service.settings import FORMATS
-from mien.service.uploads import BodyReader, Upload
+from mien.service.uploads import BODIES, BodyReader, Upload
 
 T = TypeVar("T")
 
@@ -34,7 +33,7 @@ _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
-            **{media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in FORMATS.values()},
+            **{media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in BODIES},
             "application/json": {"schema": SCHEMA},
             "multipart/form-data": {
                 "schema": {

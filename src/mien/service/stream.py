@@ -9,9 +9,10 @@ from asyncio import FIRST_COMPLETED, ensure_future
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
+from starlette.responses import Response
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -19,7 +20,7 @@ from mien.analyzer import Analyzer
 from mien.errors import ImageError
 from mien.images.decode import read_image
 from mien.records import Origin, PictureRecord, to_record
-from mien.service.errors import Problem, named
+from mien.service.errors import Problem, named, problem_responses
 from mien.service.metrics import Metrics
 from mien.service.pool import Pool
 from mien.service.settings import FORMATS, Settings
@@ -43,6 +44,20 @@ IDLE: Final = 4408
 MAX_PIXELS: Final = 4096 * 4096
 """The largest frame of a stream or video, whatever the limit for pictures: several are held at once."""
 
+_MESSAGES: Final[dict[str, Any]] = {
+    "subprotocol": PROTOCOL,
+    "client": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in FORMATS.values()},
+    "server": {"application/json": {"schema": {"$ref": "#/components/schemas/PictureRecord"}}},
+    "closeCodes": {
+        str(UNSUPPORTED): "a text message came",
+        str(TOO_LARGE): "a frame of too many bytes",
+        str(FAILED): "an internal error, or a client that sent no pong",
+        "1012": "the service ends or restarts: connect again",
+        str(IDLE): "no frame came for too long",
+    },
+}
+"""What OpenAPI has no words for: the messages in either direction, and why a stream is closed."""
+
 _QUERY: Final = {"smooth": "1", "landmarks": "0"}
 """What the address may ask for, each 0 or 1, and what holds without it."""
 
@@ -52,6 +67,27 @@ _RETRY_AFTER: Final = {"Retry-After": "5"}
 def stream_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: Metrics) -> APIRouter:
     """The route, its frames processed by the analyzer in the pool's threads."""
     router, streams = APIRouter(), _Streams(analyzer, settings, pool, metrics)
+
+    @router.get(
+        "/v1/stream",
+        summary="A live stream, by WebSocket",
+        status_code=426,
+        response_class=Response,
+        responses={
+            101: {"description": "The stream is open; a `Sec-WebSocket-Protocol` of mien.v1 is selected if offered."},
+            **problem_responses(400, 401, 403, 421, 426, 503),
+        },
+        openapi_extra={"x-websocket": _MESSAGES},
+        tags=["pictures"],
+    )
+    async def no_stream(
+        smooth: Annotated[Literal["0", "1"], Query(description="Whether probabilities are smoothed.")] = "1",
+        landmarks: Annotated[Literal["0", "1"], Query(description="Whether faces have their landmarks.")] = "0",
+    ) -> Response:
+        """Each binary message is a frame, and its response a text message. A browser offers its key as a subprotocol:
+        `mien.key.` with the key in base64url without padding after it.
+        """
+        raise Problem(426, "expected a WebSocket", {"Upgrade": "websocket"})
 
     @router.websocket("/v1/stream")
     async def stream(socket: WebSocket) -> None:

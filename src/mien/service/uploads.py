@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
@@ -19,7 +19,10 @@ from mien.service.body import Body
 from mien.service.errors import Problem
 from mien.service.json_body import FACTOR, content_of, is_json, texts_in
 from mien.service.memory import Memory
-from mien.service.settings import Settings
+from mien.service.settings import FORMATS, Settings
+
+BODIES: Final = (*FORMATS.values(), "application/octet-stream")
+"""The media types of a picture as the body. Its bytes say which format it is, whatever its type."""
 
 # It would log bytes of a malformed form, which the response describes already.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)

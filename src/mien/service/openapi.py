@@ -1,0 +1,76 @@
+"""The OpenAPI document: what FastAPI makes of the routes, and what it cannot know."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from mien.service.errors import ProblemDetails
+from mien.service.request_ids import HEADER as REQUEST_ID
+from mien.service.schemas import record_schema, report_schema
+
+_SCHEMAS: Final = "#/components/schemas/{model}"
+
+_KEYS: Final[dict[str, dict[str, Any]]] = {
+    "key": {"type": "http", "scheme": "bearer"},
+    "key_header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+_HEADERS: Final[dict[str, dict[str, Any]]] = {
+    REQUEST_ID: {
+        "description": "The request's own, or a new one; the service's log has it too.",
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "Seconds after which another try makes sense.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {"description": "How the key is sent.", "schema": {"type": "string"}},
+}
+
+_OF_STATUS: Final = {"401": ("WWW-Authenticate",), "429": ("Retry-After",), "503": ("Retry-After",)}
+"""Which of them come with a status, besides the request's id."""
+
+
+def describe(app: FastAPI, *, has_keys: bool) -> None:
+    """Let the document hold what the routes name by reference, the keys, and the fields of responses' heads.
+
+    The keys are named whether the service asks for one or not; where it does not they are optional.
+    """
+    make = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = make()
+            components = document.setdefault("components", {})
+            _add_schemas(components.setdefault("schemas", {}))
+            components["securitySchemes"] = _KEYS
+            components["headers"] = {name: {**header, "required": True} for name, header in _HEADERS.items()}
+            document["security"] = [{name: []} for name in _KEYS] if has_keys else [{}, *({name: []} for name in _KEYS)]
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    _complete(operation)
+        return app.openapi_schema or {}
+
+    app.openapi = described  # type: ignore[method-assign]
+
+
+def _add_schemas(schemas: dict[str, Any]) -> None:
+    for name, schema in (("PictureRecord", record_schema(_SCHEMAS)), ("VideoReport", report_schema(_SCHEMAS))):
+        schemas.update(schema.pop("$defs"))
+        schemas[name] = schema
+    schemas["ProblemDetails"] = ProblemDetails.model_json_schema(ref_template=_SCHEMAS)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    if "application/json" in responses.get("422", {}).get("content", {}):
+        del responses["422"]  # FastAPI's own: an option of another value is 400 here
+    if "401" not in responses:
+        operation["security"] = []  # open to all
+    for status, response in responses.items():
+        for name in (REQUEST_ID, *_OF_STATUS.get(status, ())):
+            response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}
