@@ -369,9 +369,11 @@ def send_slowly(url: str, count: int) -> bytes:
         return client.recv(65_536)
 
 
-@pytest.mark.parametrize("count", [0, 10, 5000])
-def test_a_body_that_stops_is_given_up(opened: Any, count: int, await_figure: Any) -> None:
-    client = opened(body_seconds=0.3)
+@pytest.mark.parametrize(("count", "limit"), [(0, "body_seconds"), (5000, "body_seconds"), (5000, "video_seconds")])
+def test_a_body_that_stops_or_takes_too_long_is_given_up(
+    opened: Any, count: int, limit: str, await_figure: Any
+) -> None:
+    client = opened(**{limit: 0.3})
     assert b" 408 " in send_slowly(str(client.base_url), count).splitlines()[0]
     await_figure(str(client.base_url).rstrip("/"), "mien_videos", 0)
 

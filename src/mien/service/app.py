@@ -58,7 +58,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     videos = VideoJobs(served, settings, metrics)
     routers = (
         predict_router(served, pool, metrics, bodies, memory),
-        classify_router(served, pool, metrics, bodies),
+        classify_router(served, settings, pool, metrics, bodies),
         video_router(videos, settings),
         stream_router(served, settings, pool, metrics),
         _status_router(served, pool, metrics),

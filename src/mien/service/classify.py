@@ -20,11 +20,17 @@ from mien.service.json_body import SCHEMA as JSON_SCHEMA
 from mien.service.metrics import Metrics
 from mien.service.pool import Pool
 from mien.service.predict import refusals, while_there
+from mien.service.settings import Settings
 from mien.service.uploads import BODIES, BodyReader, Given, Upload
 from mien.types import Box, CropRule
 
 MAX_BOXES: Final = 64
 """Of one picture: what goes through the network in one batch."""
+
+MAX_AREA: Final = 4
+"""How many largest pictures the squares of the boxes' heights may fill together. Faces do not lie over each other, and
+each pixel costs time.
+"""
 
 _Place = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False, strict=True)]
 _Side = Annotated[float, Field(ge=1, le=1e6, allow_inf_nan=False, strict=True)]
@@ -89,7 +95,9 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def classify_router(analyzer: Analyzer, pool: Pool, metrics: Metrics, bodies: BodyReader) -> APIRouter:
+def classify_router(
+    analyzer: Analyzer, settings: Settings, pool: Pool, metrics: Metrics, bodies: BodyReader
+) -> APIRouter:
     """The route, served by the analyzer in the pool's threads."""
     router = APIRouter()
 
@@ -117,7 +125,8 @@ def classify_router(analyzer: Analyzer, pool: Pool, metrics: Metrics, bodies: Bo
             async with bodies.given(request) as given:
                 if len(given.uploads) > 1:
                     raise Problem(400, f"expected one picture, got {len(given.uploads)}")
-                work = partial(_record, analyzer, given.uploads[0], _boxes(given), rule)
+                boxes = _boxes(given, MAX_AREA * settings.max_pixels)
+                work = partial(_record, analyzer, given.uploads[0], boxes, rule)
                 record = await while_there(request, Event(), pool.submit(work))
         metrics.pictures.inc()
         metrics.faces.inc(len(record["faces"]))
@@ -134,18 +143,21 @@ def _record(analyzer: Analyzer, upload: Upload, boxes: list[Box] | None, rule: C
     return {**analysis.to_dict(), "source": upload.name}
 
 
-def _boxes(given: Given) -> list[Box] | None:
-    """The boxes beside the picture; None where there are none. Raises Problem on what is no box."""
+def _boxes(given: Given, max_area: float) -> list[Box] | None:
+    """The boxes beside the picture; None where there are none. Raises Problem on what is no box, and on too much."""
     if not given.fields and given.boxes is None:
         return None
     names = [name for name, _ in given.fields]
     if given.boxes is None and names != [BOXES]:
         raise Problem(400, f"expected one field, {BOXES}, besides the picture, got {', '.join(names)[:200]!a}")
     try:
-        boxes = _ADAPTER.validate_json(given.fields[0][1]) if names else _ADAPTER.validate_python(given.boxes)
+        places = _ADAPTER.validate_json(given.fields[0][1]) if names else _ADAPTER.validate_python(given.boxes)
     except ValidationError as error:
         raise Problem(400, _complaint(error)) from None
-    return [Box(*box) if isinstance(box, tuple) else Box(**box.model_dump()) for box in boxes]
+    boxes = [Box(*box) if isinstance(box, tuple) else Box(**box.model_dump()) for box in places]
+    if (area := sum(box.height**2 for box in boxes)) > max_area:
+        raise Problem(400, f"{BOXES}: their heights squared are {area:,.0f} together, at most {max_area:,.0f}")
+    return boxes
 
 
 def _complaint(error: ValidationError) -> str:

@@ -63,7 +63,7 @@ class Settings:
     min_rate          bytes per second that count as progress
     max_body_seconds  a body that takes longer to arrive is given up, whatever its progress
     idle_seconds      a stream without a frame for this time is closed
-    video_seconds     a video that takes longer to process is given up
+    video_seconds     a video that takes longer to arrive, or to process, is given up
     keep_seconds      a video's report can be fetched for this time
     drain_seconds     whole seconds for the requests in flight at the end
     """
