@@ -71,6 +71,7 @@ def test_each_request_gets_its_line(serving: Any, frame: Callable[..., bytes], t
         ("GET", "/v1/model", {"X-API-Key": KEY, "User-Agent": KEY, "Referer": KEY, "Origin": f"http://{KEY}"}),
         ("GET", "/v1/model", {"X-Request-Id": '"}{"forged": 1'}),
         ('G{"x":1}', "/", {}),
+        ("M" * 30_000, "/nowhere", {}),
     ],
 )
 def test_no_line_holds_a_key_a_path_or_a_query(
@@ -86,6 +87,7 @@ def test_no_line_holds_a_key_a_path_or_a_query(
                 pass
     lines = lines_of(log)
     assert len(lines) <= 1  # malformed HTTP gets none
+    assert log.stat().st_size < 300
     for line in lines:
         assert list(line) == FIELDS
         assert line["route"] in ("/v1/model", "/assets/{name}", "other")

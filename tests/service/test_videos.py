@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import itertools
@@ -30,7 +31,10 @@ from mien.reports.aggregate import Gatherer
 from mien.reports.summary import to_report
 from mien.reports.tables import table_rows
 from mien.service import video_jobs, videos
+from mien.service.metrics import Metrics
+from mien.service.settings import Settings
 from mien.service.temporary import TemporaryVideo
+from mien.service.video_jobs import VideoJobs
 
 pytest.importorskip("av")
 
@@ -235,6 +239,7 @@ def test_one_that_takes_too_long_has_failed(
     [
         ({"Content-Type": "image/png"}, 415, "got image/png"),
         ({"Content-Type": ""}, 415, "got no content type"),
+        ({"Content-Type": "x" * 30_000}, 415, "got " + "x" * 100),
         ({"Content-Type": "multipart/form-data; boundary=b"}, 415, "as the body"),
         ({"Content-Encoding": "gzip"}, 415, "without Content-Encoding"),
         ({"Origin": "https://evil.example"}, 403, "may not use this service"),
@@ -307,6 +312,22 @@ def test_one_that_is_deleted_makes_way_at_once(
     second = post(client, content).headers["location"]
     gate.open.set()
     assert ended(client, second)["frames"] == FRAMES
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_one_that_is_dropped_as_it_begins_leaves_no_file(analyzer: Analyzer, steps: int) -> None:
+    async def receive(content: TemporaryVideo) -> None:
+        content.file.write(b"no video")
+
+    async def take_and_drop() -> None:
+        jobs = VideoJobs(analyzer, Settings(max_video=MOST), Metrics(lambda: 0))
+        job = await jobs.take(receive, None)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        jobs.drop(job)
+        await jobs.close()
+
+    asyncio.run(take_and_drop())
 
 
 def test_the_end_of_the_service_does_not_wait_for_videos(

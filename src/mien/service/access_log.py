@@ -22,6 +22,10 @@ from mien.service.routes import RouteNames
 STANDARD_OUTPUT: Final = "-"
 
 
+_LONGEST_METHOD: Final = 16
+"""A client may make one up, as long as a head."""
+
+
 class Lines:
     """Where the lines go: at the end of a file, which may be moved away meanwhile (logrotate), or standard output.
 
@@ -80,7 +84,7 @@ class AccessLog:
             line = {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "peer": peer[0] if peer else None,
-                "method": method,
+                "method": method[:_LONGEST_METHOD],
                 "route": self._names.of(scope),
                 "status": status or None,
                 "bytes": 0 if method == "HEAD" else sent,

@@ -55,7 +55,7 @@ class VideoJob:
     reports: dict[str, bytes] = field(default_factory=dict)
     gone: Event = field(default_factory=Event)
     owner: Lock = field(default_factory=Lock)
-    """Who takes it closes the content: its thread, or, where it got none, its task."""
+    """Who takes it closes the content: its thread, or `release` where it got none."""
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
 
@@ -63,6 +63,11 @@ class VideoJob:
     def has_ended(self) -> bool:
         """Whether nothing will change any more."""
         return self.state in ("done", "failed")
+
+    def release(self) -> None:
+        """Close the content, unless a thread is at it, which then does."""
+        if self.owner.acquire(blocking=False):
+            self.content.close()
 
     @property
     def size(self) -> int:
@@ -119,6 +124,7 @@ class VideoJobs:
         job.gone.set()
         if job.task is not None:
             job.task.cancel()  # a thread that is at it sees that it is gone
+        job.release()  # a task that is cancelled before it began does nothing
         if job.timer is not None:
             job.timer.cancel()
 
@@ -147,8 +153,7 @@ class VideoJobs:
             logging.getLogger("uvicorn.error").exception("a video failed")
             job.state, job.error = "failed", "something went wrong here; the service's log has more"
         finally:
-            if job.owner.acquire(blocking=False):
-                job.content.close()
+            job.release()
         self._metrics.videos_ended.labels(job.state).inc()
         self._keep(job)
 

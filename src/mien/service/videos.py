@@ -132,7 +132,7 @@ def _check(request: Request, settings: Settings) -> None:
         import_av()
     except MissingExtraError as error:
         raise Problem(501, str(error)) from None
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()[:100]
     if kind != _BINARY and not kind.startswith("video/"):
         raise Problem(
             415, f"expected a video file as the body, video/... or {_BINARY}, got {kind or 'no content type'}"
