@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -17,10 +17,19 @@ from websockets.sync.client import connect
 
 from mien.analyzer import Analyzer
 from mien.errors import ModelError
+from mien.service.app import create_app
 from mien.service.request_ids import _id_of
+from mien.service.server import running
+from mien.service.settings import Settings
 
 OWN = re.compile(r"[0-9a-f]{32}")
 SANE = string.ascii_letters + string.digits + "_.:/+=@-"
+
+
+@pytest.fixture(scope="module")
+def shared_url(analyzer: Analyzer, settings: Settings) -> Iterator[str]:
+    with running(create_app(analyzer, settings), settings) as url:
+        yield url
 
 
 @given(st.text(SANE, min_size=1, max_size=128))
@@ -49,10 +58,10 @@ def test_of_two_ids_none_is_taken_and_each_request_gets_another() -> None:
         ("GET", "/metrics", 200),
     ],
 )
-def test_it_comes_back_in_the_response_and_in_problems(base_url: str, method: str, path: str, status: int) -> None:
+def test_it_comes_back_in_the_response_and_in_problems(shared_url: str, method: str, path: str, status: int) -> None:
     for sent, expected in (("a-Trace:1/2=3", re.compile("a-Trace:1/2=3")), ("<script>", OWN), (None, OWN)):
         headers = {} if sent is None else {"X-Request-Id": sent}
-        response = httpx.request(method, base_url + path, headers=headers, trust_env=False)
+        response = httpx.request(method, shared_url + path, headers=headers, trust_env=False)
         assert response.status_code == status
         assert expected.fullmatch(response.headers["x-request-id"])
         if status >= 400:

@@ -57,12 +57,12 @@ def test_it_serves_there_and_removes_the_file_at_its_end(serving: Any, path: Pat
 
 
 @unless_windows
-@pytest.mark.parametrize(("host", "status"), [("localhost", 200), ("127.0.0.1", 200), ("evil.example", 421)])
-def test_names_count_there_too(serving: Any, path: Path, host: str, status: int) -> None:
+def test_names_count_there_too(serving: Any, path: Path) -> None:
     with serving(uds=path):
-        assert get(path, "/v1/model", Host=host).status_code == status
+        for host, status in (("localhost", 200), ("127.0.0.1", 200), ("evil.example", 421)):
+            assert get(path, "/v1/model", Host=host).status_code == status
     with serving(uds=path, hosts=("evil.example",)):
-        assert get(path, "/v1/model", Host=host).status_code == 200
+        assert get(path, "/v1/model", Host="evil.example").status_code == 200
 
 
 @unless_windows

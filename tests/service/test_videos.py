@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +32,9 @@ from mien.reports.aggregate import Gatherer
 from mien.reports.summary import to_report
 from mien.reports.tables import table_rows
 from mien.service import video_jobs, videos
+from mien.service.app import create_app
 from mien.service.metrics import Metrics
+from mien.service.server import running
 from mien.service.settings import Settings
 from mien.service.temporary import TemporaryVideo
 from mien.service.video_jobs import VideoJobs
@@ -76,6 +79,17 @@ def opened(serving: Any) -> Iterator[Callable[..., httpx.Client]]:
             return stack.enter_context(httpx.Client(base_url=url, trust_env=False, timeout=20))
 
         yield open_service
+
+
+@pytest.fixture(scope="module")
+def shared(analyzer: Analyzer, settings: Settings) -> Iterator[httpx.Client]:
+    """A client of one service for the tests that change nothing of it."""
+    changed = replace(settings, max_video=MOST)
+    with (
+        running(create_app(analyzer, changed), changed) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=20) as client,
+    ):
+        yield client
 
 
 @pytest.fixture
@@ -166,11 +180,10 @@ def test_a_video_gives_the_report_that_its_records_give(
         assert "no such video" in problem(gone, 404)
 
 
-def test_one_frame_in_so_many_seconds(opened: Any, ended: Any, content: bytes) -> None:
-    client = opened()
-    assert ended(client, post(client, content, "?every=0.5").headers["location"])["frames"] == 4
+def test_one_frame_in_so_many_seconds(shared: httpx.Client, ended: Any, content: bytes) -> None:
+    assert ended(shared, post(shared, content, "?every=0.5").headers["location"])["frames"] == 4
     for every in ("0", "-1", "nan", "inf", "1e9", "x"):
-        assert "every" in problem(post(client, content, f"?every={every}"), 400)
+        assert "every" in problem(post(shared, content, f"?every={every}"), 400)
 
 
 @pytest.mark.parametrize(
@@ -188,19 +201,18 @@ def test_one_frame_in_so_many_seconds(opened: Any, ended: Any, content: bytes) -
     ],
 )
 def test_a_video_that_cannot_be_read_has_failed_with_a_line(
-    opened: Any, ended: Any, content: bytes, spoil: Callable[[bytes], bytes], words: str
+    shared: httpx.Client, ended: Any, content: bytes, spoil: Callable[[bytes], bytes], words: str
 ) -> None:
-    client = opened()
-    address = post(client, spoil(content), "", **{"Content-Type": "application/octet-stream"}).headers["location"]
-    record = ended(client, address)
+    address = post(shared, spoil(content), "", **{"Content-Type": "application/octet-stream"}).headers["location"]
+    record = ended(shared, address)
     assert (record["state"], record["progress"] is None or record["progress"] < 1) == ("failed", True)
     assert words in record["error"]
     assert record["error"].isprintable()
     assert "/proc/" not in record["error"]
-    assert "the video has no report: " in problem(client.get(f"{address}/report"), 409)
+    assert "the video has no report: " in problem(shared.get(f"{address}/report"), 409)
 
 
-def test_a_video_that_is_damaged_within_is_done_and_says_so(opened: Any, ended: Any, tmp_path: Path) -> None:
+def test_a_video_that_is_damaged_within_is_done_and_says_so(shared: httpx.Client, ended: Any, tmp_path: Path) -> None:
     path = tmp_path / "film.ts"
     with VideoWriter(tmp_path / "film.mkv", rate=RATE) as writer:
         random = np.random.default_rng(0)
@@ -210,10 +222,9 @@ def test_a_video_that_is_damaged_within_is_done_and_says_so(opened: Any, ended: 
     middle = len(content) // 2
     content[middle : middle + 6000] = bytes(6000)
     path.write_bytes(content)
-    client = opened()
-    address = post(client, bytes(content)).headers["location"]
-    assert ended(client, address)["state"] == "done"
-    problems = client.get(f"{address}/report").json()["problems"]
+    address = post(shared, bytes(content)).headers["location"]
+    assert ended(shared, address)["state"] == "done"
+    problems = shared.get(f"{address}/report").json()["problems"]
     assert problems
     assert all(line.startswith("the video: ") for line in problems)
 
@@ -246,9 +257,9 @@ def test_one_that_takes_too_long_has_failed(
     ],
 )
 def test_what_is_no_video_is_refused_before_it_is_read(
-    opened: Any, content: bytes, headers: dict[str, str], status: int, words: str
+    shared: httpx.Client, content: bytes, headers: dict[str, str], status: int, words: str
 ) -> None:
-    assert words in problem(post(opened(), content, "", **headers), status)
+    assert words in problem(post(shared, content, "", **headers), status)
 
 
 def test_too_many_bytes_are_refused_announced_or_not(opened: Any, content: bytes) -> None:
@@ -263,12 +274,14 @@ def test_by_default_there_are_no_videos(opened: Any, content: bytes) -> None:
     assert "mien serve --max-video" in problem(post(opened(max_video=0), content), 404)
 
 
-def test_without_pyav_it_says_what_is_missing(opened: Any, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyav_it_says_what_is_missing(
+    shared: httpx.Client, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def missing() -> None:
         raise MissingExtraError("video files", "video")
 
     monkeypatch.setattr(videos, "import_av", missing)
-    assert "pip install 'mien[video]'" in problem(post(opened(), content), 501)
+    assert "pip install 'mien[video]'" in problem(post(shared, content), 501)
 
 
 def test_a_key_is_needed_for_all_of_it(opened: Any, content: bytes) -> None:
@@ -410,12 +423,14 @@ def test_a_client_that_leaves_leaves_nothing(opened: Any, await_figure: Any) -> 
     await_figure(url, "mien_videos", 0)
 
 
-def test_a_disk_that_is_full_is_a_problem(opened: Any, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_is_a_problem(
+    shared: httpx.Client, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full() -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(video_jobs, "TemporaryVideo", full)
-    assert "the video cannot be stored: No space left on device" in problem(post(opened(), content), 503)
+    assert "the video cannot be stored: No space left on device" in problem(post(shared, content), 503)
 
 
 def test_a_service_that_is_killed_leaves_no_file(tmp_path: Path) -> None:
