@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import nullcontext
+from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from mien.service.errors import Problem
 from mien.service.memory import Memory
 from mien.service.metrics import Metrics
 from mien.service.settings import Settings
+from mien.service.videos import _receive
 
 SETTINGS = Settings()
 Chunks = Sequence[tuple[float, int]]  # seconds of waiting, and bytes that come then
@@ -92,6 +96,24 @@ def test_a_body_of_the_least_rate_arrives_and_no_slower_one_lasts(clock: Any, se
     slow = [(wait, max(1, int(wait * 200))) for wait in waits * 10]
     assert arrives(clock, slow) == SLOW
     assert clock.now < 20 * 1.2 + 15 + 1
+
+
+@pytest.mark.parametrize(("rate", "is_taken"), [(50_000, True), (40_000, False)])
+def test_a_video_must_come_faster(clock: Any, rate: int, is_taken: bool) -> None:
+    coming = iter([rate] * 110)
+    content: Any = SimpleNamespace(file=BytesIO())
+
+    async def receive() -> Message:
+        clock.now += 1
+        for _ in range(3):
+            await asyncio.sleep(0)
+        body = bytes(next(coming, 0))
+        return {"type": "http.request", "body": body, "more_body": bool(body)}
+
+    request = Request({"type": "http", "headers": []}, receive)
+    with nullcontext() if is_taken else pytest.raises(Problem, match="less than 50,000 bytes/s for 20 s"):
+        clock.run_until_complete(_receive(request, content, Settings(max_video=6_000_000)))
+    assert (content.file.tell() == 110 * rate) == is_taken
 
 
 @pytest.mark.parametrize("changes", [{"min_rate": 0}, {"max_body_seconds": 0}, {"max_body_seconds": float("inf")}])

@@ -147,6 +147,22 @@ def test_boxes_in_json_are_no_text(client: httpx.Client) -> None:
     assert "expected JSON, a list" in refused(classify(client, row("fear"), '"[[0,0,40,40]]"', kind="json"), 400)
 
 
+def test_what_json_holds_is_given_back(serving: Any) -> None:
+    """Its boxes count until the response, as its text does."""
+    body = {"image": base64.b64encode(row("fear")).decode(), "boxes": [[0, 0, 40, 40]], "x": "x" * 9_000}
+    with serving(max_body=10_000, max_buffered=30_000) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        for _ in range(5):
+            assert client.post("/v1/classify", json=body).status_code == 200
+
+
+def test_the_document_names_the_boxes(client: httpx.Client) -> None:
+    content = client.get("/openapi.json").json()["paths"]["/v1/classify"]["post"]["requestBody"]["content"]
+    for kind, picture in (("multipart/form-data", "file"), ("application/json", "image")):
+        properties = content[kind]["schema"]["properties"]
+        assert picture in properties
+        assert properties["boxes"]["maxItems"] == MAX_BOXES
+
+
 def test_other_fields_and_other_numbers_of_pictures_are_refused(client: httpx.Client) -> None:
     files = {"file": ("a.png", row("fear"))}
     for fields, words in (

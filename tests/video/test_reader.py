@@ -15,6 +15,7 @@ pytest.importorskip("av")
 import av
 
 from mien.errors import ConfigError, ImageError, MissingExtraError
+from mien.video import containers
 from mien.video.containers import Clock
 from mien.video.reader import VideoFile
 
@@ -309,6 +310,18 @@ def test_a_frame_that_grows_past_the_limit_is_not_decoded(make_video: MakeVideo,
 def test_a_video_of_larger_frames_is_refused(make_video: MakeVideo) -> None:
     with pytest.raises(ImageError, match="has 64x48 pixels, which is more than the limit of 3,071"):
         VideoFile(make_video("clip.mp4"), max_pixels=64 * 48 - 1)
+
+
+def test_frames_count_as_they_are_shown(make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the file says how wide its pixels are only with its first frame."""
+    wide = make_video("wide.mkv", aspect=Fraction(4, 3))
+    with VideoFile(wide, max_pixels=85 * 48) as video:
+        assert (video.width, video.height) == (85, 48)
+    with pytest.raises(ImageError, match="has 85x48 pixels"):
+        VideoFile(wide, max_pixels=85 * 48 - 1)
+    monkeypatch.setattr(containers, "pixel_aspect", lambda stream: Fraction(1))
+    with pytest.raises(ImageError, match="has 85x48 pixels"):
+        VideoFile(wide, max_pixels=85 * 48 - 1)
 
 
 def test_it_ends_as_soon_as_it_is_over(make_video: MakeVideo) -> None:
