@@ -169,9 +169,8 @@ class VideoFile:
         self._container = open_video(self.path)
         self._stream = moving_stream(self._container, self.name, self._max_pixels)
         context = self._stream.codec_context
-        context.options = {
-            "max_pixels": str(self._max_pixels)
-        }  # a frame may be larger than the file says at its beginning
+        # A frame may be larger than the file says at its beginning.
+        context.options = {"max_pixels": str(self._max_pixels)}
         context.thread_type, context.thread_count = "AUTO", min(os.cpu_count() or 1, _MAX_THREADS)
         self._read_header(self._container, self._stream)
 
