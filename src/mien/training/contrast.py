@@ -42,7 +42,8 @@ def stretched(faces: Tensor) -> tuple[Tensor, Tensor]:
     shift = torch.where(gain > 1, middle - mean * gain, 0)
     kept = _mean_square(functional.avg_pool2d(offset, 2)) / contrast.clamp(min=SEEN_CONTRAST).square()
     shows = (contrast >= SEEN_CONTRAST) & (1 - kept <= MAX_GRAIN)
-    return (faces * gain + shift).clamp(0, 255), shows.to(faces.dtype).flatten(1)
+    # Whole numbers: else sums in another order would change what int8 makes of a pixel.
+    return (faces * gain + shift).round().clamp(0, 255), shows.to(faces.dtype).flatten(1)
 
 
 def seen_logits(network: Network, faces: Tensor, config: NetworkConfig | None = None) -> Tensor:
