@@ -127,6 +127,7 @@ def test_the_largest_faces(analyzer: Analyzer, astronaut: Picture, head: Picture
     assert face.box.x < 240
 
 
+@pytest.mark.slow
 def test_the_service_finds_the_same(analyzer: Analyzer, astronaut: Picture, head: Picture) -> None:
     pytest.importorskip("fastapi")
     httpx = pytest.importorskip("httpx")

@@ -145,6 +145,7 @@ def test_pictures_that_kill_are_found_and_told(run: Any, tmp_path: Path, photos:
     check_complete(tmp_path / "out", photos, cleaned=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["judging", "fetching"])
 def test_wherever_a_picture_kills_only_it_is_skipped(
     run: Any, tmp_path: Path, photos: Path, where: str, monkeypatch: pytest.MonkeyPatch

@@ -53,6 +53,7 @@ def test_skipped_rows_are_reported_and_exit_1(folders: Path, tmp_path: Path) -> 
     assert "1 faces" in result.stdout
 
 
+@pytest.mark.slow
 def test_the_commands_take_a_pack(pack: Path, folders: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     for data in (pack, folders):

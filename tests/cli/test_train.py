@@ -62,6 +62,7 @@ def test_a_resumed_run_takes_its_own_recipe(run: Path, folders: Path) -> None:
     assert_one_line_error(changed, "another recipe: batch")
 
 
+@pytest.mark.slow
 def test_custom_classes_travel_to_the_card(folders: Path, tmp_path: Path) -> None:
     out = tmp_path / "own"
     result = mien("train", "--data", folders, "--out", out, "--own-classes", "--drop-leaks", *TINY)
@@ -140,6 +141,7 @@ def test_fine_tuning_begins_with_what_fits_and_reports_it(run: Path, folders: Pa
         assert_one_line_error(mien(*tuned[:2], missing, *tuned[3:]), missing)
 
 
+@pytest.mark.slow
 def test_pictures_without_faces_are_outliers(folders: Path, tmp_path: Path) -> None:
     pictures, out = tmp_path / "walls", tmp_path / "run"
     pictures.mkdir()

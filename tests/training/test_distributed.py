@@ -279,6 +279,7 @@ def test_ranks_that_are_killed_go_on_by_themselves_or_by_resume_and_end_alike(
         assert {**left, "faces_per_s": 0} == {**right, "faces_per_s": 0}
 
 
+@pytest.mark.slow
 def test_an_error_is_told_once_and_ends_all(two: tuple[Path, str], pack: Path) -> None:
     process = start(two[0], pack)
     reported = process.communicate(timeout=60)[0]
@@ -287,6 +288,7 @@ def test_an_error_is_told_once_and_ends_all(two: tuple[Path, str], pack: Path) -
     assert [line for line in reported.splitlines() if line.startswith("error: ")] == [expected]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_all(pack: Path, tmp_path: Path) -> None:
     wild = ["optimizer=sgd", "learning_rate=10", "clip=0", "warmup=0"]
     process = start(tmp_path / "run", pack, *(part for setting in wild for part in ("--set", setting)))

@@ -64,6 +64,7 @@ def test_the_card_travels_with_the_graph(exported: dict[str, Path], striped: Fac
     assert plain.metrics["ferplus/validation"]["n"] == (striped.split == "validation").sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [{"in_channels": 3}, {"mirror": True}, {"in_channels": 3, "mirror": True}])
 def test_channels_and_mirror_images_are_made_inside_the_graph(
     tmp_path: Path, trained: Path, striped: FaceDataset, changed: dict[str, Any]
@@ -102,6 +103,7 @@ def test_quantised_weights_have_7_bits(exported: dict[str, Path]) -> None:
     assert all(60 <= np.abs(values.astype(int)).max() <= 64 for values in weights)
 
 
+@pytest.mark.slow
 def test_a_graph_that_differs_from_torch_is_not_written(
     tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,7 @@ def test_a_run_is_not_overwritten_and_resumes_only_as_itself(trained: Path, stri
         train(striped.take(np.arange(1, len(striped))), tiny, trained, start=Start(resume=True), devices=CPU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("patience", "ended_after"), [(0, 6), (1, 3), (2, 6)])
 def test_patience_ends_a_run_that_no_longer_improves(
     tmp_path: Path,

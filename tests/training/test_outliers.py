@@ -104,6 +104,7 @@ def test_bad_folders_are_refused(tmp_path: Path) -> None:
         load_outliers(recipe, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_with_outliers_learns_and_resumes(
     tmp_path: Path, striped: FaceDataset, tiny: Recipe, trained: Path, pictures: Path
 ) -> None:

@@ -98,6 +98,7 @@ def test_it_trains_and_teaches_alexnet(taught_by: Path, tmp_path: Path, striped:
     assert described.data["teachers"][0]["file"] == "run/best.safetensors"
 
 
+@pytest.mark.slow
 def test_it_is_exported_like_alexnet(taught_by: Path, tmp_path: Path, striped: FaceDataset) -> None:
     exported = export(taught_by, tmp_path / "teacher.onnx", dataset=striped, int8=True)
     assert exported.parity < 1e-4

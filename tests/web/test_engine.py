@@ -81,6 +81,7 @@ def _random_alexnet(folder: Path) -> Path:
     return folder / "random.onnx"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["brightness", "AlexNet"])
 def test_a_float32_model_predicts_as_in_python(
     tab: Tab, kind: str, tmp_path: Path, request: pytest.FixtureRequest

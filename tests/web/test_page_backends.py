@@ -46,6 +46,7 @@ def test_a_key_is_asked_for_once(visit: Visit, built_page: None, analyzer: Analy
         assert page.get_by_role("dialog").count() == 0
 
 
+@pytest.mark.slow
 def test_a_camera_with_a_wrong_key_asks_again(visit: Visit, built_page: None, analyzer: Analyzer) -> None:
     settings = Settings(api_keys=("open-sesame",))
     with running(create_app(analyzer, settings), settings) as address:
@@ -60,6 +61,7 @@ def test_a_camera_with_a_wrong_key_asks_again(visit: Visit, built_page: None, an
         assert read(page) == "happiness"
 
 
+@pytest.mark.slow
 def test_a_busy_service_is_asked_once_more(visit: Visit, service: str, astronaut_file: Path) -> None:
     page = visit(service, expected="503")
     busy = {"title": "Service Unavailable", "status": 503, "detail": "too many pictures wait: try again later"}
@@ -106,6 +108,7 @@ def test_in_the_browser_no_network_is_needed(
     assert [url for url in requests if not url.startswith(("data:", "blob:"))] == []
 
 
+@pytest.mark.slow
 def test_without_a_detector_the_user_marks_the_face(
     visit: Visit, service: str, astronaut_file: Path, analyzer: Analyzer, astronaut_image: NDArray[np.uint8]
 ) -> None:

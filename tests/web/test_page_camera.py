@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 
 from mien import Analyzer
 from mien.service.app import create_app
@@ -83,6 +84,7 @@ def test_no_live_frame_shows_a_face_without_its_emoji(visit: Visit, service: str
         page.wait_for_timeout(70)
 
 
+@pytest.mark.slow
 def test_a_live_frame_is_anonymous_only_with_its_own_record(visit: Visit, service: str) -> None:
     """With emoji only, no newer frame is shown under the emoji of an older one: without records the picture stands."""
     held = False
@@ -117,6 +119,7 @@ def test_a_live_frame_is_anonymous_only_with_its_own_record(visit: Visit, servic
             assert any(has_moved() for _ in range(10))
 
 
+@pytest.mark.slow
 def test_a_restarted_service_is_found_again(visit: Visit, built_page: None) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -139,6 +142,7 @@ def test_a_restarted_service_is_found_again(visit: Visit, built_page: None) -> N
         page.get_by_role("button", name="Stop camera").click()
 
 
+@pytest.mark.slow
 def test_it_shows_when_the_service_takes_no_more_streams(visit: Visit, built_page: None, analyzer: Analyzer) -> None:
     settings = Settings(max_streams=1)
     with running(create_app(analyzer, settings), settings) as address:

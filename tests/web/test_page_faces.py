@@ -52,6 +52,7 @@ def has_yunet(analyzer: Analyzer) -> None:
         pytest.skip("YuNet is not here")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("has_yunet")
 def test_a_face_that_fills_a_large_photo_is_found_in_the_browser(
     visit: Visit, service: str, astronaut_image: Image, tmp_path: Path
@@ -69,6 +70,7 @@ def test_a_face_that_fills_a_large_photo_is_found_in_the_browser(
     assert not page.get_by_role("switch", name="Mark faces myself").is_checked()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["server", "browser"])
 def test_with_emoji_only_a_photo_without_a_face_is_blurred(
     visit: Visit, service: str, analyzer: Analyzer, pattern: Path, backend: str

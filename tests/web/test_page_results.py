@@ -91,6 +91,7 @@ def test_one_photo_gives_its_name_to_its_results(visit: Visit, service: str, ast
     assert len(results(page, "CSV", "astronaut-mien.csv").splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_the_timeline_of_the_camera_is_one_stream(visit: Visit, service: str, tmp_path: Path) -> None:
     """Also across a new stream, whose frames, times and tracks begin anew; `mien report` reads it."""
     channels: list[WebSocketRoute] = []

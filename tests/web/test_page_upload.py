@@ -140,6 +140,7 @@ def test_a_large_turned_photo_is_sent_as_the_detector_sees_it(
     assert Box(**face["box"]).iou(expected.box) > 0.85
 
 
+@pytest.mark.slow
 def test_no_more_is_sent_than_the_service_takes_and_the_detector_sees(visit: Visit, service: str, heavy: Path) -> None:
     """Of a heavy photo: all its pixels in fewer bytes, or fewer pixels."""
     config = httpx.get(f"{service}/page.json").json()
@@ -164,6 +165,7 @@ def test_no_more_is_sent_than_the_service_takes_and_the_detector_sees(visit: Vis
         assert pixels is None or 0.99 * pixels < size[0] * size[1] <= pixels
 
 
+@pytest.mark.slow
 @needs_yunet
 def test_in_the_browser_nothing_is_sent_and_the_user_can_end_it_too(
     visit: Visit, service: str, astronaut_file: Path
