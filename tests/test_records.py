@@ -46,7 +46,7 @@ def test_a_record_has_the_schema_of_the_wire_format() -> None:
 
 
 def test_a_record_has_landmarks_only_where_they_are_asked_for() -> None:
-    points = ((1.04, 2), (np.float32(9.96), 2), (5, 6), (-2, 9), (120, 9))
+    points: Any = ((1.04, 2), (np.float32(9.96), 2), (5, 6), (-2, 9), (120, 9))
     faces = [Face(Box(0, 0, 5, 5), None, SHARES, points), Face(Box(6, 0, 5, 5), None, SHARES)]
     first, second = json.loads(json.dumps(to_record(faces, Origin(None, 100, 60), model="m", landmarks=True)))["faces"]
     assert first["landmarks"] == {

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ MakeVideo = Callable[..., Path]
 RED = (0, 0, 255)
 
 
-def read(path: Path, **options: float) -> tuple[list[Frame], VideoFile]:
+def read(path: Path, **options: Any) -> tuple[list[Frame], VideoFile]:
     with VideoFile(path, **options) as video:
         return list(video), video
 
@@ -237,7 +238,7 @@ def test_what_is_no_video_is_one_clear_line(tmp_path: Path, make_video: MakeVide
 @pytest.mark.parametrize(
     "options", [{"start": -1}, {"start": float("nan")}, {"start": 2, "end": 2}, {"end": 0}, {"every": 0}]
 )
-def test_options_that_make_no_sense(make_video: MakeVideo, options: dict[str, float]) -> None:
+def test_options_that_make_no_sense(make_video: MakeVideo, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="seconds"):
         VideoFile(make_video("a.mp4", 1), **options)
 

@@ -23,7 +23,7 @@ from mien.video.writer import FORMS, VideoWriter, _Form
 MakeVideo = Callable[..., Path]
 
 
-def copied(source: Path, target: Path, **options: float) -> VideoWriter:
+def copied(source: Path, target: Path, **options: Any) -> VideoWriter:
     with VideoFile(source, **options) as video, VideoWriter(target, video) as writer:
         for frame in video:
             writer.write(frame.image, frame.time_s)
