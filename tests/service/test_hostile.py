@@ -540,15 +540,13 @@ def bodies(of: str) -> Iterator[tuple[bytes, bytes]]:
 @pytest.mark.skipif(not STATM.is_file(), reason="only Linux has /proc")
 @pytest.mark.parametrize("of", ["pictures and forms", "JSON"])
 def test_memory_returns(service: str, of: str) -> None:
-    """Everything above, four times more, takes no more memory than twice."""
+    """Everything above takes more memory at first, and at some time no more: what leaks takes more each time."""
 
-    def all_of_it() -> None:
-        for body, kind in bodies(of):
+    def grown() -> int:
+        before = resident()
+        for body, kind in 2 * list(bodies(of)):
             talk(service, post(body, kind))
+        return resident() - before
 
-    all_of_it()
-    all_of_it()
-    before = resident()
-    for _ in range(4):
-        all_of_it()
-    assert resident() - before < 30_000_000
+    grown()
+    assert any(grown() < 15_000_000 for _ in range(6))
