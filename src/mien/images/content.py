@@ -39,6 +39,7 @@ _VIDEOS: Final = re.compile(
     rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11|YUV4MPEG2|\x47.{187}\x47.{187}\x47?|....\x47.{191}\x47",
     re.DOTALL,
 )
+_JPEG: Final = b"\xff\xd8\xff"
 _NEXT_JPEG: Final = b"\xff\xd9\xff\xd8\xff"
 _SEARCHED: Final = 4_194_304
 
@@ -55,29 +56,27 @@ def content_of(head: bytes) -> Content | None:
 def is_video(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a video: by its content, and where that does not show it or is not there, by its suffix.
 
-    JPEGs in a row (Motion JPEG) are a video, unless the suffix is a picture's. An animated GIF or WebP is a picture.
+    An animated GIF or WebP is a picture.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
     content = file_content(path)
-    if content is None:
-        return suffix in VIDEO_SUFFIXES
-    if content == "picture" and suffix not in IMAGE_SUFFIXES:
-        return _has_next_jpeg(path)
-    return content == "video"
+    return path.suffix.lower() in VIDEO_SUFFIXES if content is None else content == "video"
 
 
 def file_content(path: Path) -> Content | None:
-    """What a file is; None also where it cannot be read."""
+    """What a file is; None also where it cannot be read. JPEGs in a row (Motion JPEG) are a video, unless the suffix is
+    a picture's.
+    """
     with suppress(OSError, ValueError):
         if path.is_file():
             with path.open("rb") as file:
-                return content_of(file.read(HEAD))
+                head = file.read(HEAD)
+                if head.startswith(_JPEG) and path.suffix.lower() not in IMAGE_SUFFIXES:
+                    return "video" if _has_next_jpeg(head + file.read(_SEARCHED)) else "picture"
+                return content_of(head)
     return None
 
 
-def _has_next_jpeg(path: Path) -> bool:
-    with suppress(OSError), path.open("rb") as file:
-        start = file.read(_SEARCHED)
-        return start.startswith(b"\xff\xd8\xff") and _NEXT_JPEG in start and b"MPF\0" not in start[:65_536]
-    return False
+def _has_next_jpeg(start: bytes) -> bool:
+    """Whether another picture follows that is not a part of the first one, as a photo's depth is (MPF)."""
+    return _NEXT_JPEG in start and b"MPF\0" not in start[:65_536]

@@ -22,7 +22,7 @@ from mien.errors import ConfigError, ImageError, ImageFormatError, ImageTooLarge
 from mien.images.content import HEAD, content_of
 from mien.images.depth import deep_file, eight_bits, with_all_bits
 from mien.images.heif import can_read_heif
-from mien.images.limits import FORMATS, MAX_PIXELS, MAX_SIDE, check_parts
+from mien.images.limits import FORMATS, MAX_PIXELS, MAX_SIDE, NOT_FETCHED, check_parts, is_address
 
 _TURNED: Final = (5, 6, 7, 8)
 """The EXIF orientations whose width is the upright picture's height."""
@@ -101,15 +101,7 @@ def read_picture(
     if isinstance(source, Image.Image):
         return _from_pil(source, name or "the image", max_pixels, None)
     if isinstance(source, str | os.PathLike):
-        if len(str(name)) > _LONGEST_PATH or (str(name).startswith(_BASE64) and not Path(source).exists()):
-            raise ImageError(
-                f"expected a path, got a text of {len(str(name)):,} characters; if it is a picture in base64, put "
-                "`data:image/jpeg;base64,` before it"
-            )
-        if str(name).lower().startswith("data:"):
-            raise ImageError("the data URI: expected `data:image/...;base64,...`")
-        if str(name).lower().startswith(_ADDRESSES):
-            raise ImageError(f"{name}: addresses are not fetched: download it first")
+        _check_path(str(name))
         with _open_file(Path(source), str(name)) as file:
             return _from_pil(_identify(file, str(name), formats), str(name), max_pixels, reduce_to)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -126,7 +118,6 @@ def read_picture(
 
 
 _DATA_URI: Final = "data:image/"
-_ADDRESSES: Final = ("http://", "https://")
 _BASE64: Final = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")  # how JPEG, PNG, GIF and WebP begin in base64
 _LONGEST_PATH: Final = 4096
 
@@ -150,6 +141,19 @@ def base64_bytes(text: str, name: str, start: int = 0) -> bytes:
         raise ImageError(f"{name} is not base64: it holds more than ASCII") from None
     except ValueError as error:
         raise ImageError(f"{name} is not base64: {error}") from None
+
+
+def _check_path(name: str) -> None:
+    """Raise ImageError on what is no path, in words that help: base64, other data URIs, addresses."""
+    if len(name) > _LONGEST_PATH or (name.startswith(_BASE64) and not Path(name).exists()):
+        raise ImageError(
+            f"expected a path, got a text of {len(name):,} characters; if it is a picture in base64, put "
+            "`data:image/jpeg;base64,` before it"
+        )
+    if name.lower().startswith("data:"):
+        raise ImageError("the data URI: expected `data:image/...;base64,...`")
+    if is_address(name):
+        raise ImageError(f"{name}: {NOT_FETCHED}")
 
 
 def _content(file: BinaryIO, name: str) -> bytes:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import reason
-from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_content, is_video
+from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_content
 from mien.images.heif import can_read_heif
+from mien.images.limits import NOT_FETCHED, is_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ def find_images(paths: Sequence[str | os.PathLike[str]], *, skip: Path | None = 
     problems: list[Unfound] = []
     passed: Counter[str] = Counter()
     for given in paths:
-        if os.fspath(given).lower().startswith(("http://", "https://")):
-            problems.append(Unfound(os.fspath(given), "addresses are not fetched: download it first"))
+        if is_address(given):
+            problems.append(Unfound(os.fspath(given), NOT_FETCHED))
             continue
         path = Path(given)
         name = str(path)
@@ -96,7 +97,7 @@ def is_picture(path: Path) -> bool:
     if suffix in HEIF_SUFFIXES:
         return can_read_heif()
     content = file_content(path)
-    return (content == "picture" and not is_video(path)) or (content == "heif" and can_read_heif())
+    return content == "picture" or (content == "heif" and can_read_heif())
 
 
 def kind_of(path: Path) -> str:

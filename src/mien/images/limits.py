@@ -6,6 +6,7 @@ millions of empty parts: small files, no more pixels than are allowed, and work 
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Final
 
@@ -29,6 +30,14 @@ MAX_PARTS: Final = 20_000
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _SCAN, _END, _ALONE = 0xDA, 0xD9, {0x01, *range(0xD0, 0xD9)}
 _MARKER: Final = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # what ends a scan: in its data 0 or a restart follows 255
+
+
+NOT_FETCHED: Final = "addresses are not fetched: download it first"
+
+
+def is_address(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is an address in the web."""
+    return os.fspath(path).lower().startswith(("http://", "https://"))
 
 
 def check_parts(content: bytes, name: str) -> None:

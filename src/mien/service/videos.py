@@ -53,6 +53,12 @@ _REPORT: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
+_TAKEN: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"headers": {"Location": {"description": "The video's address.", "schema": {"type": "string"}}}},
+    **problem_responses(400, 401, 403, 404, 408, 413, 415, 421, 500, 501, 503),
+}
+
+
 def video_router(jobs: VideoJobs, settings: Settings) -> APIRouter:
     """The routes for videos."""
     router = APIRouter(tags=["videos"], prefix="/v1/videos")
@@ -62,10 +68,7 @@ def video_router(jobs: VideoJobs, settings: Settings) -> APIRouter:
         summary="Take a video to process",
         status_code=202,
         response_model=VideoRecord,
-        responses={
-            202: {"headers": {"Location": {"description": "The video's address.", "schema": {"type": "string"}}}},
-            **problem_responses(400, 401, 403, 404, 408, 413, 415, 421, 500, 501, 503),
-        },
+        responses=_TAKEN,
         openapi_extra=_BODY,
     )
     async def take(
@@ -111,12 +114,16 @@ def video_router(jobs: VideoJobs, settings: Settings) -> APIRouter:
         job = jobs.find(video)
         if job.state != "done":
             raise Problem(409, f"the video has no report: {job.error or job.state}")
-        accepted = request.headers.get("accept", "").lower()
-        wants_csv = form == "csv" or (form is None and CSV in accepted and JSON not in accepted)
-        kind = CSV if wants_csv else JSON
+        kind = _wanted(request, form)
         return SharedResponse(job.reports[kind], kind, {"Vary": "Accept"})
 
     return router
+
+
+def _wanted(request: Request, form: Literal["json", "csv"] | None) -> str:
+    """The media type of a report: as asked for, else as Accept has it, else JSON."""
+    accepted = request.headers.get("accept", "").lower()
+    return CSV if form == "csv" or (form is None and CSV in accepted and JSON not in accepted) else JSON
 
 
 def _record(job: VideoJob) -> dict[str, Any]:

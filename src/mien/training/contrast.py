@@ -15,8 +15,8 @@ from torch.nn import functional
 from mien.training.network import Network, NetworkConfig, prepare
 
 MIN_CONTRAST: Final = 40.0
-"""Standard deviation of a face's grey values; faces with less are stretched to it. Of FER2013's validation faces that
-were darkened to 6 % a network then classified 83 % correctly (ferplus), as many as without darkening; before, 35 %."""
+"""Standard deviation of a face's grey values; faces with less are stretched to it. What that gains: docs/results.md,
+benchmarks/robustness.py (`light`)."""
 
 SEEN_CONTRAST: Final = 0.5
 """Below this standard deviation, eight bits hold no face."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from mien.errors import ImageError
 from mien.images.decode import read_image
-from mien.video.containers import MAX_ASPECT
+from mien.video.containers import shown_width
 
 
 def _quieten() -> None:
@@ -60,12 +61,12 @@ def read_capture(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
 
 def _square(image: NDArray[np.uint8], capture: cv2.VideoCapture) -> NDArray[np.uint8]:
     """The picture with square pixels. Of addresses FFmpeg tells the pixels' shape; cameras of this machine do not."""
-    wide, high = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
-    aspect = wide / high if wide > 0 and high > 0 else 1.0
-    if aspect == 1 or not 1 / MAX_ASPECT <= aspect <= MAX_ASPECT:
+    wide, high = int(capture.get(cv2.CAP_PROP_SAR_NUM)), int(capture.get(cv2.CAP_PROP_SAR_DEN))
+    height, stored = image.shape[:2]
+    width = shown_width(stored, Fraction(wide, high)) if wide > 0 and high > 0 else stored
+    if width == stored:
         return image
-    size = max(1, round(image.shape[1] * aspect)), image.shape[0]
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def opens(number: int) -> bool:

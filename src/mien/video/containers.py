@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-MAX_ASPECT: Final = Fraction(4)
+_MAX_ASPECT: Final = Fraction(4)
 """How much wider or narrower than high a pixel may be. Those of cameras are within 1/2 to 2: more is a mistake."""
 
 
@@ -82,7 +82,7 @@ def moving_stream(container: InputContainer, name: str, max_pixels: int = MAX_PI
     stream = moving[0]
     if stream.codec_context is None:
         raise ImageError(f"{name}: this video's codec cannot be decoded")
-    width = round(stream.codec_context.width * pixel_aspect(stream))
+    width = shown_width(stream.codec_context.width, pixel_aspect(stream))
     check_pixels(width, stream.codec_context.height, name, max_pixels)
     return stream
 
@@ -108,8 +108,12 @@ def duration_of(container: InputContainer, stream: VideoStream) -> float | None:
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
     """The width of a stored pixel by its height: by the container, else by the codec, else 1."""
-    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
-    return aspect if 1 / MAX_ASPECT <= aspect <= MAX_ASPECT else Fraction(1)
+    return stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
+
+
+def shown_width(width: int, aspect: Fraction) -> int:
+    """The width in square pixels of a row of pixels of this shape; a shape beyond _MAX_ASPECT is taken for square."""
+    return max(1, round(width * aspect)) if 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT else width
 
 
 class Clock:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.video.containers import import_av
+from mien.video.containers import import_av, shown_width
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -36,7 +36,7 @@ class Converter:
         self._matrix = _display_matrix(first)
         self.stored_size = first.width, first.height
         """Width and height of frames as they are stored."""
-        self._shown_size = max(1, round(first.width * pixel_aspect)), first.height
+        self._shown_size = shown_width(first.width, pixel_aspect), first.height
         lies = abs(self._matrix[0, 1]) > abs(self._matrix[0, 0])
         self.size = self._shown_size[::-1] if lies else self._shown_size
         """Width and height of the pictures."""
