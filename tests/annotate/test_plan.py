@@ -285,6 +285,16 @@ def test_damaged_shards_are_found_out(data: st.DataObject) -> None:
                 assert "\n" not in str(error)  # noqa: PT017 - as above
 
 
+@pytest.mark.parametrize("column", [b"path", b"start", b"stop"])
+def test_shards_whose_columns_are_damaged_are_found_out(tmp_path: Path, column: bytes) -> None:
+    out = Folder(str(tmp_path))
+    planned(bare(Options(shard=7)), ["/in/a.jpg"], out)
+    name = "plan/shards-000000.parquet"
+    out.write(name, (out.read(name) or b"").replace(column, b"x" + column[1:]))
+    with pytest.raises(StorageError, match="is damaged"):
+        Shards(out)[0]
+
+
 def test_missing_shards_are_told(tmp_path: Path) -> None:
     out = Folder(str(tmp_path))
     planned(bare(Options()), ["/in/a.jpg"], out)

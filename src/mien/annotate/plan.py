@@ -241,16 +241,17 @@ class Shards:
                     raise StorageError(f"{self._out.url}: {name} is missing: delete the folder, or name another")
                 self._file, self._opened = number // _SHARDS_A_FILE, _open_packed(content)
             rows = self._opened.read_row_group(number % _SHARDS_A_FILE).to_pydict()
+            paths = tuple(path.decode("utf-8", "surrogateescape") for path in rows["path"])
+            start, stop = rows["start"][0], rows["stop"][0]
         except StorageError:
             raise
         except Exception as error:  # pyarrow raises nearly anything of a damaged file
             raise StorageError(
                 f"{self._out.url}: {name} is damaged: {one_line(error)}; delete the folder, or name another"
             ) from error
-        paths = tuple(path.decode("utf-8", "surrogateescape") for path in rows["path"])
-        if rows["start"][0] is None:
+        if start is None:
             return Shard(number, paths)
-        return Shard(number, file=paths[0], start=rows["start"][0], stop=rows["stop"][0])
+        return Shard(number, file=paths[0], start=start, stop=stop)
 
 
 def is_sampled(path: str, fraction: float) -> bool:
