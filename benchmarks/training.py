@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.training.augment import Augmenter
-from mien.training.network import named_network
-from mien.training.objectives import Objective, Supervised, as_input
+from mien.training.batches import Batch
+from mien.training.network import as_input, named_network
+from mien.training.objectives import Objective, Supervised
 from mien.training.precision import precision_of
 from mien.training.recipes import Recipe, scratch
 from mien.training.state import TrainingState
@@ -48,9 +49,9 @@ class Steps:
         ready = self.faces[: recipe.batch].float() / 255
         self.ready = as_input(ready, recipe.network)
 
-    def bare(self, model: nn.Module, _: Tensor, targets: Tensor) -> Tensor:
+    def bare(self, model: nn.Module, batch: Batch) -> Tensor:
         """The loss on the tensor that lies ready."""
-        return functional.cross_entropy(model(self.ready).float(), targets)
+        return functional.cross_entropy(model(self.ready).float(), batch.targets)
 
     def run(self, objective: Objective, steps: int) -> float:
         """Faces per second over `steps` steps."""
@@ -59,7 +60,7 @@ class Steps:
         for _ in range(steps):
             rows = torch.randperm(len(self.faces))[:batch].to(self.faces.device)
             picked = self.faces[rows].float() / 255 if objective is self.whole else self.ready
-            loss = objective(self.model, picked, self.targets[rows])
+            loss = objective(self.model, Batch(picked, self.targets[rows]))
             self.optimizer.zero_grad()
             self.fabric.backward(loss)
             self.fabric.clip_gradients(self.model, self.optimizer, max_norm=1.0)

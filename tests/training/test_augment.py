@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 
 from mien.errors import ConfigError
+from mien.training import augment
 from mien.training.augment import Augmentation, Augmenter
+from mien.training.contrast import stretched
 from mien.training.network import AlexNetConfig, prepare
 from mien.training.spoil import Spoiling
 
 NONE = Augmentation(
     flip=0, rotation=0, scale=0, shift=0, brightness=0, contrast=0, blur=0, noise=0, erasing=0, mixup=0, cutmix=0
 )
-FACES = torch.linspace(0.1, 0.9, 48 * 48).reshape(1, 1, 48, 48).repeat(16, 1, 1, 1) * torch.linspace(
-    0.5, 1, 16
-).reshape(16, 1, 1, 1)
+FACES = torch.linspace(0.05, 0.95, 48 * 48).reshape(1, 1, 48, 48) * torch.linspace(0.75, 1, 16).reshape(16, 1, 1, 1)
 TARGETS = torch.eye(7)[torch.arange(16) % 7]
 
 
@@ -90,8 +90,9 @@ def test_each_strength_alone_changes_faces_and_the_seed_repeats_it(change: dict[
 
 
 @pytest.mark.parametrize("change", [{"mixup": 1.0}, {"cutmix": 1.0}])
-def test_mixing_mixes_targets_as_it_mixes_faces(change: dict[str, float]) -> None:
+def test_mixing_mixes_targets_as_it_mixes_faces(change: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
     """Faces that are all 0 or all 1 show their own share, which the targets must show as well."""
+    monkeypatch.setattr(augment, "stretched", lambda faces: (faces, None))
     bright = torch.arange(16) % 2
     faces = bright.float()[:, None, None, None].expand(-1, 1, 48, 48).clone()
     torch.manual_seed(3)
@@ -116,15 +117,15 @@ def test_teachers_see_whole_faces_where_the_student_sees_spoiled_ones() -> None:
     moved = dataclasses.replace(NONE, flip=0.5, rotation=15.0, shift=0.1)
     torch.manual_seed(3)
     alone, _ = Augmenter(moved, 96)(FACES, TARGETS)
-    augment = Augmenter(dataclasses.replace(moved, noise=0.0), 96, Spoiling(cover=1.0))
+    augmenter = Augmenter(dataclasses.replace(moved, noise=0.0), 96, Spoiling(cover=1.0))
     torch.manual_seed(3)
-    seen, targets, whole = augment.with_whole(FACES, TARGETS)
+    seen, targets, whole = augmenter.with_whole(FACES, TARGETS)
     torch.testing.assert_close(whole, alone)
     assert torch.equal(targets, TARGETS)
     changed = ((seen - whole).abs() > 1e-3).float().mean((1, 2, 3))
     assert 0.02 < changed.mean() < 0.6
     torch.manual_seed(3)
-    assert torch.equal(augment(FACES, TARGETS)[0], seen)
+    assert torch.equal(augmenter(FACES, TARGETS)[0], seen)
 
 
 def test_light_is_varied_for_the_student_only_where_faces_are_spoiled() -> None:
@@ -142,3 +143,27 @@ def test_the_student_may_be_shown_another_frame(spoiling: Spoiling) -> None:
     seen, _, whole = Augmenter(NONE, 48, spoiling).with_whole(FACES, TARGETS)
     assert torch.allclose(whole, FACES, atol=1e-5)
     assert ((seen - whole).abs().mean((1, 2, 3)) > 1e-3).float().mean() > 0.8
+
+
+def test_faces_of_little_contrast_are_shown_as_in_use() -> None:
+    faded = 0.5 + 0.1 * (FACES - 0.5)
+    shown, _ = Augmenter(NONE, 48)(faded, TARGETS)
+    expected = stretched((faded * 255).round())[0] / 255
+    assert torch.allclose(shown, expected, atol=0.02)
+    assert shown.std((1, 2, 3)).min() > 0.15
+    seen, _, whole = Augmenter(NONE, 48, Spoiling(chance=1.0, contrast=0.1)).with_whole(FACES, TARGETS)
+    assert torch.allclose(whole, FACES, atol=1e-5)
+    assert seen.std((1, 2, 3)).min() > 0.12
+
+
+def test_fixed_moves_are_shown_as_they_are_or_mirrored() -> None:
+    varied = Augmenter(dataclasses.replace(NONE, flip=0.5, rotation=20.0, scale=0.2, shift=0.1), 64)
+    torch.manual_seed(0)
+    moves = varied.drawn_moves(FACES)
+    shown, _, whole = varied.with_whole(FACES, TARGETS, moves=moves)
+    still, mirrored = varied.moved(FACES, moves), varied.moved(FACES, moves).flip(-1)
+    same, turned = ((shown - one).abs().amax((1, 2, 3)) < 1e-4 for one in (still, mirrored))
+    assert (same ^ turned).all()
+    assert same.any()
+    assert turned.any()
+    assert whole is shown

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from mien.training.augment import Augmentation, Augmenter
+from mien.training.batches import Batch
 from mien.training.distillation import Teacher
 from mien.training.network import AlexNet, AlexNetConfig
 from mien.training.objectives import Supervised, barlow_twins
@@ -31,9 +34,11 @@ def test_teachers_answers_are_mixed_into_the_targets() -> None:
     with torch.no_grad():
         predictions = (teachers[0](seen).softmax(1) + (teachers[1](seen) / 2).softmax(1)) / 2
         expected = functional.cross_entropy(student(seen), 0.25 * labels + 0.75 * predictions)
-        loss = Supervised(CONFIG, augment, teachers=taught_by, teach=0.75)(student, faces, labels)
+        loss = Supervised(CONFIG, augment, teachers=taught_by, teach=0.75)(student, Batch(faces, labels))
     assert float(loss) == pytest.approx(float(expected), abs=1e-5)
-    assert float(loss) != pytest.approx(float(Supervised(CONFIG, augment)(student, faces, labels).detach()), abs=1e-5)
+    assert float(loss) != pytest.approx(
+        float(Supervised(CONFIG, augment)(student, Batch(faces, labels)).detach()), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("mixed", [0.0, 0.4])
@@ -47,7 +52,9 @@ def test_without_a_label_the_target_is_the_teachers(mixed: float) -> None:
     with torch.no_grad():
         target = 0.25 * labels + (1 - 0.25 * mixed) * teacher(seen).softmax(1)
         expected = functional.cross_entropy(student(seen), target)
-        loss = Supervised(CONFIG, augment, teachers=[Teacher(teacher, 1.0, {})], teach=0.75)(student, faces, labels)
+        loss = Supervised(CONFIG, augment, teachers=[Teacher(teacher, 1.0, {})], teach=0.75)(
+            student, Batch(faces, labels)
+        )
     assert float(loss) == pytest.approx(float(expected), abs=1e-5)
 
 
@@ -68,7 +75,7 @@ def test_outliers_have_even_targets_whatever_teachers_say() -> None:
         torch.manual_seed(2)
         taught_by = [Teacher(teacher, 1.0, {})]
         objective = Supervised(CONFIG, augment, teachers=taught_by, teach=0.75, outliers=outliers)
-        loss = objective(student, faces, labels)
+        loss = objective(student, Batch(faces, labels))
         assert float(loss) == pytest.approx(float(functional.cross_entropy(student(seen), target)), abs=1e-5)
 
 
@@ -83,7 +90,9 @@ def test_teachers_are_not_shown_what_spoils_a_face() -> None:
     with torch.no_grad():
         taught, spoiled = (student((shown - CONFIG.mean) / CONFIG.std) for shown in (whole, seen))
         torch.manual_seed(1)
-        loss = Supervised(CONFIG, augment, teachers=[Teacher(student, 1.0, {})], teach=1.0)(student, faces, labels)
+        loss = Supervised(CONFIG, augment, teachers=[Teacher(student, 1.0, {})], teach=1.0)(
+            student, Batch(faces, labels)
+        )
     assert float(loss) == pytest.approx(float(functional.cross_entropy(spoiled, taught.softmax(1))), abs=1e-5)
 
 
@@ -91,3 +100,17 @@ def test_barlow_twins_is_least_where_outputs_agree_and_differ_from_each_other() 
     assert float(barlow_twins(torch.eye(5))) == 0
     assert float(barlow_twins(torch.zeros(5, 5))) == pytest.approx(5)
     assert float(barlow_twins(torch.ones(5, 5))) == pytest.approx(0.005 * 20)
+
+
+def test_answers_of_a_fixed_view_are_for_the_very_view_that_is_shown() -> None:
+    """Teachers that were asked before are not asked again; the label keeps its part."""
+    student = network(0)
+    torch.nn.init.normal_(student.last.weight)
+    faces, labels = torch.rand(4, 1, 48, 48), torch.eye(7)[:4]
+    varied = Augmenter(dataclasses.replace(STILL, rotation=20.0, shift=0.1), 67)
+    moves, answers = varied.drawn_moves(faces), torch.rand(4, 7).softmax(1)
+    seen = (varied.moved(faces, moves) - CONFIG.mean) / CONFIG.std
+    with torch.no_grad():
+        expected = functional.cross_entropy(student(seen), 0.25 * labels + 0.75 * answers)
+        loss = Supervised(CONFIG, varied, teachers=[], teach=0.75)(student, Batch(faces, labels, moves, answers))
+    assert float(loss) == pytest.approx(float(expected), abs=1e-5)

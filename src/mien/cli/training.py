@@ -196,6 +196,9 @@ class _Watch:
         fresh = f", at random: {', '.join(begun['fresh'])}" if begun["fresh"] else ""
         console.log(f"begins with {begun['taken']} tensors of {begun['source']}{fresh}")
 
+    def on_answers(self, done: int, total: int) -> None:
+        self.bar.update(self.task, description="teachers' answers", total=total, completed=done)
+
     def on_step(self, step: Step) -> None:
         self.bar.update(
             self.task,

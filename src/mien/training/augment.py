@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.errors import ConfigError
+from mien.training.contrast import stretched
 from mien.training.spoil import Spoiler, Spoiling
 
 
@@ -61,15 +62,16 @@ class Augmentation:
 class Augmenter(nn.Module):
     """Varies a batch and enlarges it: faces (N, 1, 48, 48) float 0..1 and targets (N, C) in, faces (N, 1, S, S) out.
 
-    Light is varied and faces are spoiled at 48x48; mirroring, turning, scaling, shifting and enlarging to S are one
-    resampling, which blurs less than two: docs/training.md has the measurement. Every draw comes from torch's global
-    generators, so `torch.manual_seed` repeats it.
+    Light is varied, faces are spoiled, and stretched as in use (`contrast.py`), at 48x48; mirroring, turning, scaling,
+    shifting and enlarging to S are one resampling, which blurs less than two: docs/training.md has the measurement.
+    Every draw comes from torch's global generators, so `torch.manual_seed` repeats it.
     """
 
     def __init__(self, strength: Augmentation, size: int, spoiling: Spoiling | None = None) -> None:
         super().__init__()
         self.size = size
         self.light = nn.Sequential(*_light(strength))
+        self.mirror = nn.ModuleList([kornia.RandomHorizontalFlip(p=strength.flip)] if strength.flip else [])
         self.geometry = nn.ModuleList(_geometry(strength))
         self.spoiler = Spoiler(spoiling) if spoiling is not None and spoiling.spoils else None
         self.mix: nn.Module | None = None
@@ -86,19 +88,34 @@ class Augmenter(nn.Module):
         return seen, targets
 
     @torch.no_grad()
-    def with_whole(self, faces: Tensor, targets: Tensor, *, whole: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    def with_whole(
+        self, faces: Tensor, targets: Tensor, *, whole: bool = True, moves: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """As `forward`, and the faces (N, 1, S, S) that teachers see: the same, or, where some are spoiled, whole ones.
 
         Whole faces are mirrored, turned, scaled and shifted as the spoiled ones are, without `spoiling.roll` and
-        `spoiling.jitter`, and their pixels are not varied. With `whole=False` they are not computed.
+        `spoiling.jitter`, and their pixels are not varied. With `whole=False` they are not computed. moves (N, 3, 3)
+        are of `drawn_moves`, for both; only mirror images are drawn then.
         """
         lit = self.light(faces).clamp(0, 1)
-        matrix = _random_matrices(self.geometry, lit)
+        mirror = _random_matrices(self.mirror, lit)
+        matrix = self.drawn_moves(lit) @ mirror if moves is None else mirror @ moves
         if self.spoiler is None:
-            seen, targets = self._mixed(self._warped(lit, matrix), targets)
+            seen, targets = self._mixed(self.moved(lit, matrix), targets)
             return seen, targets, seen
-        seen = self._warped(self.spoiler(lit), _random_matrices(self.spoiler.frame, lit) @ matrix)
-        return seen, targets, self._warped(faces, matrix) if whole else seen
+        seen = self.moved(self.spoiler(lit), _random_matrices(self.spoiler.frame, lit) @ matrix)
+        return seen, targets, self.moved(faces, matrix) if whole else seen
+
+    def drawn_moves(self, faces: Tensor) -> Tensor:
+        """How faces (N, 1, 48, 48) may be turned, scaled and shifted: matrices (N, 3, 3) in pixels of them."""
+        return _random_matrices(self.geometry, faces)
+
+    @torch.no_grad()
+    def moved(self, faces: Tensor, moves: Tensor) -> Tensor:
+        """Faces (N, 1, 48, 48) float 0..1 moved so and enlarged to (N, 1, S, S), as in use those of little contrast
+        stretched; nothing else is varied.
+        """
+        return self._warped(stretched(faces * 255)[0] / 255, moves)
 
     def _mixed(self, faces: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if self.mix is None:
@@ -152,8 +169,6 @@ def _random_matrices(parts: Iterable[nn.Module], faces: Tensor) -> Tensor:
 
 def _geometry(strength: Augmentation) -> list[nn.Module]:
     parts: list[nn.Module] = []
-    if strength.flip:
-        parts.append(kornia.RandomHorizontalFlip(p=strength.flip))
     if strength.rotation or strength.scale or strength.shift:
         parts.append(
             kornia.RandomAffine(

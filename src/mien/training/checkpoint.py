@@ -71,7 +71,11 @@ def save(path: Path, description: Description, tensors: Mapping[str, Tensor]) ->
 
     Raises ConfigError where it cannot be written.
     """
-    header = {_HEADER: json.dumps({"schema": _SCHEMA, **asdict(description)})}
+    save_tensors(path, tensors, {_HEADER: json.dumps({"schema": _SCHEMA, **asdict(description)})})
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, str]) -> None:
+    """As `save`, with any header."""
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with written_aside(path) as part:
         part.touch()

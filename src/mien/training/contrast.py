@@ -1,4 +1,4 @@
-"""What lies around a network wherever it is not trained: faces of little contrast are stretched, and for what shows no
+"""What lies around a network: faces of little contrast are stretched, in training and in use, and for what shows no
 face at all every class is equally likely.
 
 A network that was trained on well-lit faces names any emotion for a nearly black face, and is certain of it.
@@ -42,8 +42,7 @@ def stretched(faces: Tensor) -> tuple[Tensor, Tensor]:
     shift = torch.where(gain > 1, middle - mean * gain, 0)
     kept = _mean_square(functional.avg_pool2d(offset, 2)) / contrast.clamp(min=SEEN_CONTRAST).square()
     shows = (contrast >= SEEN_CONTRAST) & (1 - kept <= MAX_GRAIN)
-    # Whole numbers: else sums in another order would change what int8 makes of a pixel.
-    return (faces * gain + shift).round().clamp(0, 255), shows.to(faces.dtype).flatten(1)
+    return (faces * gain + shift).clamp(0, 255), shows.to(faces.dtype).flatten(1)
 
 
 def seen_logits(network: Network, faces: Tensor, config: NetworkConfig | None = None) -> Tensor:
@@ -51,7 +50,8 @@ def seen_logits(network: Network, faces: Tensor, config: NetworkConfig | None = 
     is needed, and 0 for what shows no face. config is as in `logits_of`.
     """
     pixels, shows = stretched(faces.float())
-    return network(prepare(pixels / 255, config or network.config)) * shows  # type: ignore[no-any-return]
+    # Whole numbers: else sums in another order would change what int8 makes of a pixel.
+    return network(prepare(pixels.round() / 255, config or network.config)) * shows  # type: ignore[no-any-return]
 
 
 def _mean_square(values: Tensor) -> Tensor:

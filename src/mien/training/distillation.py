@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mien.errors import ConfigError
 from mien.evaluation.calibration import apply_temperature
 from mien.training.checkpoint import identity, load_network, logits_of
-from mien.training.network import Network
+from mien.training.network import Network, as_input
 from mien.training.splits import Examples
 
 
@@ -24,6 +25,12 @@ class Teacher:
     network: Network
     temperature: float
     record: dict[str, Any]
+
+    @torch.no_grad()
+    def answers(self, faces: Tensor) -> Tensor:
+        """The calibrated probabilities (N, C) of faces (N, 1, S, S) float 0..1, which are resized where needed."""
+        logits: Tensor = self.network(as_input(faces, self.network.config))
+        return (logits.float() / self.temperature).softmax(1)
 
 
 def load_teachers(paths: Sequence[Path], classes: Sequence[str]) -> list[Teacher]:

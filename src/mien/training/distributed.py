@@ -167,13 +167,18 @@ def mean_loss(fabric: Fabric, loss: Tensor) -> float:
     return loss.item()
 
 
-def predictions(fabric: Fabric, faces: Faces, predict: Callable[[Faces], NDArray[np.float32]]) -> NDArray[np.float32]:
-    """The predictions (N, C) to faces (N, 48, 48), of which each rank works out a part, on every rank."""
+def predictions(
+    fabric: Fabric, faces: Faces, predict: Callable[[Faces, range], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """The predictions (N, C) to faces (N, 48, 48), on every rank. Each works out those of a part, of which `predict` is
+    given the faces and which rows they are.
+    """
     if fabric.world_size == 1 or not len(faces):
-        return predict(faces)
+        return predict(faces, range(len(faces)))
     bounds = [part_of(len(faces), rank, fabric.world_size) for rank in range(fabric.world_size)]
     own = bounds[fabric.global_rank]
-    found = torch.from_numpy(predict(pick(faces, np.arange(own.start, own.stop))))
+    rows = range(own.start, own.stop)
+    found = torch.from_numpy(predict(pick(faces, np.asarray(rows)), rows))
     longest = max(part.stop - part.start for part in bounds)
     padded = torch.zeros(longest, found.shape[1], device=fabric.device)  # gathered parts must be as long on each rank
     padded[: len(found)] = found

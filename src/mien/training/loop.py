@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from mien.data.audit import fingerprint, leaks
 from mien.data.dataset import FaceDataset
+from mien.data.packed_faces import Faces
 from mien.errors import ConfigError
 from mien.evaluation.calibration import apply_temperature, fit_temperature
 from mien.evaluation.metrics import evaluate
@@ -46,13 +47,14 @@ from mien.training.distributed import (
     synchronised,
 )
 from mien.training.initialization import initialise
-from mien.training.network import NetworkConfig
+from mien.training.network import Network, NetworkConfig
 from mien.training.objectives import BarlowTwins, Objective, Supervised
 from mien.training.outliers import Outliers, load_outliers
 from mien.training.precision import precision_of
 from mien.training.recipes import Recipe
 from mien.training.splits import Examples, Material, gather
 from mien.training.state import TrainingState
+from mien.training.views import Views, answered
 
 _MULTINOMIAL: Final = 1 << 24  # torch.multinomial takes no more rows
 
@@ -79,6 +81,7 @@ class Start:
     resume    go on with the run in the folder; its recipe, data and teachers must be the same
     init      weights to begin with (see `initialization`); None: random ones
     teachers  checkpoints to distil from
+    answers   file of what teachers say of the recipe's `views`, written where it is not there; None: one in the folder
     outliers  folder of pictures without faces, for the recipe's `outliers`; None: without such pictures
     commit    git commit of the code, for the checkpoint
     """
@@ -86,6 +89,7 @@ class Start:
     resume: bool = False
     init: str | None = None
     teachers: Sequence[Path] = ()
+    answers: Path | None = None
     outliers: Path | None = None
     commit: str | None = None
 
@@ -105,6 +109,10 @@ class Watcher(Protocol):
 
     def on_begin(self, description: Description) -> None:
         """The run begins, or goes on."""
+        return
+
+    def on_answers(self, done: int, total: int) -> None:
+        """Before the first step, teachers have answered for so many faces, a face counted once for each view."""
         return
 
     def on_step(self, step: Step) -> None:
@@ -159,7 +167,8 @@ def train(
     for teacher in taught_by:
         fabric.to_device(teacher.network)
     material = dataclasses.replace(material, held=taught(material.held, taught_by, recipe.teach))
-    feed = Feed(fabric, material.learned)
+    views = _views(out, material.learned, recipe, taught_by, start, fabric, watcher)
+    feed = Feed(fabric, material.learned, views)
     steps = len(material.learned) // recipe.batch
     progress = state.progress
     saved_at = time.monotonic()
@@ -175,10 +184,10 @@ def train(
         model.train()
         state.freeze(recipe.freeze if not recipe.thaw or epoch < recipe.thaw else 0)
         speed = _Speed(recipe.batch)
-        batches = feed.batches(order, recipe.batch, start=progress.step)
-        for step, (faces, wanted) in enumerate(batches, progress.step):
+        batches = feed.batches(order, recipe.batch, start=progress.step, epoch=epoch)
+        for step, batch in enumerate(batches, progress.step):
             torch.manual_seed(_seed(recipe.seed, epoch, step, fabric.global_rank))
-            loss = objective(model, faces, wanted)
+            loss = objective(model, batch)
             value = mean_loss(fabric, loss)
             if not math.isfinite(value):
                 raise ConfigError(f"the loss is {value} at epoch {epoch + 1}, step {step + 1}: lower learning_rate")
@@ -195,9 +204,6 @@ def train(
                 state.save_whole(out / LAST, described)
                 saved_at = time.monotonic()
 
-        as_first(fabric, state.averaged)
-        ask = partial(logits_of, state.averaged, config=network)
-        held, validation = (predictions(fabric, part.faces, ask) for part in (material.held, material.validation))
         record = {
             "epoch": epoch + 1,
             "train_loss": progress.loss_sum / steps,
@@ -205,13 +211,30 @@ def train(
             "faces_per_s": round(speed.value, 1),
             "input_size": network.input_size,
             "protocol": material.protocol,
-            **first(fabric, partial(evaluate_epoch, held, validation, material)),
+            **_evaluated(fabric, state.averaged, network, material),
         }
         first(fabric, partial(_keep, state, out, described, best=state.close_epoch(record)))
         if fabric.is_global_zero:
             watcher.on_epoch(record)
         saved_at = time.monotonic()
     return out / BEST
+
+
+def _views(
+    out: Path,
+    learned: Examples,
+    recipe: Recipe,
+    teachers: Sequence[Teacher],
+    start: Start,
+    fabric: Fabric,
+    watcher: Watcher,
+) -> Views | None:
+    """The recipe's fixed views with what the teachers say of them; None where it has none, or there are no teachers."""
+    if not (recipe.views and teachers):
+        return None
+    path = start.answers or out / "answers.safetensors"
+    progress = watcher.on_answers if fabric.is_global_zero else (lambda done, total: None)
+    return answered(path, learned.faces, recipe, teachers, fabric=fabric, progress=progress)
 
 
 def _update(
@@ -259,6 +282,17 @@ def _begin_fresh(
     make_folder(out)
     state.save_whole(out / LAST, described)
     return described
+
+
+def _evaluated(fabric: Fabric, averaged: Network, network: NetworkConfig, material: Material) -> dict[str, Any]:
+    """How the averaged network does after an epoch, the same on every rank."""
+    as_first(fabric, averaged)
+
+    def ask(faces: Faces, _: range) -> NDArray[np.float32]:
+        return logits_of(averaged, faces, config=network)
+
+    held, validation = (predictions(fabric, part.faces, ask) for part in (material.held, material.validation))
+    return first(fabric, partial(evaluate_epoch, held, validation, material))
 
 
 def _keep(state: TrainingState, out: Path, described: Description, *, best: bool) -> None:

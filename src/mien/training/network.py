@@ -206,6 +206,11 @@ def prepare(faces: Tensor, config: NetworkConfig) -> Tensor:
     return faces.expand(-1, config.in_channels, -1, -1) if config.in_channels > 1 else faces
 
 
+def as_input(faces: Tensor, config: NetworkConfig) -> Tensor:
+    """As `prepare`, in the memory layout in which convolutions are trained fastest."""
+    return prepare(faces, config).contiguous(memory_format=torch.channels_last)
+
+
 def multiply_adds(config: NetworkConfig) -> int:
     """Multiply-adds of convolutions and fully connected layers for one face; nothing is computed for it."""
     with torch.device("meta"):

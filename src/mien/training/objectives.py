@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.training.augment import Augmenter
+from mien.training.batches import Batch
 from mien.training.distillation import Teacher
-from mien.training.network import NetworkConfig, prepare
+from mien.training.network import NetworkConfig, as_input
 from mien.training.outliers import Outliers
 
-Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
-"""Network in training, faces (B, 1, 48, 48) float 0..1 and targets (B, C) in, scalar loss out."""
+Objective = Callable[[nn.Module, Batch], Tensor]
+"""Network in training and a batch in, scalar loss out."""
 
 _REDUNDANCY = 0.005
 """Weight of the off-diagonal terms, the lambda of the Barlow Twins paper."""
@@ -29,7 +30,8 @@ class Supervised:
     With teachers the target is (1 - teach) times the labels plus teach times the teachers' mean probabilities (Hinton,
     Vinyals and Dean, 2015, at temperature 1: the teachers are calibrated). Labels of zeros are none: there the teachers
     alone make the target. Teachers see the very pixels that the network sees ("function matching", Beyer et al., CVPR
-    2022), but whole faces where the network sees spoiled ones. They predict in the precision that autocast gives.
+    2022), but whole faces where the network sees spoiled ones. They predict in the precision that autocast gives. Where
+    views are fixed, the batch brings what the teachers said, and the network sees the same view or its mirror image.
 
     outliers replaces some faces by what is none; the target there is the uniform distribution, whatever teachers say.
     """
@@ -42,30 +44,27 @@ class Supervised:
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext
     outliers: Outliers | None = None
 
-    def __call__(self, model: nn.Module, faces: Tensor, targets: Tensor) -> Tensor:
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         """The loss of one batch."""
-        outlying = None
+        faces, outlying = batch.faces, None
         if self.outliers is not None:
             faces, outlying = self.outliers(faces)
-        seen, targets, whole = self.augment.with_whole(faces, targets, whole=bool(self.teachers))
-        if self.teachers:
+        live = bool(self.teachers) and batch.answers is None
+        seen, targets, whole = self.augment.with_whole(faces, batch.targets, whole=live, moves=batch.moves)
+        answers = self._taught(whole) if live else batch.answers
+        if answers is not None:
             labels = (1 - self.teach) * targets
             missing = 1 - labels.sum(1, keepdim=True)  # `teach`, 1 without label, between them where MixUp mixed both
-            targets = labels + missing * self._taught(whole)
+            targets = labels + missing * answers
         if outlying is not None:
             targets = torch.where(outlying[:, None], 1 / targets.shape[1], targets)
         logits = model(as_input(seen, self.network))
         return functional.cross_entropy(logits.float(), targets, label_smoothing=self.label_smoothing)
 
-    @torch.no_grad()
     def _taught(self, seen: Tensor) -> Tensor:
         """The mean probabilities (B, C) of the teachers."""
         with self.autocast():
-            predictions = [
-                (teacher.network(as_input(seen, teacher.network.config)).float() / teacher.temperature).softmax(1)
-                for teacher in self.teachers
-            ]
-        return torch.stack(predictions).mean(0)
+            return torch.stack([teacher.answers(seen) for teacher in self.teachers]).mean(0)
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,13 @@ class BarlowTwins:
     network: NetworkConfig
     augment: Augmenter
 
-    def __call__(self, model: nn.Module, faces: Tensor, targets: Tensor) -> Tensor:
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         """The loss of one batch; targets are not used."""
         one, other = (
-            _standardised(model(as_input(self.augment(faces, targets)[0], self.network)).float()) for _ in range(2)
+            _standardised(model(as_input(self.augment(batch.faces, batch.targets)[0], self.network)).float())
+            for _ in range(2)
         )
-        return barlow_twins(one.T @ other / len(faces))
+        return barlow_twins(one.T @ other / len(batch.faces))
 
 
 def barlow_twins(correlation: Tensor) -> Tensor:
@@ -96,8 +96,3 @@ def barlow_twins(correlation: Tensor) -> Tensor:
 
 def _standardised(outputs: Tensor) -> Tensor:
     return (outputs - outputs.mean(0)) / (outputs.std(0, unbiased=False) + 1e-5)
-
-
-def as_input(faces: Tensor, network: NetworkConfig) -> Tensor:
-    """Faces as a network in training takes them, in the memory layout in which convolutions are fastest."""
-    return prepare(faces, network).contiguous(memory_format=torch.channels_last)

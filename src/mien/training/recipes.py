@@ -39,6 +39,8 @@ class Recipe:
     teach           fraction of the target that the teachers' mean prediction gets when distilling
     teach_dropped   when distilling, learn rows that min_share leaves out from the teachers alone, unless not-a-face has
                     the most votes
+    views           fixed views of each face for which teachers answer once (`views.py`), while they look at whole
+                    faces only; 0: they look at every new one
     freeze          convolutions (of `resnet` stem and blocks), from the first, that keep weights and batch statistics
     thaw            epoch after which they learn as well; 0 never thaws them
     trunk_rate      factor on the learning rate of the convolutions
@@ -73,6 +75,7 @@ class Recipe:
     size_epochs: tuple[int, ...] = ()
     teach: float = 0.5
     teach_dropped: bool = False
+    views: int = 0
     freeze: int = 0
     thaw: int = 0
     trunk_rate: float = 1.0
@@ -97,6 +100,7 @@ class Recipe:
             ("own_share", 0, 1),
             ("balance", 0, 1),
             ("teach", 0, 1),
+            ("views", 0, 1000),
             ("freeze", 0, 5),
             ("thaw", 0, 100_000),
             ("trunk_rate", 0, 10),
@@ -126,7 +130,7 @@ class Recipe:
         """Raise ConfigError naming fields that contradict each other."""
         if self.labels == "none" and not isinstance(self.network, AlexNetConfig):
             raise ConfigError("only AlexNet is trained without labels: its hidden layers take part in it")
-        for name, used in (("spoiling", self.spoiling.spoils), ("outliers", self.outliers)):
+        for name, used in (("spoiling", self.spoiling.spoils), ("outliers", self.outliers), ("views", self.views)):
             if used and (self.augmentation.mixup or self.augmentation.cutmix):
                 raise ConfigError(f"{name} and augmentation.mixup or cutmix exclude each other: set one of them to 0")
         if self.labels == "none" and self.outliers:
