@@ -26,7 +26,7 @@ from mien.data.packed_faces import Faces
 from mien.errors import ConfigError, ModelError
 from mien.files import written_aside
 from mien.training.contrast import seen_logits
-from mien.training.network import Network, NetworkConfig, build, config_from_dict
+from mien.training.network import Network, NetworkConfig, build, config_from_dict, prepare
 
 LAST: Final = "last.safetensors"
 BEST: Final = "best.safetensors"
@@ -187,11 +187,15 @@ def logits_of(
     config is the network's own, unless it is to be asked at another input size.
     """
     config = config or network.config
+
+    def ask(pixels: Tensor) -> Tensor:
+        return network(prepare(pixels, config))  # type: ignore[no-any-return]
+
     device = next(network.parameters()).device
     predictions = [torch.zeros(0, config.classes)]
     for start in range(0, len(faces), batch):
         part = torch.from_numpy(faces[start : start + batch]).to(device)
-        predictions.append(seen_logits(network, part[:, None], config).float().cpu())
+        predictions.append(seen_logits(ask, part[:, None]).float().cpu())
         if progress is not None:
             progress(len(part))
     result: NDArray[np.float32] = torch.cat(predictions).numpy()

@@ -6,13 +6,12 @@ A network that was trained on well-lit faces names any emotion for a nearly blac
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-from mien.training.network import Network, NetworkConfig, prepare
 
 MIN_CONTRAST: Final = 40.0
 """Standard deviation of a face's grey values; faces with less are stretched to it. What that gains: docs/results.md,
@@ -45,13 +44,13 @@ def stretched(faces: Tensor) -> tuple[Tensor, Tensor]:
     return (faces * gain + shift).clamp(0, 255), shows.to(faces.dtype).flatten(1)
 
 
-def seen_logits(network: Network, faces: Tensor, config: NetworkConfig | None = None) -> Tensor:
+def seen_logits(ask: Callable[[Tensor], Tensor], faces: Tensor) -> Tensor:
     """Logits (N, C) of faces (N, 1, 48, 48) uint8, as evaluation and the exported graph have them: stretched where that
-    is needed, and 0 for what shows no face. config is as in `logits_of`.
+    is needed, and 0 for what shows no face. ask gives the logits of faces (N, 1, 48, 48) float 0..1.
     """
     pixels, shows = stretched(faces.float())
     # Whole numbers: else sums in another order would change what int8 makes of a pixel.
-    return network(prepare(pixels.round() / 255, config or network.config)) * shows  # type: ignore[no-any-return]
+    return ask(pixels.round() / 255) * shows
 
 
 def _mean_square(values: Tensor) -> Tensor:

@@ -21,36 +21,23 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from torch import Tensor, nn
 
 from mien.data.dataset import PROTOCOLS, FaceDataset, evaluated_rows
 from mien.data.packed_faces import chunks
 from mien.errors import ConfigError, ModelError
+from mien.evaluation.calibration import apply_temperature
 from mien.evaluation.metrics import Metrics, evaluate
 from mien.files import written_aside
 from mien.model_card import CARD_KEY, ModelCard
 from mien.runtime.classifier import Classifier
-from mien.training.checkpoint import load_network
-from mien.training.contrast import seen_logits
+from mien.training.checkpoint import load_network, logits_of
+from mien.training.deployed import Deployed
 from mien.training.network import Network
 
 PARITY: Final = 1e-4
 """The largest difference of any probability between torch and the float32 graph that an export lets pass."""
 
 CALIBRATION_FACES: Final = 512
-
-
-class Deployed(nn.Module):
-    """The whole of what is exported: faces (N, 1, 48, 48) uint8 in, probabilities (N, C) float32 out."""
-
-    def __init__(self, network: Network, temperature: float) -> None:
-        super().__init__()
-        self.network = network
-        self.temperature = temperature
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Probabilities (N, C) of faces (N, 1, 48, 48) uint8."""
-        return torch.softmax(seen_logits(self.network, faces) / self.temperature, dim=1)
 
 
 @dataclass(frozen=True)
@@ -93,13 +80,12 @@ def export(
         data=description.data,
         source=description.commit,
     )
-    deployed = Deployed(network, description.temperature).eval()
     with written_aside(out) as whole, tempfile.TemporaryDirectory() as folder, _quiet():
         whole.touch()  # a path that cannot be written is refused before the work
         graph = Path(folder) / "float32.onnx"
-        _write_graph(deployed, graph)
+        _write_graph(Deployed(network, description.temperature), graph)
         _stamp(graph, card)
-        parity = _parity(graph, deployed, dataset)
+        parity = _parity(graph, network, description.temperature, dataset)
         figures = {card.precision: _figures(graph, dataset)}
         if int8 and dataset is not None:
             card = dataclasses.replace(card, precision="int8")
@@ -154,7 +140,7 @@ def _stamp(path: Path, card: ModelCard) -> None:
     onnx.save(model, path)
 
 
-def _parity(path: Path, deployed: Deployed, dataset: FaceDataset | None) -> float:
+def _parity(path: Path, network: Network, temperature: float, dataset: FaceDataset | None) -> float:
     """Largest difference of a probability between graph and torch, on noise and on faces, at N = 1, 3 and 64."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 48, 48), dtype=np.uint8)
     smooth = noise[:, :12, :12].repeat(4, axis=1).repeat(4, axis=2)  # as faces are, unlike noise
@@ -164,8 +150,7 @@ def _parity(path: Path, deployed: Deployed, dataset: FaceDataset | None) -> floa
     classifier = Classifier(path)
     worst = 0.0
     for faces in samples:
-        with torch.no_grad():
-            expected = deployed(torch.from_numpy(faces)[:, None]).numpy()
+        expected = apply_temperature(logits_of(network, faces), temperature)
         worst = max(worst, float(np.abs(classifier.probabilities(faces) - expected).max()))
     if worst > PARITY:
         raise ModelError(f"the exported graph differs from torch by {worst:.1e}, at most {PARITY:.0e} is allowed")
