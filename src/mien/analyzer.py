@@ -24,6 +24,7 @@ from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, crop_face, to_grey
 from mien.runtime.detectors import check_detector, load_detector
 from mien.runtime.head_roll import face_roll
 from mien.runtime.int8_backend import Int8
+from mien.runtime.prior import named_prior, prior_weights, reweighted
 from mien.runtime.weights import find_model
 from mien.types import Box, CropRule, Detection, Detector, Face, Frame
 
@@ -56,7 +57,7 @@ def load(
     threads         CPU threads for the networks, YuNet's too; None leaves it to onnxruntime
     int8            how an int8 model runs: "auto" by the CPU's flags, or "fast", "exact" or "float" (docs/int8.md)
     options         the fields of AnalyzerOptions: min_face, min_face_score, max_faces, order, detect_mode,
-                    detect_side, uncertain_below, flip, reduce, max_pixels, formats
+                    detect_side, uncertain_below, prior, flip, reduce, max_pixels, formats
 
     Raises ModelError or DetectorError where one cannot be loaded, ConfigError on an option that is invalid.
     """
@@ -83,6 +84,7 @@ class Analyzer:
         self._classifier, self._options = classifier, options or AnalyzerOptions()
         self._detector = detector.with_options(self._options.for_detector())
         # Whoever says that each picture is a face means it, however small the picture is.
+        self._weights: Final = prior_weights(self._options.prior, classifier.card.classes, classifier.card.class_shares)
         self._selected = (replace(self._options, min_face=0) if detector.whole_picture else self._options).selected
 
     @property
@@ -109,6 +111,16 @@ class Analyzer:
     def card(self) -> ModelCard:
         """What the model's file states."""
         return self._classifier.card
+
+    @property
+    def model_id(self) -> str:
+        """What records name as their model: its id, and the prior where that is not the training data's."""
+        return self.card.id + named_prior(self._options.prior)
+
+    @property
+    def prior_weights(self) -> NDArray[np.float64] | None:
+        """What the prior multiplies probabilities by (C,), as `runtime/prior.py` has it; None: nothing."""
+        return self._weights
 
     @property
     def model_path(self) -> Path:
@@ -232,7 +244,7 @@ class Analyzer:
         return (
             Analysis(
                 tuple(self._options.ordered(faces)),
-                self.card.id,
+                self.model_id,
                 source,
                 frame.image,
                 frame=frame.index,
@@ -327,7 +339,7 @@ class Analyzer:
             stages = {**detected.stages, "classify": ms_per_face * len(faces)}
             yield Analysis(
                 faces,
-                self.card.id,
+                self.model_id,
                 detected.source,
                 picture.image,
                 size,
@@ -337,8 +349,12 @@ class Analyzer:
             )
 
     def _probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """(N, C) float32 of N faces (48, 48); with flip, the mean over each and its mirror image, in one batch."""
-        faces = np.stack(crops) if crops else np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8)
+        """(N, C) float32 of N faces (48, 48), by the prior."""
+        rows = self._as_trained(np.stack(crops) if crops else np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8))
+        return rows if self._weights is None else reweighted(rows, self._weights)
+
+    def _as_trained(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, C) of faces (N, 48, 48); with flip, the mean over each and its mirror image, in one batch."""
         if not self._options.flip:
             return self._classifier.probabilities(faces)
         both = self._classifier.probabilities(np.concatenate([faces, faces[:, :, ::-1]]))

@@ -15,6 +15,9 @@ CARD_KEY: Final = "mien.card"
 
 CARD_SCHEMA: Final = 1
 
+CLASS_SHARES: Final = "class_shares"
+"""In `ModelCard.data`: the mean of the training targets by class, 0..1, of sum 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
@@ -46,6 +49,11 @@ class ModelCard:
     def id(self) -> str:
         """The model's id, as records carry it: name, version and precision."""
         return f"{self.name}-{self.version}-{self.precision}"
+
+    @property
+    def class_shares(self) -> Mapping[str, float] | None:
+        """How frequent each class was in training, 0..1; None in cards that do not say."""
+        return self.data.get(CLASS_SHARES)
 
     @property
     def licence(self) -> str:

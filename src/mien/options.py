@@ -6,9 +6,9 @@ Cheap to import: the command line reads the defaults for its help.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypedDict, TypeVar, get_args
+from typing import Final, Literal, TypeAlias, TypedDict, TypeVar, get_args
 
 from mien.errors import ConfigError
 from mien.images.limits import FORMATS, MAX_PIXELS
@@ -20,6 +20,8 @@ MIN_DETECT_SIDE: Final = 64
 Order = Literal["left", "size"]
 """Of a picture's faces: from left to right, or the largest first."""
 
+Prior: TypeAlias = Literal["training", "uniform"] | Mapping[str, float]
+"""How frequent the classes are: as in the training data, all alike, or by a share for each class."""
 
 BoxedT = TypeVar("BoxedT", Detection, Face)
 
@@ -38,6 +40,8 @@ class AnalyzerOptions:
     detect_side     detect faces in a copy whose longer side has at most N pixels: quicker, and small faces are missed;
                     None: every pixel of a photo, 960 of a stream's frame (Haar: 1280, 640)
     uncertain_below 0..1: faces whose likeliest class has a lower probability are marked `uncertain`; 0 marks none
+    prior           how frequent each class is expected to be: "training" as in the training data, "uniform" all alike,
+                    or a share for each class, of any sum; probabilities are recomputed for it (docs/photos.md)
     flip            average the probabilities over each face and its mirror image: twice the network's work, and useless
                     where the network does so itself, as the shipped one
     reduce          decode large JPEGs at a half, a quarter or an eighth of their size, as far as detector and faces
@@ -53,6 +57,7 @@ class AnalyzerOptions:
     detect_mode: DetectMode = "fast"
     detect_side: int | None = None
     uncertain_below: float = UNCERTAIN_BELOW
+    prior: Prior = "training"
     flip: bool = False
     reduce: bool = False
     max_pixels: int = MAX_PIXELS
@@ -71,6 +76,7 @@ class AnalyzerOptions:
         for name, values in (("order", get_args(Order)), ("detect_mode", get_args(DetectMode))):
             if getattr(self, name) not in values:
                 raise ConfigError(f"{name} must be one of {', '.join(values)}, got {getattr(self, name)!r}")
+        _check_prior(self.prior)
         if self.max_pixels < 1:
             raise ConfigError(f"max_pixels must be 1 or more, got {self.max_pixels}")
         if not self.formats or not set(self.formats) <= set(FORMATS):
@@ -102,6 +108,15 @@ class AnalyzerOptions:
         return sorted(faces, key=lambda face: (face.box.x, face.box.y))
 
 
+def _check_prior(prior: Prior) -> None:
+    if isinstance(prior, Mapping):
+        fits = all(0 <= share < math.inf for share in prior.values()) and sum(prior.values()) > 0
+    else:
+        fits = prior in ("training", "uniform")
+    if not fits:
+        raise ConfigError(f"prior must be training, uniform, or a share of 0 or more for each class, got {prior!r}")
+
+
 class OptionFields(TypedDict, total=False):
     """The fields of AnalyzerOptions as keywords, for type checkers and editors; a test holds the two equal."""
 
@@ -112,6 +127,7 @@ class OptionFields(TypedDict, total=False):
     detect_mode: DetectMode
     detect_side: int | None
     uncertain_below: float
+    prior: Prior
     flip: bool
     reduce: bool
     max_pixels: int

@@ -298,3 +298,10 @@ def test_a_checkpoint_predicts_as_its_network_does(run: Run, plain: Path, tmp_pa
         run(folder, "--data", plain, "--threads", 2)
     with pytest.raises(ModelError, match="no checkpoint"):
         run(tmp_path, "--data", plain)
+
+
+def test_another_prior_is_named_and_a_model_without_shares_refused(run: Run, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="states how frequent its classes were in training"):
+        run(model, "--data", tmp_path, "--prior", "uniform")
+    with pytest.raises(ConfigError, match=r"--prior is training, uniform or class=share,..., got 'even'"):
+        run(model, "--data", tmp_path, "--prior", "even")

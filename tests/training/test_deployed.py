@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mien.training.deployed import Deployed, Rearranged
+from mien.training.deployed import Deployed, Rearranged, original_kernels
 from mien.training.network import AlexNet, AlexNetConfig, build, named_network, prepare
 
 
@@ -24,6 +24,16 @@ def test_the_first_layer_rearranged_computes_the_same(size: int, fields: dict[st
         expected = network(prepare(faces, config))
         torch.testing.assert_close(Rearranged(network)(faces), expected, atol=1e-4, rtol=1e-4)
     assert expected.std(0).max() > 1e-3
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_the_original_kernels_are_found_again(stride: int) -> None:
+    network = AlexNet(AlexNetConfig(width=0.1, hidden=(8, 8), stride=stride, pool=2)).eval()
+    kernels = network.first.weight
+    assert original_kernels(Rearranged(network).convolution.weight).equal(kernels)
+    assert original_kernels(kernels).equal(kernels)
+    three = torch.rand(8, 3, 11, 11)
+    assert original_kernels(three) is three
 
 
 @pytest.mark.parametrize("name", ["resnet", "face-resnet"])

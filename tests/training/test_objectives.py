@@ -16,6 +16,7 @@ from mien.training.outliers import Outliers
 from mien.training.spoil import Spoiling
 
 STILL = Augmentation(flip=0, rotation=0, scale=0, shift=0, brightness=0, contrast=0, blur=0, noise=0, erasing=0)
+SHARES = np.linspace(0.02, 0.26, 7, dtype=np.float32)
 CONFIG = AlexNetConfig(input_size=67, width=0.1, hidden=(8, 8), dropout=0.0)
 
 
@@ -58,12 +59,12 @@ def test_without_a_label_the_target_is_the_teachers(mixed: float) -> None:
     assert float(loss) == pytest.approx(float(expected), abs=1e-5)
 
 
-def test_outliers_have_even_targets_whatever_teachers_say() -> None:
+def test_outliers_have_their_own_target_whatever_teachers_say() -> None:
     student, teacher = network(0), network(1)
     for one in (student, teacher):
         torch.nn.init.normal_(one.last.weight)
     faces, labels = torch.rand(8, 1, 48, 48), torch.eye(7)[torch.arange(8) % 7]
-    outliers, augment = Outliers(0.5, np.zeros((0, 48, 48), np.uint8)), Augmenter(STILL, 67)
+    outliers, augment = Outliers(0.5, np.zeros((0, 48, 48), np.uint8), SHARES), Augmenter(STILL, 67)
     torch.manual_seed(2)
     shown, mask = outliers(faces)
     assert mask.any()
@@ -71,7 +72,7 @@ def test_outliers_have_even_targets_whatever_teachers_say() -> None:
     seen = (augment(shown, labels)[0] - CONFIG.mean) / CONFIG.std
     with torch.no_grad():
         target = 0.25 * labels + 0.75 * teacher(seen).softmax(1)
-        target[mask] = 1 / 7
+        target[mask] = torch.from_numpy(SHARES)
         torch.manual_seed(2)
         taught_by = [Teacher(teacher, 1.0, {})]
         objective = Supervised(CONFIG, augment, teachers=taught_by, teach=0.75, outliers=outliers)

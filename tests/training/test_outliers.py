@@ -19,6 +19,7 @@ from mien.training.recipes import Recipe, scratch
 
 NONE = np.zeros((0, 48, 48), np.uint8)
 Y, X = torch.meshgrid(torch.linspace(0, 1, 48), torch.linspace(0, 1, 48), indexing="ij")
+EVEN = np.full(7, 1 / 7, np.float32)
 FACES = (0.2 + 0.4 * Y + 0.2 * X).expand(400, 1, 48, 48)
 """Brighter downwards and to the right."""
 
@@ -36,7 +37,7 @@ def pictures(tmp_path: Path) -> Path:
 
 def outlying(squares: NDArray[np.uint8], seed: int = 0) -> Tensor:
     torch.manual_seed(seed)
-    faces, mask = Outliers(0.5, squares)(FACES)
+    faces, mask = Outliers(0.5, squares, EVEN)(FACES)
     assert torch.equal(faces[~mask], FACES[~mask])
     assert mask.float().mean() == pytest.approx(0.5, abs=0.1)
     assert faces.shape == FACES.shape
@@ -92,16 +93,16 @@ def test_small_pictures_are_enlarged(tmp_path: Path) -> None:
 
 def test_bad_folders_are_refused(tmp_path: Path) -> None:
     recipe = dataclasses.replace(scratch(), outliers=0.1)
-    assert load_outliers(scratch(), None) is None
+    assert load_outliers(scratch(), None, EVEN) is None
     with pytest.raises(ConfigError, match="outliers is 0"):
-        load_outliers(scratch(), tmp_path)
+        load_outliers(scratch(), tmp_path, EVEN)
     with pytest.raises(DataError, match="no pictures in this folder"):
-        load_outliers(recipe, tmp_path)
+        load_outliers(recipe, tmp_path, EVEN)
     with pytest.raises(DataError, match="no such file or folder"):
-        load_outliers(recipe, tmp_path / "nowhere")
+        load_outliers(recipe, tmp_path / "nowhere", EVEN)
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(ImageError, match=r"broken\.png"):
-        load_outliers(recipe, tmp_path)
+        load_outliers(recipe, tmp_path, EVEN)
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def test_spoiling_is_set_like_the_rest_and_older_recipes_have_none() -> None:
 def test_outliers_need_unmixed_targets_and_classes() -> None:
     with pytest.raises(ConfigError, match=r"outliers and augmentation\.mixup or cutmix exclude each other"):
         with_settings(scratch(), ["outliers=0.1", "augmentation.mixup=0.2"])
-    with pytest.raises(ConfigError, match="outliers need classes"):
+    with pytest.raises(ConfigError, match="outliers need the frequencies of classes"):
         with_settings(named_recipe("pretrain"), ["outliers=0.1"])
 
 

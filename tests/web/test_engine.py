@@ -18,6 +18,7 @@ from mien.emotions import EMOTIONS
 from mien.runtime.classifier import Classifier
 from mien.runtime.crops import CropRule, crop_face, to_grey
 from mien.runtime.detectors import YuNetDetector
+from mien.runtime.prior import reweighted
 from mien.runtime.weights import find_model
 from mien.types import Box
 
@@ -79,6 +80,24 @@ def _random_alexnet(folder: Path) -> Path:
     save(folder / "random.safetensors", described, weights)
     export(folder / "random.safetensors", folder / "random.onnx")
     return folder / "random.onnx"
+
+
+def test_another_prior_changes_predictions_as_in_python(tab: Tab) -> None:
+    """A page whose service was started with `--prior` names its weights; even probabilities stay even."""
+    sent = np.concatenate([faces(), np.full((1, 48, 48), 90, np.uint8)])
+    weights = np.array([1.6, 14.8, 4.7, 0.5, 0.4, 1.0, 1.2])
+    expected = reweighted(Classifier(find_model()).probabilities(sent), weights)
+    tab.run(
+        "async (weights) => { globalThis.prior = await Engine.open({ ...config, prior_weights: weights }); }",
+        weights.tolist(),
+    )
+    try:
+        got = classified(tab, "prior", sent)
+    finally:
+        tab.run("() => prior.close()")
+    assert np.abs(got - expected).max() <= 0.002
+    assert np.abs(got[-1] - 1 / 7).max() < 1e-6
+    assert (expected.argmax(1) != classified(tab, "engine", sent).argmax(1)).any()
 
 
 @pytest.mark.slow

@@ -139,6 +139,8 @@ export interface PageConfig {
   /** #rrggbb by class; a custom class may have none. */
   colors: Record<string, string>;
   uncertain_below: number;
+  /** By class, the prior over that of the training data; null: the same. */
+  prior_weights: number[] | null;
   min_face: number;
   min_face_score: number;
   /** Of a picture, the largest ones; null: all. */

@@ -76,7 +76,7 @@ class Options:
 _APART: Final = ("model", "detector", "detector_model", "analyzer")
 _OF_ANALYZER: Final = (
     *("min_face", "min_face_score", "max_faces", "order", "detect_mode", "detect_side"),
-    *("uncertain_below", "flip", "max_pixels"),
+    *("uncertain_below", "prior", "flip", "max_pixels"),
 )
 
 

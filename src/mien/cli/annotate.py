@@ -145,6 +145,7 @@ def annotate(
     detect_mode: options.DetectMode = ANALYZER.detect_mode,
     detect_side: options.DetectSide = ANALYZER.detect_side,
     uncertain_below: options.UncertainBelow = ANALYZER.uncertain_below,
+    prior: options.Prior = "training",
     max_pixels: MaxPixels = ANALYZER.max_pixels,
 ) -> None:
     """Read the emotions in many pictures, into Parquet: millions of them, on one machine or more.
@@ -161,7 +162,7 @@ def annotate(
     source = _only(sources)
     faces: OptionFields = {"min_face": min_face, "min_face_score": min_face_score, "max_faces": max_faces}
     faces |= {"detect_mode": detect_mode, "detect_side": detect_side, "uncertain_below": uncertain_below}
-    analyzer = AnalyzerOptions(**faces | {"max_pixels": max_pixels})
+    analyzer = AnalyzerOptions(**faces | {"prior": options.prior_of(prior), "max_pixels": max_pixels})
     chosen = Options(model, detector, detector_model, analyzer, image_column, id_column, sample, limit, shard)
     if dry_run:
         with console.err().status("listing the input"):

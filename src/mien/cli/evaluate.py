@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +13,7 @@ import typer
 from mien.cli import console, options
 from mien.cli.reading import check_exist, read_dataset
 from mien.errors import ConfigError, DataError, MissingExtraError
+from mien.model_card import CLASS_SHARES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,6 +102,7 @@ def evaluate(
     split: Split = "validation",
     protocol: ProtocolName = None,
     flip: options.Flip = False,
+    prior: options.Prior = "training",
     as_json: options.AsJson = False,
     confusion: Confusion = None,
     reliability: Reliability = None,
@@ -117,15 +119,21 @@ def evaluate(
     Exits with 1 if malformed rows were left out.
     """
     from mien.evaluation.metrics import evaluate as measure
+    from mien.runtime.prior import named_prior, prior_weights, reweighted
 
+    chosen = options.prior_of(prior)
     plots = Plots(confusion, reliability, risk_coverage)
     _check_outputs(plots, probabilities)
     checkpoint = _checkpoint(model)
     check_exist(data, [checkpoint] if checkpoint else [])
-    name, classes, predict = _open_checkpoint(checkpoint, threads) if checkpoint else _open_model(model, threads)
+    opened = _open_checkpoint(checkpoint, threads) if checkpoint else _open_model(model, threads)
+    name, classes = opened.name + named_prior(chosen), opened.classes
+    weights = prior_weights(chosen, classes, opened.class_shares)
     dataset = _read(data, split, classes, labels=labels, skip_bad=skip_bad)
     truths = _truths(dataset, split, protocol)
-    predicted = _predict(predict, dataset.faces, flip=flip)
+    predicted = _predict(opened.predict, dataset.faces, flip=flip)
+    if weights is not None:
+        predicted = reweighted(predicted, weights)
     if probabilities is not None:
         _save(probabilities, dataset, truths, predicted)
     for each, (truth, mask) in truths.items():
@@ -158,8 +166,20 @@ def _checkpoint(model: str | None) -> Path | None:
     return path if path is not None and (path.is_dir() or path.suffix == ".safetensors") else None
 
 
-def _open_model(model: str | None, threads: int | None) -> tuple[str, tuple[str, ...], Predict]:
-    """An ONNX model's name, its classes, and what turns faces into probabilities, reporting each batch's size."""
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A model's name, its classes and how frequent these were in training, and what turns faces into probabilities and
+    reports each batch's size.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    class_shares: Mapping[str, float] | None
+    predict: Predict
+
+
+def _open_model(model: str | None, threads: int | None) -> _Opened:
+    """An ONNX model."""
     import numpy as np
 
     from mien.runtime.classifier import Classifier
@@ -174,18 +194,23 @@ def _open_model(model: str | None, threads: int | None) -> tuple[str, tuple[str,
             done(len(parts[-1]))
         return np.concatenate(parts)
 
-    return classifier.card.id, tuple(classifier.classes), predict
+    return _Opened(classifier.card.id, tuple(classifier.classes), classifier.card.class_shares, predict)
 
 
-def _open_checkpoint(path: Path, threads: int | None) -> tuple[str, tuple[str, ...], Predict]:
-    """As `_open_model`, of a checkpoint. Raises MissingExtraError without PyTorch."""
+def _open_checkpoint(path: Path, threads: int | None) -> _Opened:
+    """A checkpoint. Raises MissingExtraError without PyTorch."""
     try:
         from mien.training.checkpoint import describe_model, predict_faces
     except ModuleNotFoundError as error:
         raise MissingExtraError("evaluating a checkpoint", "train") from error
     if threads is not None:
         raise ConfigError("--threads is for ONNX models; for a checkpoint set the environment variable OMP_NUM_THREADS")
-    return str(path), describe_model(path).classes, lambda faces, done: predict_faces(path, faces, progress=done)[1]
+    described = describe_model(path)
+
+    def predict(faces: Faces, done: Callable[[int], None]) -> NDArray[np.float32]:
+        return predict_faces(path, faces, progress=done)[1]
+
+    return _Opened(str(path), described.classes, described.data.get(CLASS_SHARES), predict)
 
 
 def _read(

@@ -11,8 +11,10 @@ from typing import Annotated, Final, Literal
 
 import typer
 
+from mien.errors import ConfigError
 from mien.options import MIN_DETECT_SIDE, AnalyzerOptions
 from mien.options import Order as OrderName
+from mien.options import Prior as PriorOption
 from mien.types import DetectMode as DetectModeName
 
 ANALYZER: Final = AnalyzerOptions()
@@ -23,6 +25,21 @@ FACES: Final = "Which faces are reported"
 DRAWING: Final = "How faces are drawn"
 OUTPUT: Final = "What is written"
 """Panels of the help."""
+
+
+def prior_of(text: str) -> PriorOption:
+    """`--prior` as AnalyzerOptions takes it. Raises ConfigError on what is neither a name nor class=share,..."""
+    if text in ("training", "uniform"):
+        return text  # type: ignore[return-value]
+    shares = {}
+    for part in text.split(","):
+        name, _, share = part.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            raise ConfigError(f"--prior is training, uniform or class=share,..., got {text!r}") from None
+    return shares
+
 
 # The model and the detector
 
@@ -102,6 +119,15 @@ DetectSide = Annotated[
         rich_help_panel=FACES,
         help="Detect faces in a copy of this longer side: quicker, and small faces are missed.",
         show_default="every pixel of a photo, 960 of a frame; Haar 1280, 640",
+    ),
+]
+Prior = Annotated[
+    str,
+    typer.Option(
+        metavar="PRIOR",
+        rich_help_panel=FACES,
+        help="How frequent each class is expected to be: training, as in the training data; uniform, all alike, which "
+        "names rare emotions more often; or class=share,... for all classes.",
     ),
 ]
 UncertainBelow = Annotated[

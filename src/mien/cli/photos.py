@@ -51,13 +51,13 @@ def predict_photos(paths: Sequence[str], make_analyzer: Callable[..., Analyzer],
     with records.opened(analyzer.card.classes) as write, _counted(len(found)) as count:
         listing = None if records.on_stdout else _Listing()
         for item in missing:
-            write(_failure(item.source, str(item), analyzer.card.id))
+            write(_failure(item.source, str(item), analyzer.model_id))
         results = analyzer.try_many(image.path for image in found)
         for image, copy, result in zip(found, copies, results, strict=True):
             if isinstance(result, ImageError):
                 failed += 1
                 console.report(str(result))
-                write(_failure(str(image.path), str(result), analyzer.card.id))
+                write(_failure(str(image.path), str(result), analyzer.model_id))
             else:
                 record = result.to_dict(landmarks=records.landmarks)
                 write(record)

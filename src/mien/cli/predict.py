@@ -79,6 +79,7 @@ def predict(
     detect_mode: options.DetectMode = ANALYZER.detect_mode,
     detect_side: options.DetectSide = ANALYZER.detect_side,
     uncertain_below: options.UncertainBelow = ANALYZER.uncertain_below,
+    prior: options.Prior = "training",
     start: Start = None,
     end: End = None,
     every: Every = None,
@@ -101,7 +102,7 @@ def predict(
     def analyzer(*, reduce: bool) -> Analyzer:
         faces: OptionFields = {"min_face": min_face, "min_face_score": min_face_score, "max_faces": max_faces}
         faces |= {"order": order, "detect_mode": detect_mode, "detect_side": detect_side}
-        faces |= {"uncertain_below": uncertain_below, "flip": flip, "reduce": reduce}
+        faces |= {"uncertain_below": uncertain_below, "prior": options.prior_of(prior), "flip": flip, "reduce": reduce}
         return load(model, detector=detector, detector_model=detector_model, threads=threads, **faces)
 
     outputs = Outputs(out, Drawing(theme, emoji, labels), RecordFiles(json_lines, csv, landmarks))

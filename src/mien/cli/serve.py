@@ -171,6 +171,7 @@ def serve(
     detect_mode: options.DetectMode = ANALYZER.detect_mode,
     detect_side: options.DetectSide = ANALYZER.detect_side,
     uncertain_below: options.UncertainBelow = ANALYZER.uncertain_below,
+    prior: options.Prior = "training",
     threads: Threads = None,
 ) -> None:
     """Serve emotions over HTTP: a page with photo and camera, REST, and a WebSocket for streams.
@@ -183,7 +184,7 @@ def serve(
     if not os.environ.get("MIEN_API_KEY", "unset").strip():  # a script meant to fill it
         raise ConfigError("MIEN_API_KEY is set, but empty: give it a key, or unset it")
     faces: OptionFields = {"max_faces": max_faces, "detect_mode": detect_mode, "detect_side": detect_side}
-    faces |= {"uncertain_below": uncertain_below}
+    faces |= {"uncertain_below": uncertain_below, "prior": options.prior_of(prior)}
     known = partial(Settings, host=host, port=port, uds=uds, api_keys=tuple(api_key or ()), insecure=insecure)
     known = partial(known, tls_cert=tls_cert, tls_key=tls_key, hosts=tuple(name or ()))
     known = partial(known, origins=tuple(origin or ()), root_path=root_path, access_log=access_log)
@@ -213,7 +214,7 @@ def _serve(make_analyzer: Callable[[], Analyzer], settings: Settings, *, open_pa
     analyzer = make_analyzer()
 
     def ready(url: str) -> None:
-        about = f"{analyzer.card.id}, {analyzer.detector.name}"
+        about = f"{analyzer.model_id}, {analyzer.detector.name}"
         _log(f"Mien serves at [bold]{console.escape(url)}[/] ({about}). Ctrl-C ends it.")
         if not is_built():
             _log("[yellow]note:[/] the page is not built: `make page` in a checkout, then install again")

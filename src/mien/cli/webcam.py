@@ -17,6 +17,7 @@ from mien.errors import ConfigError, ImageError
 if TYPE_CHECKING:
     from mien.analyzer import Analyzer
     from mien.cli.live_viewer import Viewer
+    from mien.options import OptionFields
     from mien.video.live import Live
 
 Camera = Annotated[
@@ -69,6 +70,7 @@ def webcam(
     model: options.Model = None,
     threads: options.Threads = None,
     detect_side: options.DetectSide = ANALYZER.detect_side,
+    prior: options.Prior = "training",
 ) -> None:
     """Name the emotions of the faces before a camera, in a window.
 
@@ -93,9 +95,8 @@ def webcam(
         open_live(camera, loop=loop, mirror=mirror, report=console.log) as live,
         interruptible() as interrupted,
     ):
-        analyzer = load(
-            model, detector=detector, detector_model=detector_model, threads=threads, detect_side=detect_side
-        )
+        faces: OptionFields = {"detect_side": detect_side, "prior": options.prior_of(prior)}
+        analyzer = load(model, detector=detector, detector_model=detector_model, threads=threads, **faces)
         with records.opened(analyzer.card.classes) as write, Recorder() as recorder:
             if record:
                 recorder.start(record)

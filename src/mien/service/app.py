@@ -106,7 +106,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
 
 def _about(analyzer: Analyzer) -> dict[str, str]:
     """What one copy of the service is told from another by."""
-    return {"version": mien.__version__, "model": analyzer.card.id, "detector": analyzer.detector.name}
+    return {"version": mien.__version__, "model": analyzer.model_id, "detector": analyzer.detector.name}
 
 
 def _served(analyzer: Analyzer, settings: Settings, metrics: Metrics) -> Analyzer:

@@ -90,6 +90,8 @@ class PageConfig(TypedDict):
     colors: dict[str, str]
     """#rrggbb by class; a custom class may have none."""
     uncertain_below: float
+    prior_weights: list[float] | None
+    """By class, the prior over that of the training data; null: the same."""
     min_face: float
     min_face_score: float
     max_faces: int | None
@@ -171,10 +173,11 @@ def _about(analyzer: Analyzer, settings: Settings, version: str, *, has_yunet: b
     options = analyzer.options
     return {
         "version": version,
-        "model": analyzer.card.id,
+        "model": analyzer.model_id,
         "classes": list(analyzer.card.classes),
         "colors": {name: "#{:02x}{:02x}{:02x}".format(*color) for name, color in EMOTION_COLORS.items()},
         "uncertain_below": options.uncertain_below,
+        "prior_weights": None if (weights := analyzer.prior_weights) is None else weights.tolist(),
         "min_face": options.min_face,
         "min_face_score": options.min_face_score,
         "max_faces": options.max_faces,

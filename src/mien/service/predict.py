@@ -167,7 +167,7 @@ def _record(analyzer: Analyzer, result: Analysis | ImageError, upload: Upload, *
     if isinstance(result, Analysis):
         return {**result.to_dict(landmarks=landmarks), "source": upload.name}
     why = named(result, upload.name or "the picture")
-    return to_record((), Origin(upload.name), model=analyzer.card.id, error=why)
+    return to_record((), Origin(upload.name), model=analyzer.model_id, error=why)
 
 
 def _drawn(analyzer: Analyzer, upload: Upload, theme: str) -> tuple[bytes, int]:

@@ -178,7 +178,7 @@ class _Tracker:
     """Who is in one stream. Frames are given one after the other, from any thread."""
 
     def __init__(self, analyzer: Analyzer, settings: Settings, *, smooth: bool, landmarks: bool) -> None:
-        self._model, self._max_pixels = analyzer.card.id, min(MAX_PIXELS, settings.max_pixels)
+        self._model, self._max_pixels = analyzer.model_id, min(MAX_PIXELS, settings.max_pixels)
         self._frames: deque[Frame] = deque()
         self._results = analyzer.stream(iter(self._frames.popleft, None), live=True, smooth=smooth)
         self._count, self._began, self._landmarks = 0, 0.0, landmarks

@@ -10,6 +10,7 @@ of 227 pixels.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,9 @@ from torch.nn import functional
 from mien.runtime.crops import FACE_SIZE
 from mien.training.contrast import seen_logits
 from mien.training.network import AlexNet, AlexNetConfig, Network, prepare
+
+FIRST_KERNEL: Final = 11
+"""The side of AlexNet's first kernels in pixels."""
 
 
 class Deployed(nn.Module):
@@ -59,7 +63,7 @@ class Rearranged(nn.Module):
         self.convolution = _of_stride_1(first)
         self.layers = nn.Sequential(*layers)
         self.classifier = network.classifier
-        sampling = _sampling(network.config, first.kernel_size[0])
+        sampling = _sampling(network.config)
         self.register_buffer("down", sampling.reshape(-1, FACE_SIZE))
         self.register_buffer("across", sampling.transpose(1, 2).contiguous())
 
@@ -92,14 +96,22 @@ def _of_stride_1(convolution: nn.Conv2d) -> nn.Conv2d:
     return result
 
 
-def _sampling(config: AlexNetConfig, kernel: int) -> Tensor:
+def original_kernels(kernels: Tensor) -> Tensor:
+    """The first layer's kernels (filters, channels, 11, 11) of an exported graph, rearranged or not."""
+    stride = math.isqrt(kernels.shape[1])
+    if stride == 1:  # not rearranged: a stride of 1, or a graph of before 0.4.0
+        return kernels
+    return functional.pixel_shuffle(kernels, stride)[..., :FIRST_KERNEL, :FIRST_KERNEL]
+
+
+def _sampling(config: AlexNetConfig) -> Tensor:
     """How much each of 48 pixels in a row counts at each place of the enlarged row (stride, places, 48): every
-    stride-th place, from the first, from the second, and so on, as many as a convolution of this kernel reads.
+    stride-th place, from the first, from the second, and so on, as many as the first layer reads.
     """
     enlarged = functional.interpolate(
         torch.eye(FACE_SIZE)[None], size=config.input_size, mode="linear", align_corners=False
     )[0].T
     padded = functional.pad(enlarged, (0, 0, config.padding, config.padding))
-    places = (len(padded) - kernel) // config.stride + math.ceil(kernel / config.stride)
+    places = (len(padded) - FIRST_KERNEL) // config.stride + math.ceil(FIRST_KERNEL / config.stride)
     padded = functional.pad(padded, (0, 0, 0, max(0, places * config.stride - len(padded))))
     return padded[: places * config.stride].reshape(places, config.stride, FACE_SIZE).transpose(0, 1).contiguous()

@@ -31,6 +31,7 @@ from mien.errors import ConfigError, ModelError, reason
 from mien.runtime.classifier import Classifier
 from mien.runtime.weights import find_model, shipped_models, user_cache
 from mien.training import checkpoint
+from mien.training.deployed import original_kernels
 from mien.training.dlib_weights import fill_from_dlib
 from mien.training.face_resnet import FaceResNet
 from mien.training.network import (
@@ -101,10 +102,11 @@ def initialise(network: Network, source: str, faces: Faces) -> dict[str, Any]:
     faces   (N, 48, 48) uint8, faces to learn from: CALIBRATION_FACES of them, evenly spread, give the statistics of
             batch normalisation where the source has none
 
-    Where the source takes three channels and the network one, the kernels of the channels are summed, which is exact
-    for grey copied to all three. The record has the source's name and sha256, the number of parameters taken, and the
-    names of those that stay fresh. Raises ModelError where the source cannot be read or its first convolution does not
-    fit, ConfigError on a word that names no source, and on a network that begins at random.
+    Where the source takes three channels and the network one, the kernels of the channels are summed, and the other
+    way round shared out, which is exact for grey copied to all three. The record has the source's name and sha256,
+    the number of parameters taken, and the names of those that stay fresh. Raises ModelError where the source
+    cannot be read or its first convolution does not fit, ConfigError on a word that names no source, and on a
+    network that begins at random.
     """
     if isinstance(network, FaceResNet):
         return _initialise_from_dlib(network, source, faces)
@@ -114,8 +116,7 @@ def initialise(network: Network, source: str, faces: Faces) -> dict[str, Any]:
     own = network.state_dict()
     first = _CONVOLUTIONS[0] + ".weight"
     tensors = dict(weights.tensors)
-    if own[first].shape[1] == 1 and tensors[first].shape[1] == 3:
-        tensors[first] = tensors[first].sum(1, keepdim=True)
+    tensors[first] = _for_channels(tensors[first], own[first].shape[1])
     layers = _fitting(own, tensors)
     if not layers:
         raise ModelError(_misfit(network, weights))
@@ -126,6 +127,13 @@ def initialise(network: Network, source: str, faces: Faces) -> dict[str, Any]:
     parameters = [name for name, _ in network.named_parameters()]
     fresh = [name for name in parameters if name.rpartition(".")[0] not in layers]
     return {"source": weights.name, "sha256": weights.sha256, "taken": len(parameters) - len(fresh), "fresh": fresh}
+
+
+def _for_channels(kernels: Tensor, channels: int) -> Tensor:
+    """Kernels (filters, 1 or 3, h, w) for 1 or 3 channels of grey."""
+    if kernels.shape[1] == channels:
+        return kernels
+    return kernels.sum(1, keepdim=True).expand(-1, channels, -1, -1) / channels
 
 
 def _fitting(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> set[str]:
@@ -250,6 +258,8 @@ def _from_graph(path: Path) -> _Weights:
     if len(layers) != len(_TORCHVISION) or not all(len(layer) == 2 for layer in layers):
         raise ModelError(f"{path.name}: expected AlexNet's five convolutions and three fully connected layers")
     pairs = [(torch.from_numpy(weight.copy()), torch.from_numpy(bias.copy())) for weight, bias in layers]
+    kernels, bias = pairs[0]
+    pairs[0] = original_kernels(kernels), bias
     return _Weights(path.name, _sha256(path), _ours(pairs), folded=True)
 
 

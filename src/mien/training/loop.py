@@ -52,7 +52,7 @@ from mien.training.objectives import BarlowTwins, Objective, Supervised
 from mien.training.outliers import Outliers, load_outliers
 from mien.training.precision import precision_of
 from mien.training.recipes import Recipe
-from mien.training.splits import Examples, Material, gather
+from mien.training.splits import Examples, Material, class_shares, class_shares_record, gather
 from mien.training.state import TrainingState
 from mien.training.views import Views, answered
 
@@ -147,7 +147,7 @@ def train(
     material = gather(dataset, recipe, taught=bool(start.teachers))
     recipe = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, classes=len(material.classes)))
     taught_by = load_teachers(start.teachers, material.classes)
-    outliers = load_outliers(recipe, start.outliers)
+    outliers = load_outliers(recipe, start.outliers, class_shares(material))
     fabric = launch(recipe, devices.accelerator, devices.count, precision_of(recipe, devices.accelerator))
     described = Description(
         classes=material.classes,
@@ -405,6 +405,7 @@ def _provenance(
         "source": Path(dataset.source).name,
         "fingerprint": fingerprint(dataset),
         "learned": len(material.learned),
+        **class_shares_record(material),
         **({"unlabeled": unlabeled} if unlabeled else {}),
         "held_back": len(material.held),
         "validation": len(material.validation),

@@ -33,7 +33,7 @@ class Supervised:
     2022), but whole faces where the network sees spoiled ones. They predict in the precision that autocast gives. Where
     views are fixed, the batch brings what the teachers said, and the network sees the same view or its mirror image.
 
-    outliers replaces some faces by what is none; the target there is the uniform distribution, whatever teachers say.
+    outliers replaces some faces by what is none, and has the target there, whatever teachers say.
     """
 
     network: NetworkConfig
@@ -56,8 +56,8 @@ class Supervised:
             labels = (1 - self.teach) * targets
             missing = 1 - labels.sum(1, keepdim=True)  # `teach`, 1 without label, between them where MixUp mixed both
             targets = labels + missing * answers
-        if outlying is not None:
-            targets = torch.where(outlying[:, None], 1 / targets.shape[1], targets)
+        if self.outliers is not None and outlying is not None:
+            targets = torch.where(outlying[:, None], self.outliers.target, targets)
         logits = model(as_input(seen, self.network))
         return functional.cross_entropy(logits.float(), targets, label_smoothing=self.label_smoothing)
 

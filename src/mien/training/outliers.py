@@ -1,8 +1,10 @@
-"""Outliers: pictures of which none of the classes is true. The network learns to predict all classes evenly there.
+"""Outliers: pictures of which none of the classes is true. The network learns to predict nothing but the prior there.
 
-Outlier exposure (Hendrycks, Mazeika and Dietterich, ICLR 2019): cross-entropy against the uniform distribution on
-pictures that are no examples. Here these are faces turned by 90, 180 or 270 degrees, plain patches like a wall or a
-sky, and, where a folder of pictures without faces is given, squares of those.
+Outlier exposure (Hendrycks, Mazeika and Dietterich, ICLR 2019): cross-entropy against a flat target on pictures that
+are no examples. The paper's target is the uniform distribution. Here it is how frequent each class is: that is what
+remains to say without a face, and another prior changes it as it should (`runtime/prior.py`). The pictures are faces
+turned by 90, 180 or 270 degrees, plain patches like a wall or a sky, and, where a folder of pictures without faces is
+given, squares of those.
 """
 
 from __future__ import annotations
@@ -35,13 +37,16 @@ class Outliers(nn.Module):
 
     fraction  of the faces, on average
     squares   (K, 48, 48) uint8 of pictures without faces; K may be 0
+    target    (C,) float32, what is to be predicted of an outlier
     """
 
     squares: Tensor
+    target: Tensor
 
-    def __init__(self, fraction: float, squares: NDArray[np.uint8]) -> None:
+    def __init__(self, fraction: float, squares: NDArray[np.uint8], target: NDArray[np.float32]) -> None:
         super().__init__()
         self.fraction = fraction
+        self.register_buffer("target", torch.from_numpy(target))
         self.register_buffer("squares", torch.from_numpy(squares)[:, None])
 
     @property
@@ -85,9 +90,10 @@ def _plain(faces: Tensor) -> Tensor:
     return patches.clamp(0, 1)
 
 
-def load_outliers(recipe: Recipe, folder: Path | None) -> Outliers | None:
+def load_outliers(recipe: Recipe, folder: Path | None, shares: NDArray[np.float32] | None) -> Outliers | None:
     """What a recipe asks for, on the CPU; None where its `outliers` is 0.
 
+    shares  how frequent the classes are (C,), of `class_shares`; ConfigError where they are unknown
     folder  pictures without faces, searched with its subfolders. Raises DataError where it holds none, ImageError where
             one is damaged, ConfigError where the recipe does not use them
     """
@@ -95,8 +101,12 @@ def load_outliers(recipe: Recipe, folder: Path | None) -> Outliers | None:
         if folder is not None:
             raise ConfigError(f"the recipe's outliers is 0: set it, for example to 0.1, to learn from {folder}")
         return None
+    if shares is None:
+        raise ConfigError("outliers need the frequencies of classes, and there is no face with a label: set it to 0")
     squares = np.zeros((0, FACE_SIZE, FACE_SIZE), np.uint8)
-    return Outliers(recipe.outliers, squares if folder is None else random_squares(folder, SQUARES, recipe.seed))
+    if folder is not None:
+        squares = random_squares(folder, SQUARES, recipe.seed)
+    return Outliers(recipe.outliers, squares, shares)
 
 
 def random_squares(folder: Path, count: int, seed: int) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ class Recipe:
     """One training run.
 
     spoiling        how training faces are spoiled, as in bad pictures, while teachers see whole ones; not by default
-    outliers        fraction of each batch that is no upright face, with the uniform distribution as target, so that the
+    outliers        fraction of each batch that is no upright face, with the classes' frequencies as target, so that the
                     network learns to be uncertain there (`outliers.py`)
     labels          "votes": soft targets from FER+ votes where a row has them; "own": the dataset's own single label;
                     "none": no labels, the network learns to know a face again in two augmentations (Barlow Twins)
@@ -134,7 +134,7 @@ class Recipe:
             if used and (self.augmentation.mixup or self.augmentation.cutmix):
                 raise ConfigError(f"{name} and augmentation.mixup or cutmix exclude each other: set one of them to 0")
         if self.labels == "none" and self.outliers:
-            raise ConfigError("outliers need classes to be even over: without labels set it to 0")
+            raise ConfigError("outliers need the frequencies of classes: without labels set it to 0")
         if len(self.sizes) != len(self.size_epochs):
             raise ConfigError(f"sizes and size_epochs must go together, got {self.sizes} and {self.size_epochs}")
         if self.sizes and not self.network.any_size:

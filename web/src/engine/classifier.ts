@@ -8,10 +8,13 @@ const PIXELS = FACE_SIZE * FACE_SIZE;
 export class Classifier {
   readonly #network: Network;
   readonly #classes: number;
+  readonly #priorWeights: readonly number[] | null;
 
-  constructor(network: Network, classes: number) {
+  /** priorWeights: by class, the prior over that of the training data; null: the same. */
+  constructor(network: Network, classes: number, priorWeights: readonly number[] | null = null) {
     this.#network = network;
     this.#classes = classes;
+    this.#priorWeights = priorWeights;
   }
 
   /** Probabilities (N, classes) of faces (N, 48, 48), grey 0..255; at most 64 are classified at once. */
@@ -29,6 +32,17 @@ export class Classifier {
       }
       result.set(probabilities, start * this.#classes);
     }
+    if (this.#priorWeights === null) return result;
+    for (let start = 0; start < result.length; start += this.#classes) {
+      reweight(result.subarray(start, start + this.#classes), this.#priorWeights);
+    }
     return result;
   }
+}
+
+/** Changes the probabilities of one face to those of another prior; src/mien/runtime/prior.py says how and why. */
+function reweight(row: Float32Array, weights: readonly number[]): void {
+  const raised = weights.map((weight, index) => weight * row[index]!);
+  const total = raised.reduce((sum, value) => sum + value, 0);
+  if (total > 0 && row.some((value) => value !== row[0])) row.set(raised.map((value) => value / total));
 }

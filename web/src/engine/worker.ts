@@ -70,7 +70,7 @@ async function open(config: PageConfig, key: string | undefined): Promise<boolea
   }
   const [wasm, model, detector] = await download(files, key, (progress) => post({ progress }));
   prepare(wasm!.buffer);
-  const classifier = new Classifier(await openNetwork(model!, "the model"), config.classes.length);
+  const classifier = new Classifier(await openNetwork(model!, "the model"), config.classes.length, config.prior_weights);
   await classifier.probabilities(new Uint8Array(FACE_SIZE * FACE_SIZE));
   let search: FaceSearch | null = null;
   if (detector !== undefined) {
