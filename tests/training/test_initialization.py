@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from mien.data.dataset import FaceDataset
+from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, ModelError
 from mien.runtime.classifier import Classifier
 from mien.training import checkpoint, initialization
@@ -21,7 +22,7 @@ from mien.training.checkpoint import load_network, logits_of
 from mien.training.export import export
 from mien.training.initialization import initialise, network_of
 from mien.training.loop import Devices, Start, train
-from mien.training.network import AlexNet, AlexNetConfig, NetworkConfig, named_network, prepare
+from mien.training.network import AlexNet, AlexNetConfig, NetworkConfig, build, named_network, prepare
 from mien.training.recipes import Recipe
 
 CPU = Devices("cpu")
@@ -334,3 +335,22 @@ def test_training_begins_with_the_weights(tmp_path: Path, trained: Path, striped
     assert torch.equal(network.get_parameter("features.11.weight"), source.get_parameter("features.11.weight"))
     assert not torch.equal(network.get_parameter("classifier.4.weight"), source.get_parameter("classifier.4.weight"))
     assert description.data["init"]["source"] == "tiny/best.safetensors"
+
+
+@pytest.mark.parametrize("name", ["resnet", "face-resnet"])
+def test_a_teacher_begins_with_a_run_of_its_own_network(tmp_path: Path, striped: FaceDataset, name: str) -> None:
+    config = dataclasses.replace(named_network(name), width=0.25, input_size=104, dropout=0.1)
+    torch.manual_seed(1)
+    source = build(config)
+    weights = {f"model.{key}": value for key, value in source.state_dict().items()}
+    described = checkpoint.Description(EMOTIONS, {"network": config.to_dict()}, {}, {}, ())
+    checkpoint.save(tmp_path / "run.safetensors", described, weights)
+    torch.manual_seed(2)
+    network = build(dataclasses.replace(config, input_size=112, dropout=0.3))
+    record = initialise(network, str(tmp_path / "run.safetensors"), striped.faces[:4])
+    assert record["taken"] == len(list(network.parameters()))
+    assert record["fresh"] == []
+    for key, value in network.state_dict().items():
+        assert value.equal(source.state_dict()[key])
+    with pytest.raises(ModelError, match="expected a network like the one to train"):
+        initialise(build(dataclasses.replace(config, width=0.5)), str(tmp_path / "run.safetensors"), striped.faces[:4])

@@ -98,7 +98,8 @@ def initialise(network: Network, source: str, faces: Faces) -> dict[str, Any]:
 
     source  "mien", the newest model that ships, or another's version; an ONNX file of Mien, float32 or int8; a
             checkpoint, or a run's folder; "imagenet", which is fetched once into the user's cache; or a .pth or .pt
-            file in the format of torchvision's AlexNet. For `face-resnet` dlib's .dat file, and nothing else
+            file in the format of torchvision's AlexNet. For `face-resnet` dlib's .dat file; for it and `resnet` a
+            checkpoint of the same network
     faces   (N, 48, 48) uint8, faces to learn from: CALIBRATION_FACES of them, evenly spread, give the statistics of
             batch normalisation where the source has none
 
@@ -108,10 +109,12 @@ def initialise(network: Network, source: str, faces: Faces) -> dict[str, Any]:
     cannot be read or its first convolution does not fit, ConfigError on a word that names no source, and on a
     network that begins at random.
     """
+    if not isinstance(network, AlexNet) and _locate(source)[0] == "checkpoint":
+        return _initialise_teacher(network, Path(source))
     if isinstance(network, FaceResNet):
         return _initialise_from_dlib(network, source, faces)
     if not isinstance(network, AlexNet):
-        raise ConfigError("only AlexNet and face-resnet begin with given weights: resnet begins at random")
+        raise ConfigError("`network=resnet` begins at random, or with a run of its own: a folder or a checkpoint")
     weights = _read(source)
     own = network.state_dict()
     first = _CONVOLUTIONS[0] + ".weight"
@@ -159,6 +162,17 @@ def _misfit(network: AlexNet, weights: _Weights) -> str:
         f"{weights.name} has convolutions of {'-'.join(map(str, widths))} filters on {kernels[0].shape[1]} channels, "
         f"the network {own}: {named or settings} would fit"
     )
+
+
+def _initialise_teacher(network: Network, path: Path) -> dict[str, Any]:
+    """As `initialise`, of a checkpoint whose network is the same but for its input size and dropout: all is taken."""
+    _, source = checkpoint.load_network(path)
+    own, given = ({**one.config.to_dict(), "input_size": 0, "dropout": 0} for one in (network, source))
+    if own != given:
+        raise ModelError(f"{path}: expected a network like the one to train, {network.config}, got {source.config}")
+    network.load_state_dict(source.state_dict())
+    name, digest = checkpoint.identity(path)
+    return {"source": name, "sha256": digest, "taken": len(list(network.parameters())), "fresh": []}
 
 
 def _initialise_from_dlib(network: FaceResNet, source: str, faces: Faces) -> dict[str, Any]:
