@@ -41,7 +41,7 @@ def test_its_words_and_times(videos: Videos, tmp_path: Path) -> None:
     with matplotlib.rc_context({"svg.fonttype": "none"}):
         save_chart(timeline, tmp_path / "t.svg")
     words = (tmp_path / "t.svg").read_text(encoding="utf-8")
-    for said in ("a$b$ $x.mp4", "mien 0.4.0", "person 1", "75 % happy$", "seen 1 min 20 s", "_a$nger", ">1:10<"):
+    for said in ("a$b$ $x.mp4", "mien 0.4.0", "person 1", "75 % happy$", "seen 1 min 20.0 s", "_a$nger", ">1:10<"):
         assert said in words
 
 

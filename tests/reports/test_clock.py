@@ -12,21 +12,24 @@ from mien.reports.clock import axis_ticks, clock_time, spoken_time
 
 
 @pytest.mark.parametrize(
-    ("seconds", "plain", "tenths", "spoken"),
+    ("seconds", "plain", "tenths", "spoken", "finely"),
     [
-        (0, "0:00", "0:00.0", "0.0 s"),
-        (0.3, "0:00", "0:00.3", "0.3 s"),
-        (59.96, "0:59", "0:59.9", "1 min"),
-        (83.25, "1:23", "1:23.2", "1 min 23 s"),
-        (600, "10:00", "10:00.0", "10 min"),
-        (3725.5, "1:02:05", "1:02:05.5", "1 h 2 min"),
-        (7200, "2:00:00", "2:00:00.0", "2 h"),
+        (0, "0:00", "0:00.0", "0.0 s", "0.0 s"),
+        (0.3, "0:00", "0:00.3", "0.3 s", "0.3 s"),
+        (59.96, "0:59", "0:59.9", "1 min", "1 min"),
+        (83.27, "1:23", "1:23.2", "1 min 23 s", "1 min 23.3 s"),
+        (119.97, "1:59", "1:59.9", "2 min", "2 min"),
+        (600, "10:00", "10:00.0", "10 min", "10 min"),
+        (3599.97, "59:59", "59:59.9", "1 h", "1 h"),
+        (3725.5, "1:02:05", "1:02:05.5", "1 h 2 min", "1 h 2 min"),
+        (7200, "2:00:00", "2:00:00.0", "2 h", "2 h"),
     ],
 )
-def test_times_read_well(seconds: float, plain: str, tenths: str, spoken: str) -> None:
+def test_times_read_well(seconds: float, plain: str, tenths: str, spoken: str, finely: str) -> None:
     assert clock_time(seconds) == plain
     assert clock_time(seconds, tenths=True) == tenths
     assert spoken_time(seconds) == spoken
+    assert spoken_time(seconds, tenths=True) == finely
 
 
 def test_ticks_are_round() -> None:

@@ -75,7 +75,7 @@ def test_it_tells_of_each_person(timeline: Timeline) -> None:
     for said in ("Everyone at a glance", "Person 1", "Person 2", "8.0 s", "320 × 240", "mien 0.4.0"):
         assert said in page.text
     assert re.search(
-        r"Mostly happiness \(57 %\), then neutral \(43 %\)\. Seen for 7\.0 s, between 0:00 and 0:08", page.text
+        r"Mostly happiness \(57 %\), then neutral \(43 %\)\. Seen for 7\.0 s, between 0:00\.0 and 0:08\.0", page.text
     )
     assert "1 face was seen too shortly to be shown (0.4 s in all)" in page.text
     assert "Regulation (EU) 2024/1689" in page.text
@@ -84,6 +84,17 @@ def test_it_tells_of_each_person(timeline: Timeline) -> None:
     assert all(svg["aria-label"] for svg in page.all("svg", role="img"))
     assert [one["href"] for one in page.all("a")] == ["#person-1", "#person-2"]
     assert {one.get("id") for one in page.all("section")} >= {"person-1", "person-2"}
+
+
+def test_times_in_short_videos_have_tenths(videos: Videos) -> None:
+    short = Page(render_page(videos.timeline(videos.moods("h" * 331 + "a" * 4 + "n" * 60))))  # 79 seconds
+    assert "Seen for 1 min 19.0 s, between 0:00.0 and 1:19.0" in short.text
+    for figure in ("1 min 6.2 s", "0.8 s", "12.0 s"):  # the seconds of each emotion
+        assert figure in short.text
+    assert "1:06.2 to 1:07.0: anger" in [one.get("title") for one in short.all("span")]
+    long = Page(render_page(videos.timeline(videos.moods("h" * 331 + "n" * 69, rate=0.5))))  # 800 seconds
+    assert "Seen for 13 min 20 s, between 0:00 and 13:20" in long.text
+    assert "11:02 to 13:20: neutral" in [one.get("title") for one in long.all("span")]
 
 
 def test_the_timeline_holds_the_values(timeline: Timeline) -> None:

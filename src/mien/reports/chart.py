@@ -18,7 +18,7 @@ from mien.drawing.colors import Color, ink_on
 from mien.errors import ConfigError, MissingExtraError
 from mien.evaluation.plots import FORMATS
 from mien.files import make_folder, written_aside
-from mien.reports.clock import axis_ticks, clock_time, spoken_time
+from mien.reports.clock import axis_ticks, clock_time
 from mien.reports.palette import class_colors
 from mien.reports.segments import band, runs_seen
 from mien.reports.timeline import Person, Timeline
@@ -82,7 +82,7 @@ def _titles(figure: Figure, timeline: Timeline, shown: int, height: float) -> No
     name = "video" if timeline.source is None else Path(timeline.source).name
     name = name if len(name) <= 60 else f"{name[:40]}…{name[-19:]}"
     _plain(figure.text(0.012, 1 - 0.12 / height, name, ha="left", va="top", fontsize=13, weight="bold", color=_INK))
-    facts = f"{spoken_time(timeline.seconds)} · {timeline.model}"
+    facts = f"{timeline.spoken(timeline.seconds)} · {timeline.model}"
     if shown < len(timeline.persons):
         facts = f"{shown} of {len(timeline.persons)} persons, those seen longest · {facts}"
     _plain(figure.text(0.988, 1 - 0.16 / height, facts, ha="right", va="top", fontsize=9, color=_GREY))
@@ -134,7 +134,7 @@ def _row(axes: Axes, person: Person, timeline: Timeline, *, seconds_wide: float)
     for text, down, size, shade in (
         (f"person {person.track}", 0, 10, _INK),
         (share, 17, 8, _GREY),
-        (f"seen {spoken_time(person.seconds)}", 30, 8, _GREY),
+        (f"seen {timeline.spoken(person.seconds)}", 30, 8, _GREY),
     ):
         place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "xytext": (-9, -down)}
         _plain(axes.annotate(text, (0, 0.97), ha="right", va="top", fontsize=size, color=shade, **place))

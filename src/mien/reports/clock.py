@@ -39,10 +39,13 @@ def clock_time(seconds: float, *, tenths: bool = False) -> str:
     return f"{text}.{tenth}" if tenths else text
 
 
-def spoken_time(seconds: float) -> str:
-    """A length of time in words: 8.4 s, 2 min 5 s, 1 h 3 min."""
+def spoken_time(seconds: float, *, tenths: bool = False) -> str:
+    """A length of time in words: 8.4 s, 2 min 5 s, 1 h 3 min; with tenths also 2 min 5.3 s, below an hour."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
+    count = round(10 * seconds)
+    if tenths and count < 36000 and count % 600:
+        return f"{count // 600} min {count % 600 / 10:.1f} s"
     whole = round(seconds)
     (large, unit), (small, minor) = (
         ((whole // 60, "min"), (whole % 60, "s"))

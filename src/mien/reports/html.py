@@ -14,7 +14,7 @@ import numpy as np
 from mien.drawing.colors import ink_on
 from mien.drawing.emoji import EMOJI_FOLDER
 from mien.emotions import EMOTIONS
-from mien.reports.clock import axis_ticks, clock_time, spoken_time
+from mien.reports.clock import axis_ticks, clock_time
 from mien.reports.palette import class_colors
 from mien.reports.segments import band, runs_seen
 from mien.reports.timeline import Moment, Person, Timeline
@@ -66,7 +66,7 @@ def facts(timeline: Timeline) -> str:
     """Length, persons, frames, size and model."""
     count = len(timeline.persons)
     items = [
-        ("length", spoken_time(timeline.seconds)),
+        ("length", timeline.spoken(timeline.seconds)),
         ("person" if count == 1 else "persons", str(count)),
         ("frames", f"{timeline.frames:,}"),
         *([("pixels", "{} × {}".format(*timeline.size))] if timeline.size else []),
@@ -96,7 +96,7 @@ def overview(timeline: Timeline, shown: Sequence[Person], thumbnails: Thumbnails
             f'<th scope="row"><a href="#person-{person.track}">Person {person.track}</a></th>'
             f'<td class="wide">{shares_bar(timeline, person)}</td>'
             f'<td class="optional"><span class="named">{sign(k, person.emotion)}{text(person.emotion)}</span></td>'
-            f'<td class="number">{spoken_time(person.seconds)}</td>'
+            f'<td class="number">{timeline.spoken(person.seconds)}</td>'
             f'<td class="number optional">{percent(person.uncertain)}</td></tr>'
         )
     heads = '<th class="slim"></th>' if thumbnails else ""
@@ -125,21 +125,22 @@ def person_section(timeline: Timeline, person: Person, thumbnails: Thumbnails) -
     peaks = peak_list(timeline, person, thumbnails)
     return (
         f'<section id="person-{person.track}"><div class="who">'
-        f"{picture(thumbnails, person.portrait, f'Person {person.track} at {clock_time(person.portrait.time_s)}')}"
-        f"<div><h2>Person {person.track}</h2><p>{_summary(person)}</p></div></div>"
+        f"{picture(thumbnails, person.portrait, f'Person {person.track} at {timeline.clock(person.portrait.time_s)}')}"
+        f"<div><h2>Person {person.track}</h2><p>{_summary(timeline, person)}</p></div></div>"
         f"{plot(timeline, person)}"
         f'<div class="columns{"" if peaks else " single"}"><div><h3>Share of the time seen</h3>'
         f"{figures_table(timeline, person)}</div>{peaks}</div></section>"
     )
 
 
-def _summary(person: Person) -> str:
+def _summary(timeline: Timeline, person: Person) -> str:
     ranked = sorted(person.fractions.items(), key=lambda item: -item[1])
     most, *others = (f"{text(name)} ({percent(share)})" for name, share in ranked)
     then = " and ".join(other for other, (_, share) in zip(others[:2], ranked[1:], strict=False) if share >= 0.05)
+    first, last = timeline.clock(person.first_s), timeline.clock(person.last_s)
     return (
-        f"Mostly <strong>{most}</strong>{f', then {then}' if then else ''}. Seen for {spoken_time(person.seconds)}, "
-        f"between {clock_time(person.first_s)} and {clock_time(person.last_s)}; "
+        f"Mostly <strong>{most}</strong>{f', then {then}' if then else ''}. "
+        f"Seen for {timeline.spoken(person.seconds)}, between {first} and {last}; "
         f"uncertain for {percent(person.uncertain)} of it."
     )
 
@@ -152,12 +153,12 @@ def figures_table(timeline: Timeline, person: Person) -> str:
     for name in sorted(timeline.classes, key=lambda one: (-person.fractions[one], -person.mean[one])):
         k, share = timeline.classes.index(name), person.fractions[name]
         lengths = [stretch.seconds for stretch in person.stretches if stretch.emotion == name]
-        longest = spoken_time(max(lengths)) if lengths else "–"
+        longest = timeline.spoken(max(lengths)) if lengths else "–"
         rows.append(
             f'<tr><th scope="row"><span class="named">{sign(k, name)}{text(name)}</span></th>'
             f'<td><span class="meter"><i class="c{k}"><b style="width:{100 * share:.1f}%"></b></i>'
             f"<span>{percent(share)}</span></span></td>"
-            f'<td class="number">{spoken_time(share * person.seconds)}</td><td class="number">{longest}</td>'
+            f'<td class="number">{timeline.spoken(share * person.seconds)}</td><td class="number">{longest}</td>'
             f'<td class="number optional">{percent(person.mean[name])}</td></tr>'
         )
     heads = '<th></th><th>share</th><th class="number">time</th><th class="number">longest</th>'
@@ -191,7 +192,7 @@ def plot(timeline: Timeline, person: Person) -> str:
     )
     spans = "".join(
         f'<span class="c{timeline.classes.index(name)}" style="left:{across(start):.2f}%;'
-        f'width:{across(end) - across(start):.2f}%" title="{clock_time(start)} to {clock_time(end)}: {text(name)}">'
+        f'width:{across(end) - across(start):.2f}%" title="{_span(timeline, start, end)}: {text(name)}">'
         f"{_caption(timeline.classes.index(name), name, across(end) - across(start))}</span>"
         for start, end, name in band(person, timeline)
     )
@@ -213,6 +214,10 @@ def plot(timeline: Timeline, person: Person) -> str:
         f'{_areas(person)}</svg><div class="axis" aria-hidden="true">{marks}</div>'
         f'<script type="application/json">{read}</script></div>'
     )
+
+
+def _span(timeline: Timeline, start_s: float, end_s: float) -> str:
+    return f"{timeline.clock(start_s)} to {timeline.clock(end_s)}"
 
 
 def _caption(k: int, name: str, width: float) -> str:

@@ -16,7 +16,6 @@ from typing import Final
 
 from mien.files import make_folder, written_aside
 from mien.reports import html as pieces
-from mien.reports.clock import spoken_time
 from mien.reports.timeline import Moment, Timeline
 
 MOST_PERSONS: Final = 30
@@ -72,7 +71,7 @@ def _left_out(timeline: Timeline, shown: int) -> str:
         parts.append(f"The {shown} persons who were seen longest are shown; {more} more are in the tables.")
     if brief.tracks:
         what = "face was" if brief.tracks == 1 else "faces were"
-        parts.append(f"{brief.tracks} {what} seen too shortly to be shown ({spoken_time(brief.seconds)} in all).")
+        parts.append(f"{brief.tracks} {what} seen too shortly to be shown ({timeline.spoken(brief.seconds)} in all).")
     if timeline.unread:
         parts.append(f"{timeline.unread} {'frame' if timeline.unread == 1 else 'frames'} could not be read.")
     return " ".join(parts)

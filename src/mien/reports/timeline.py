@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.reports.clock import clock_time, spoken_time
 from mien.types import Box
+
+SHORT_S: Final = 600.0
+"""Times in a video shorter than this many seconds are shown with tenths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,14 @@ class Timeline:
     def seconds(self) -> float:
         """From the first frame to the end of the last."""
         return self.end_s - self.start_s
+
+    def clock(self, time_s: float) -> str:
+        """A time in the video as people read it, with tenths of a second where the video is short."""
+        return clock_time(time_s, tenths=self.seconds < SHORT_S)
+
+    def spoken(self, seconds: float) -> str:
+        """A length of time in words, with tenths of a second where the video is short."""
+        return spoken_time(seconds, tenths=self.seconds < SHORT_S)
 
     def longest_seen(self, most: int) -> tuple[Person, ...]:
         """The persons who were seen for the longest time, at most N, in the order in which they came."""
