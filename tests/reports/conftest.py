@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
 from mien.emotions import EMOTIONS
 from mien.reports.aggregate import Gatherer
 from mien.reports.timeline import Timeline
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Record: TypeAlias = dict[str, Any]
 
@@ -79,3 +84,16 @@ class Videos:
 @pytest.fixture(scope="session")
 def videos() -> Videos:
     return Videos()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = os.environ.get("MIEN_CHROMIUM") or shutil.which("chromium")
+    if path is None:
+        pytest.skip("there is no chromium on the PATH, and MIEN_CHROMIUM does not name one")
+    with (
+        playwright.sync_playwright() as driver,
+        driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]) as browser,
+    ):
+        yield browser

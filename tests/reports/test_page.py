@@ -52,7 +52,7 @@ class Page(HTMLParser):
         if self.open[-1:] == ["script"]:
             self.scripts.append(data)
         elif self.open[-1:] != ["style"]:
-            self.text += data
+            self.text += data.replace("\xa0", " ")
 
     def all(self, tag: str, **having: str) -> list[dict[str, str | None]]:
         found = [attributes for name, attributes in self.elements if name == tag]

@@ -95,17 +95,22 @@ def overview(timeline: Timeline, shown: Sequence[Person], thumbnails: Thumbnails
             f"<tr>{f'<td class=slim>{face}</td>' if thumbnails else ''}"
             f'<th scope="row"><a href="#person-{person.track}">Person {person.track}</a></th>'
             f'<td class="wide">{shares_bar(timeline, person)}</td>'
-            f'<td class="optional"><span class="named">{sign(k, person.emotion)}{text(person.emotion)}</span></td>'
-            f'<td class="number">{timeline.spoken(person.seconds)}</td>'
-            f'<td class="number optional">{percent(person.uncertain)}</td></tr>'
+            f'<td class="most"><span class="named">{sign(k, person.emotion)}{text(person.emotion)}</span></td>'
+            f'<td class="number" data-label="seen">{_length(timeline, person.seconds)}</td>'
+            f'<td class="number doubt" data-label="uncertain">{percent(person.uncertain)}</td></tr>'
         )
     heads = '<th class="slim"></th>' if thumbnails else ""
-    heads += '<th>person</th><th>fraction of the time seen</th><th class="optional">mostly</th>'
-    heads += '<th class="number">seen</th><th class="number optional">uncertain</th>'
+    heads += "<th>person</th><th>fraction of the time seen</th><th>mostly</th>"
+    heads += '<th class="number">seen</th><th class="number">uncertain</th>'
     return (
         '<section><h2>Everyone at a glance</h2><div class="tablebox"><table class="overview">'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
     )
+
+
+def _length(timeline: Timeline, seconds: float) -> str:
+    """A length of time for a cell of a table: it breaks between minutes and seconds only."""
+    return timeline.spoken(seconds).replace(" s", "&nbsp;s").replace(" min", "&nbsp;min")
 
 
 def shares_bar(timeline: Timeline, person: Person) -> str:
@@ -153,17 +158,17 @@ def figures_table(timeline: Timeline, person: Person) -> str:
     for name in sorted(timeline.classes, key=lambda one: (-person.fractions[one], -person.mean[one])):
         k, share = timeline.classes.index(name), person.fractions[name]
         lengths = [stretch.seconds for stretch in person.stretches if stretch.emotion == name]
-        longest = timeline.spoken(max(lengths)) if lengths else "–"
+        longest = _length(timeline, max(lengths)) if lengths else "–"
         rows.append(
             f'<tr><th scope="row"><span class="named">{sign(k, name)}{text(name)}</span></th>'
             f'<td><span class="meter"><i class="c{k}"><b style="width:{100 * share:.1f}%"></b></i>'
             f"<span>{percent(share)}</span></span></td>"
-            f'<td class="number">{timeline.spoken(share * person.seconds)}</td><td class="number">{longest}</td>'
-            f'<td class="number optional">{percent(person.mean[name])}</td></tr>'
+            f'<td class="number">{_length(timeline, share * person.seconds)}</td><td class="number">{longest}</td>'
+            f'<td class="number">{percent(person.mean[name])}</td></tr>'
         )
     heads = '<th></th><th>share</th><th class="number">time</th><th class="number">longest</th>'
-    heads += '<th class="number optional">mean probability</th>'
-    return f'<div class="tablebox"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    heads += '<th class="number">mean proba&shy;bility</th>'
+    return f'<div class="tablebox"><table class="figures"><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def peak_list(timeline: Timeline, person: Person, thumbnails: Thumbnails) -> str:
