@@ -15,7 +15,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from mien.cli.app import app
+from mien.cli.video import list_persons
 from mien.errors import ConfigError, ImageError
+from mien.records import Origin, to_record
+from mien.reports.aggregate import Gatherer
+from mien.types import Box, Face
 from mien.video.reader import VideoFile
 from mien.video.writer import VideoWriter
 
@@ -97,6 +101,18 @@ def test_the_persons_are_listed_on_standard_output(predict, clip: Path) -> None:
     [(person, first, last, seconds, emotion, share)] = lines
     assert (person, first, last, seconds, emotion) == ("1", "0.0", "4.0", "4.0", "fear")
     assert 50 <= int(share.removesuffix(" %")) <= 65
+
+
+def test_numbers_that_the_list_lacks_are_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    gatherer = Gatherer()
+    for i in range(40):
+        tracks = [1, 3] if i > 5 else [1, 2]
+        faces = [Face(Box(1, 1, 9, 9), None, {"calm": 0.9, "glad": 0.1}, track=track) for track in tracks]
+        gatherer.add(to_record(faces, Origin("a.mp4", 30, 20, frame=i, time_s=i / 10), model="m"))
+    list_persons(gatherer.timeline())
+    printed = capsys.readouterr()
+    assert [line.split("\t")[0] for line in printed.out.splitlines()] == ["person", "1", "3"]
+    assert "Person 2 was seen too shortly to be reported (0.6 s in all)." in printed.err
 
 
 def test_the_annotated_video_shows_each_frame_when_it_was_shown(predict, clip: Path) -> None:

@@ -74,11 +74,13 @@ class Videos:
         ]
 
     @staticmethod
-    def timeline(records: Iterable[Mapping[str, Any]]) -> Timeline:
-        gatherer = Gatherer()
+    def timeline(
+        records: Iterable[Mapping[str, Any]], names: Mapping[int, str] | None = None, video: int | None = None
+    ) -> Timeline:
+        gatherer = Gatherer(video)
         for record in records:
             gatherer.add(record)
-        return gatherer.timeline()
+        return gatherer.timeline(names or {})
 
 
 @pytest.fixture(scope="session")

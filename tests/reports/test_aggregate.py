@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.emotions import EMOTIONS
-from mien.errors import DataError
+from mien.errors import ConfigError, DataError
 from mien.reports.aggregate import MOST_PEAKS, frame_durations
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def test_long_videos_have_no_more_bins(videos: Videos) -> None:
 def test_brief_tracks_are_gathered(videos: Videos) -> None:
     timeline = videos.timeline(videos.moods("-" * 10 + "hhhhhhhhhh", "nnn" + "-" * 17, "--aaaaaa" + "-" * 12))
     assert [(person.track, person.first_s) for person in timeline.persons] == [(3, 0.4), (1, 2.0)]
-    assert (timeline.brief.tracks, timeline.brief.seconds) == (1, pytest.approx(0.6))
+    assert (timeline.brief.tracks, timeline.brief.seconds) == ((2,), pytest.approx(0.6))
     assert [person.track for person in timeline.longest_seen(1)] == [1]
     assert [person.track for person in timeline.longest_seen(9)] == [3, 1]
     short = videos.timeline(videos.moods("hhh", "h--", rate=25))
@@ -177,7 +177,7 @@ def test_what_a_timeline_says_of_its_video(videos: Videos) -> None:
     assert (timeline.source, timeline.model, timeline.size) == ("clips/interview.mp4", "mien 0.4.0", (320, 240))
     assert (timeline.frames, timeline.unread, timeline.start_s, timeline.end_s) == (10, 1, 0.0, pytest.approx(2.0))
     nobody = videos.timeline([videos.record(0.0), videos.record(0.5)])
-    assert (nobody.classes, nobody.persons, nobody.brief.tracks) == ((), (), 0)
+    assert (nobody.classes, nobody.persons, nobody.brief.tracks) == ((), (), ())
 
 
 def test_records_that_do_not_go_together_are_refused(videos: Videos) -> None:
@@ -196,3 +196,45 @@ def test_records_that_do_not_go_together_are_refused(videos: Videos) -> None:
     with pytest.raises(DataError, match="no frame that could be read"):
         videos.timeline([videos.record(0.0, error="gone")])
     assert math.isclose(videos.timeline([first, first]).seconds, 0.04)
+
+
+def test_tracks_of_one_name_are_one_person(videos: Videos) -> None:
+    records = videos.moods("h" * 10 + "-" * 20, "-" * 15 + "n" * 15, "f" * 30)
+    timeline = videos.timeline(records, {1: "Anna", 2: "Anna", 3: "Bob"})
+    anna, bob = timeline.persons
+    assert [(one.label, one.number, one.tracks, one.frames) for one in (anna, bob)] == [
+        ("Anna", "1", (1, 2), 25),
+        ("Bob", "3", (3,), 30),
+    ]
+    assert anna.seconds == pytest.approx(5)
+    assert anna.fractions["neutral"] == pytest.approx(0.6)
+    assert [(stretch.start_s, stretch.emotion) for stretch in anna.stretches] == [(0, "happiness"), (3, "neutral")]
+    one_by_one = videos.timeline(records).persons
+    assert [one.label for one in one_by_one] == ["Person 1", "Person 3", "Person 2"]
+    assert anna.seconds == pytest.approx(one_by_one[0].seconds + one_by_one[2].seconds)
+
+
+def test_a_person_with_a_name_is_never_too_brief(videos: Videos) -> None:
+    records = videos.moods("h" * 30, "ff" + "-" * 28)
+    assert [one.label for one in videos.timeline(records).persons] == ["Person 1"]
+    named = videos.timeline(records, {2: "Anna"})
+    assert [one.label for one in named.persons] == ["Person 1", "Anna"]
+    assert named.brief.tracks == ()
+
+
+def test_names_that_cannot_be_given_are_refused(videos: Videos) -> None:
+    records = videos.moods("h" * 10, "-" * 6 + "n" * 4)
+    for names, words in (
+        ({5: "Anna"}, "there is no person 5: those there are 1 and 2"),
+        ({1: "Anna", 2: "Anna"}, "persons 1 and 2 cannot all be 'Anna': two of them are in the picture at 1.2 s"),
+        ({1: "a\nb"}, "one line of text"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            videos.timeline(records, names)
+    with pytest.raises(ConfigError, match="there is no person 1: there is none"):
+        videos.timeline([videos.record(0.0)], {1: "Anna"})
+
+
+def test_persons_of_several_videos_have_numbers_of_their_video(videos: Videos) -> None:
+    (person,) = videos.timeline(videos.moods("h" * 10), video=3).persons
+    assert (person.number, person.label, person.portrait.video) == ("3.1", "Person 3.1", 3)

@@ -41,7 +41,7 @@ def test_its_words_and_times(videos: Videos, tmp_path: Path) -> None:
     with matplotlib.rc_context({"svg.fonttype": "none"}):
         save_chart(timeline, tmp_path / "t.svg")
     words = (tmp_path / "t.svg").read_text(encoding="utf-8")
-    for said in ("a$b$ $x.mp4", "mien 0.4.0", "person 1", "75 % happy$", "seen 1 min 20.0 s", "_a$nger", ">1:10<"):
+    for said in ("a$b$ $x.mp4", "mien 0.4.0", "Person 1", "75 % happy$", "seen 1 min 20.0 s", "_a$nger", ">1:10<"):
         assert said in words
 
 
@@ -52,10 +52,12 @@ def test_a_crowd_nobody_and_long_names(videos: Videos, tmp_path: Path) -> None:
     with rc_context({"svg.fonttype": "none"}):
         save_chart(videos.timeline(videos.moods(*["h" * 10] * 14)), tmp_path / "crowd.svg")
         save_chart(videos.timeline([videos.record(0.0)]), tmp_path / "nobody.svg")
+        save_chart(videos.timeline(videos.moods("h" * 20, "ff" + "-" * 18, "h" * 20)), tmp_path / "hole.svg")
         names = tuple(f"{letter}{'x' * 40}" for letter in "abcdefghij")
         save_chart(videos.timeline(videos.moods("aaaaaabbbb", classes=names)), tmp_path / "long.svg")
     crowd, nobody, long = ((tmp_path / f"{name}.svg").read_text("utf-8") for name in ("crowd", "nobody", "long"))
     assert "12 of 14 persons" in crowd
+    assert "Person 2 was seen too shortly" in (tmp_path / "hole.svg").read_text("utf-8")
     assert "no face was seen" in nobody
     assert f"a{'x' * 18}…" in long
 

@@ -47,8 +47,11 @@ _OVERLAPS = """() => {
 @pytest.fixture
 def page_file(videos: Videos, tmp_path: Path) -> Path:
     moods = "h" * 150 + "sad" * 10 + "d" * 200 + "f" * 60 + "n" * 160
-    timeline = videos.timeline(videos.moods(moods, moods[::-1], "-" * 290 + "n" * 310))
-    save_page(timeline, tmp_path / "report.html")
+    films = [
+        videos.timeline(videos.moods(moods, moods[::-1], "-" * 290 + "n" * 310), {1: "Anna"}, video=1),
+        videos.timeline(videos.moods("h" * 50 + "-" * 30 + "s" * 20, "-" * 85 + "n" * 15), video=2),
+    ]
+    save_page(films, tmp_path / "report.html", every=10)
     return tmp_path / "report.html"
 
 

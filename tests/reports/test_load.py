@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.errors import DataError
-from mien.reports.load import read_timeline
+from mien.errors import ConfigError, DataError
+from mien.reports.load import read_timeline, read_timelines
 from mien.reports.validate import check_frame
 
 if TYPE_CHECKING:
@@ -106,3 +106,28 @@ def test_whatever_a_field_holds_the_word_is_clear(videos: Videos, data: st.DataO
         message = str(error)
     assert "\n" not in message
     assert len(message) < 300
+
+
+def test_several_files_are_read_together(videos: Videos, tmp_path: Path) -> None:
+    paths = [
+        written(tmp_path / "a.jsonl", *videos.moods("h" * 10, "n" * 10)),
+        written(tmp_path / "b.jsonl", videos.record(0.0, source="empty.mp4")),
+        written(tmp_path / "c.jsonl", *videos.moods("s" * 10, source="c.mp4")),
+    ]
+    first, empty, last = read_timelines(paths, names={(1, 2): "Anna", (3, 1): "Anna"})
+    assert [one.label for one in (*first.persons, *last.persons)] == ["Person 1.1", "Anna", "Anna"]
+    assert ([one.video for one in (first, empty, last)], empty.classes) == ([1, 2, 3], ())
+    (alone,) = read_timelines(paths[:1], names={(1, 2): "Anna"})
+    assert (alone.video, [one.label for one in alone.persons]) == (None, ["Person 1", "Anna"])
+
+
+def test_files_that_do_not_go_together_are_refused(videos: Videos, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", *videos.moods("h" * 10))
+    other = written(tmp_path / "b.jsonl", *videos.moods("h" * 10, model="mien 9"))
+    with pytest.raises(DataError, match=r"b\.jsonl: is by another model, 'mien 9', than .*a\.jsonl, 'mien 0\.4\.0'"):
+        read_timelines([path, other])
+    other = written(tmp_path / "b.jsonl", *videos.moods("a" * 10, classes="ab"))
+    with pytest.raises(DataError, match=r"b\.jsonl: has other classes than .*a\.jsonl"):
+        read_timelines([path, other])
+    with pytest.raises(ConfigError, match=r"a\.jsonl: there is no person 7"):
+        read_timelines([path], names={(1, 7): "Anna"})

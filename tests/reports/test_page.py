@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.reports.page import MOST_PERSONS, render_page, save_page, wanted_moments
+from mien.reports.page import MOST_PERSONS, render_page, save_page, shown_persons, wanted_moments
+from mien.reports.person_section import MOST_BINS
 
 if TYPE_CHECKING:
     from mien.reports.timeline import Timeline
@@ -77,7 +78,7 @@ def test_it_tells_of_each_person(timeline: Timeline) -> None:
     assert re.search(
         r"Mostly happiness \(57 %\), then neutral \(43 %\)\. Seen for 7\.0 s, between 0:00\.0 and 0:08\.0", page.text
     )
-    assert "1 face was seen too shortly to be shown (0.4 s in all)" in page.text
+    assert "Person 3 was seen too shortly to be reported (0.4 s in all)." in page.text
     assert "Regulation (EU) 2024/1689" in page.text
     assert "what a person feels does not follow" in page.text
     assert len(page.all("svg")) == 2
@@ -188,3 +189,79 @@ def test_it_is_written_whole(timeline: Timeline, tmp_path: Path) -> None:
     save_page(timeline, path)
     assert path.read_bytes() == render_page(timeline).encode()
     assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
+
+
+def test_what_all_persons_showed_together(videos: Videos) -> None:
+    # one person for two seconds, then two others; 3 is a stray
+    moods = ("hhhhhnnnnn" + "-" * 20, "-" * 10 + "n" * 20, "-" * 10 + "a" + "-" * 19, "-" * 10 + "nnnnnnnnnnhhhhhnnnnn")
+    page = Page(render_page(videos.timeline(videos.moods(*moods))))
+    assert "All 3 persons" in page.text
+    assert "happiness····2··2" in page.text  # in the row of happiness, under neutral, and in all
+    assert "neutral···1···1" in page.text
+    assert "Scene by scene" in page.text
+    assert re.search(r"1 0:00\.0–0:02\.0.*Person 12\.0 s2 0:02\.0–0:06\.0.*Person 2, Person 4", page.text)
+    assert "Person 3 was seen too shortly to be reported (0.2 s in all)." in page.text
+    calm = Page(render_page(videos.timeline(videos.moods("n" * 20))))
+    assert "From one emotion" not in calm.text
+    assert "Scene by scene" not in calm.text
+
+
+def test_bins_are_shown_where_they_are_asked_for(videos: Videos) -> None:
+    timeline = videos.timeline(videos.moods("h" * 10 + "-" * 10 + "hhn" * 5))
+    page = Page(render_page(timeline, every=2))
+    assert "Every 2 s" in page.text
+    rows = re.findall(r"(0:\d\d\.0)(\d\.\d s)", page.text.split("Every 2 s")[1])
+    assert rows == [("0:00.0", "2.0 s"), ("0:04.0", "2.0 s"), ("0:06.0", "1.0 s")]
+    assert "Scene 2 · 0:04.0" not in page.text
+    films = videos.timeline(videos.moods("h" * 10 + "-" * 30 + "n" * 10))
+    assert "Scene 2 · 0:08.0" in Page(render_page(films, every="scene")).text
+    assert "Every" not in Page(render_page(timeline)).text.replace("Everyone", "")
+    long = videos.timeline(videos.moods("h" * 700))
+    assert f"{140 - MOST_BINS} more are in the tables" in Page(render_page(long, every=1)).text
+
+
+def test_several_videos_on_one_page(videos: Videos) -> None:
+    name = "Anna <img src=x onerror=alert(1)> & \"'"
+    films = [
+        videos.timeline(videos.moods("h" * 20, "n" * 20), {2: name}, video=1),
+        videos.timeline(videos.moods("-" * 10 + "n" * 20, "ff" + "-" * 28, source="b/second.mp4"), {1: name}, video=2),
+    ]
+    html = render_page(films, thumbnails={films[1].persons[0].portrait: jpeg()})
+    page = Page(html)
+    assert "interview.mp4 and 1 more" in page.text
+    for said in (
+        "videos2",
+        "persons2",
+        "length10.0 s",
+        "1. interview.mp4",
+        "2. second.mp4",
+        "Person 1.1",
+        "All 2 persons",
+    ):
+        assert said in page.text
+    assert "Person 2.2 was seen too shortly" in page.text
+    assert [one["href"] for one in page.all("a")] == ["#person-1.1", "#person-1.2"]
+    assert {one.get("id") for one in page.all("section")} >= {"person-1.1", "person-1.2", "person-2.1"}
+    overview = page.text[page.text.index("Everyone") : page.text.index("1. interview.mp4")]
+    assert re.search(rf"{re.escape(name)}.*neutral 100 %.*8\.0 s", overview)  # 4 seconds in each video
+    assert len(page.all("svg")) == 3
+    assert [one["alt"] for one in page.all("img")] == [name, f"{name} at 0:02.0"]
+    assert not [one for one in page.all("img") if "onerror" in one]
+
+
+def test_each_video_has_faces_of_its_own(videos: Videos) -> None:
+    first, second = (videos.timeline(videos.moods("h" * 20), video=video) for video in (1, 2))
+    moments = [moment for film in (first, second) for moment in wanted_moments(film)]
+    assert len(set(moments)) == 2 * len(set(wanted_moments(first)))
+
+
+def test_a_page_of_several_videos_has_room_for_those_seen_longest(videos: Videos) -> None:
+    films = [
+        videos.timeline(videos.moods(*["h" * 20] * (MOST_PERSONS - 1)), video=1),
+        videos.timeline(videos.moods("h" * 30, "n" * 15 + "-" * 15, source="b.mp4"), video=2),
+    ]
+    page = Page(render_page(films))
+    assert len(page.all("svg")) == MOST_PERSONS
+    assert "30 persons who were seen longest are shown; 1 more are in the tables" in page.text
+    assert "person-2.1" in {one.get("id") for one in page.all("section")}
+    assert wanted_moments(films[1], shown_persons(films)) == wanted_moments(films[1], films[1].persons[:1])

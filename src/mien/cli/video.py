@@ -19,6 +19,7 @@ from mien.concurrency import Behind, ReadAhead
 from mien.drawing.draw import draw_frame
 from mien.drawing.style import Style
 from mien.reports.aggregate import Gatherer
+from mien.reports.numbers import missing_numbers
 from mien.video.reader import VideoFile
 from mien.video.writer import VideoWriter
 
@@ -80,7 +81,7 @@ def predict_video(
     if chart is not None:
         save_chart(gatherer.timeline(), chart)
     if not records.on_stdout:
-        _list(gatherer.timeline())
+        list_persons(gatherer.timeline())
     if out:
         console.log(f"the annotated video is {out}")
     if stats:
@@ -108,11 +109,13 @@ def _drawing(writer: VideoWriter, style: Style, times: StageTimes) -> Callable[[
     return draw
 
 
-def _list(timeline: Timeline) -> None:
-    """The persons on standard output: a table on a terminal, else tab-separated lines."""
+def list_persons(timeline: Timeline) -> None:
+    """The persons on standard output: a table on a terminal, else tab-separated lines. Missing numbers are noted."""
+    for sentence in missing_numbers(timeline):
+        console.note(sentence)
     rows = [
         (
-            str(person.track),
+            person.number,
             f"{person.first_s:.1f}",
             f"{person.last_s:.1f}",
             f"{person.seconds:.1f}",

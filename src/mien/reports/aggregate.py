@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import DataError
+from mien.errors import ConfigError, DataError
+from mien.reports.numbers import check_name, ranges
+from mien.reports.seen import Footage, Seen, Track
 from mien.reports.timeline import Brief, Moment, Peak, Person, Stretch, Timeline
 from mien.reports.validate import SeenFace, check_frame
 from mien.types import Box
@@ -41,12 +43,17 @@ _LONE_FRAME_S: Final = 0.04
 """What a frame lasts when it is the only one."""
 
 _UNREMARKABLE: Final = "neutral"
+_NO_NAMES: Final[Mapping[int, str]] = MappingProxyType({})
 
 
 class Gatherer:
-    """Takes the records of a video one by one; keeps some 70 bytes for each face in each frame."""
+    """Takes the records of a video one by one; keeps some 70 bytes for each face in each frame.
 
-    def __init__(self) -> None:
+    video is its place, from 1 on, among several that are reported together; None where it is the only one.
+    """
+
+    def __init__(self, video: int | None = None) -> None:
+        self._video = video
         self._source: str | None = None
         self._model = ""
         self._size: tuple[int, int] | None = None
@@ -54,7 +61,7 @@ class Gatherer:
         self._times = array("d")
         self._indices = array("q")
         self._records = self._unread = 0
-        self._tracks: dict[int, _Track] = {}
+        self._tracks: dict[int, Track] = {}
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take the next record, as `Analysis.to_dict` makes it. Raises DataError where it is not one of this video."""
@@ -82,7 +89,7 @@ class Gatherer:
         if face.classes != self._classes:
             raise DataError(f"has the classes {list(face.classes)}: before it they are {list(self._classes)}")
         place = len(self._times) - 1
-        track = self._tracks.setdefault(face.track, _Track())
+        track = self._tracks.setdefault(face.track, Track())
         if track.places and track.places[-1] == place:
             raise DataError(f"has track {face.track} twice")
         track.places.append(place)
@@ -91,23 +98,32 @@ class Gatherer:
         track.probabilities.extend(face.probabilities)
         track.boxes.extend(face.box)
 
-    def timeline(self) -> Timeline:
-        """What the records so far say. Raises DataError where there is none of a frame that could be read."""
+    def timeline(self, names: Mapping[int, str] = _NO_NAMES) -> Timeline:
+        """What the records so far say; names are those of persons, by track, and tracks of one name are one person.
+
+        Raises DataError where there is no record of a frame that could be read, ConfigError where a name is of a track
+        that is not there, or two tracks of one name are in one frame.
+        """
         if not self._times:
             raise DataError("holds no frame that could be read" if self._records else "holds no records")
         times = np.array(self._times)
         lasting = frame_durations(times)
         start, end = float(times[0]), float(times[-1] + lasting[-1])
         bins = int(np.clip(round((end - start) / max(0.1, np.median(lasting))), 1, MOST_BINS))
-        clock = _Clock(times, lasting, np.array(self._indices), np.linspace(start, end, bins + 1))
-        persons, brief_seconds = [], 0.0
-        for number, track in self._tracks.items():
-            seen = _Seen.of(track, len(self._classes), clock)
-            if seen.seconds < min(BRIEF_S, 0.25 * (end - start)):
+        edges = np.linspace(start, end, bins + 1)
+        footage = Footage(times, lasting, np.array(self._indices), edges, self._classes, self._video)
+        least = min(BRIEF_S, 0.25 * (end - start))
+        persons, brief, brief_seconds = [], list[int](), 0.0
+        for tracks, name in self._grouped(names):
+            seen = _joined([self._tracks[track] for track in tracks], tracks, name, footage)
+            if seen.seconds < least and (name is None or seen.seconds == 0):
+                brief += tracks
                 brief_seconds += seen.seconds
             else:
-                persons.append(_person(number, seen, self._classes, clock))
+                persons.append(_person(tracks, name, seen, footage))
+        persons.sort(key=lambda person: (person.first_s, person.track))
         return Timeline(
+            video=self._video,
             source=self._source,
             model=self._model,
             size=self._size,
@@ -116,10 +132,22 @@ class Gatherer:
             end_s=end,
             frames=len(times),
             unread=self._unread,
-            persons=tuple(sorted(persons, key=lambda person: (person.first_s, person.track))),
-            brief=Brief(len(self._tracks) - len(persons), brief_seconds),
-            edges=clock.edges,
+            persons=tuple(persons),
+            brief=Brief(tuple(sorted(brief)), brief_seconds),
+            edges=edges,
         )
+
+    def _grouped(self, names: Mapping[int, str]) -> list[tuple[tuple[int, ...], str | None]]:
+        """The tracks of each person, in the order of time, with the name."""
+        for name in names.values():
+            check_name(name)
+        if unknown := sorted(set(names) - set(self._tracks)):
+            there = f"those there are {ranges(sorted(self._tracks))}" if self._tracks else "there is none"
+            raise ConfigError(f"there is no person {unknown[0]}: {there}")
+        groups: dict[str | int, list[int]] = {}
+        for track in self._tracks:
+            groups.setdefault(names.get(track, track), []).append(track)
+        return [(tuple(tracks), key if isinstance(key, str) else None) for key, tracks in groups.items()]
 
 
 def frame_durations(times: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -129,123 +157,51 @@ def frame_durations(times: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.append(np.where(gaps <= max(GAP_S, 3 * median), gaps, median), median)
 
 
-class _Track:
-    """The faces of one track as they come: the place of the frame, the prediction's class, and so on."""
-
-    __slots__ = ("boxes", "places", "predictions", "probabilities", "uncertain")
-
-    def __init__(self) -> None:
-        self.places = array("q")
-        self.predictions = array("q")
-        self.uncertain = bytearray()
-        self.probabilities = array("f")
-        self.boxes = array("f")
+def _joined(faces: list[Track], tracks: tuple[int, ...], name: str | None, footage: Footage) -> Seen:
+    try:
+        return Seen.of(faces, footage)
+    except ConfigError as error:
+        raise ConfigError(f"persons {ranges(tracks)} cannot all be {name!r}: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """The video's frames: when each begins, how long it lasts, its index (-1: unknown); and the edges of the bins."""
-
-    times: NDArray[np.float64]
-    lasting: NDArray[np.float64]
-    indices: NDArray[np.int64]
-    edges: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A track's N faces as arrays, with when each began and how long it lasted."""
-
-    begin: NDArray[np.float64]
-    lasting: NDArray[np.float64]
-    indices: NDArray[np.int64]
-    predictions: NDArray[np.int64]
-    uncertain: NDArray[np.bool_]
-    probabilities: NDArray[np.float32]
-    boxes: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, track: _Track, classes: int, clock: _Clock) -> _Seen:
-        places = np.array(track.places)
-        return cls(
-            clock.times[places],
-            clock.lasting[places],
-            clock.indices[places],
-            np.array(track.predictions),
-            np.array(track.uncertain, np.bool_),
-            np.array(track.probabilities).reshape(-1, classes),
-            np.array(track.boxes).reshape(-1, 4),
-        )
-
-    @property
-    def seconds(self) -> float:
-        return float(self.lasting.sum())
-
-    @property
-    def ends(self) -> NDArray[np.float64]:
-        return self.begin + self.lasting
-
-    def moment(self, i: int) -> Moment:
-        index = int(self.indices[i])
-        return Moment(float(self.begin[i]), None if index < 0 else index, Box(*map(float, self.boxes[i])))
-
-    def strength(self, i: int) -> float:
-        """The probability of the prediction."""
-        return float(self.probabilities[i, self.predictions[i]])
-
-
-def _person(number: int, seen: _Seen, classes: tuple[str, ...], clock: _Clock) -> Person:
+def _person(tracks: tuple[int, ...], name: str | None, seen: Seen, footage: Footage) -> Person:
+    classes, edges = footage.classes, footage.edges
     weights = seen.lasting / seen.seconds
-    named = np.eye(len(classes))[seen.predictions]
-    runs = _runs(seen)
-    predictions = _integrals(seen, named, clock.edges)
+    runs = seen.runs(seen.predictions)
+    predictions = seen.integrals(seen.named(), edges)
     in_bins = predictions.sum(1, keepdims=True)
-    visible = in_bins > 1e-6 * (clock.edges[1] - clock.edges[0])
-    sums = _integrals(seen, seen.probabilities, clock.edges)
-    apart = max(PEAKS_APART_S, (clock.edges[-1] - clock.edges[0]) / 30)
-    peaks = _peaks(seen, runs, classes, apart)
+    visible = in_bins > 1e-6 * (edges[1] - edges[0])
+    sums = seen.integrals(seen.probabilities, edges)
+    peaks = _peaks(seen, runs, classes, max(PEAKS_APART_S, (edges[-1] - edges[0]) / 30))
+
+    def moment(i: int) -> Moment:
+        index = int(seen.indices[i])
+        box = Box(*map(float, seen.boxes[i]))
+        return Moment(float(seen.begin[i]), None if index < 0 else index, box, footage.video)
+
     return Person(
-        track=number,
+        number=str(tracks[0]) if footage.video is None else f"{footage.video}.{tracks[0]}",
+        name=name,
+        tracks=tracks,
         first_s=float(seen.begin[0]),
         last_s=float(seen.ends[-1]),
         seconds=seen.seconds,
         frames=len(seen.begin),
-        fractions=dict(zip(classes, map(float, weights @ named), strict=True)),
+        fractions=dict(zip(classes, map(float, weights @ seen.named()), strict=True)),
         uncertain=float(weights @ seen.uncertain),
         mean=dict(zip(classes, map(float, weights @ seen.probabilities), strict=True)),
         stretches=tuple(
             Stretch(float(seen.begin[a]), float(seen.ends[b - 1]), classes[seen.predictions[a]]) for a, b in runs
         ),
-        peaks=tuple(Peak(classes[seen.predictions[i]], seen.strength(i), seen.moment(i)) for i in peaks),
-        portrait=seen.moment(int(np.argmax(seen.boxes[:, 2] * seen.boxes[:, 3]))),
+        peaks=tuple(Peak(classes[seen.predictions[i]], seen.strength(i), moment(i)) for i in peaks),
+        portrait=moment(int(np.argmax(seen.boxes[:, 2] * seen.boxes[:, 3]))),
         probabilities=np.where(visible, sums / np.where(visible, in_bins, 1), np.nan).astype(np.float32),
         predictions=predictions.astype(np.float32),
+        seen=seen,
     )
 
 
-def _runs(seen: _Seen) -> list[tuple[int, int]]:
-    """The faces from a to before b that have one prediction, without a break between their frames."""
-    broken = seen.begin[1:] - seen.ends[:-1] > 1e-6
-    borders = (np.flatnonzero(broken | (seen.predictions[1:] != seen.predictions[:-1])) + 1).tolist()
-    return list(zip([0, *borders], [*borders, len(seen.begin)], strict=True))
-
-
-def _integrals(seen: _Seen, values: NDArray[Any], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(B, K): the integral over each bin of values (N, K), each of which holds while its frame lasts, and 0 between.
-
-    As a function of its upper end an integral is linear but for corners where frames begin and end, so that
-    interpolating between these is exact.
-    """
-    corners = np.maximum.accumulate(np.stack([seen.begin, seen.ends], 1).ravel())
-    result = np.empty((len(edges) - 1, values.shape[1]))
-    for k in range(values.shape[1]):
-        steps = np.zeros(len(corners))
-        steps[1::2] = values[:, k] * seen.lasting
-        result[:, k] = np.diff(np.interp(edges, corners, np.cumsum(steps)))
-    return result
-
-
-def _peaks(seen: _Seen, runs: list[tuple[int, int]], classes: tuple[str, ...], apart: float) -> list[int]:
+def _peaks(seen: Seen, runs: list[tuple[int, int]], classes: tuple[str, ...], apart: float) -> list[int]:
     """The strongest faces of the strongest stretches of each class, `apart_s` seconds apart, in the order of time."""
     strongest = [a + int(np.argmax(seen.probabilities[a:b, seen.predictions[a]])) for a, b in runs]
     first: dict[int, int] = {}

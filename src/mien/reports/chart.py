@@ -19,6 +19,7 @@ from mien.errors import ConfigError, MissingExtraError
 from mien.evaluation.plots import FORMATS
 from mien.files import make_folder, written_aside
 from mien.reports.clock import axis_ticks, clock_time
+from mien.reports.numbers import missing_numbers
 from mien.reports.palette import class_colors
 from mien.reports.segments import band, runs_seen
 from mien.reports.timeline import Person, Timeline
@@ -79,13 +80,17 @@ def save_chart(timeline: Timeline, path: str | os.PathLike[str]) -> None:
 
 
 def _titles(figure: Figure, timeline: Timeline, shown: int, height: float) -> None:
-    name = "video" if timeline.source is None else Path(timeline.source).name
+    name = timeline.name
     name = name if len(name) <= 60 else f"{name[:40]}…{name[-19:]}"
     _plain(figure.text(0.012, 1 - 0.12 / height, name, ha="left", va="top", fontsize=13, weight="bold", color=_INK))
     facts = f"{timeline.spoken(timeline.seconds)} · {timeline.model}"
     if shown < len(timeline.persons):
         facts = f"{shown} of {len(timeline.persons)} persons, those seen longest · {facts}"
-    _plain(figure.text(0.988, 1 - 0.16 / height, facts, ha="right", va="top", fontsize=9, color=_GREY))
+    place: dict[str, Any] = {"ha": "right", "va": "top", "color": _GREY}
+    _plain(figure.text(0.988, 1 - 0.12 / height, facts, fontsize=9, **place))
+    missing = " ".join(missing_numbers(timeline))
+    missing = missing if len(missing) <= 100 else f"{missing[:99]}…"
+    _plain(figure.text(0.988, 1 - 0.28 / height, missing, fontsize=8, **place))
 
 
 def _legend(figure: Figure, classes: Sequence[str], columns: int, height: float) -> None:
@@ -132,7 +137,7 @@ def _row(axes: Axes, person: Person, timeline: Timeline, *, seconds_wide: float)
     axes.hlines([0.5, 1], timeline.start_s, timeline.end_s, color=_RULE, linewidth=0.6, zorder=0)
     share = f"{100 * person.fractions[person.emotion]:.0f} % {_short([person.emotion])[0]}"
     for text, down, size, shade in (
-        (f"person {person.track}", 0, 10, _INK),
+        (_short([person.label])[0], 0, 10, _INK),
         (share, 17, 8, _GREY),
         (f"seen {timeline.spoken(person.seconds)}", 30, 8, _GREY),
     ):

@@ -7,13 +7,25 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from mien.records import BoxRecord, FaceRecord, LandmarksRecord, PictureRecord, PointRecord
-from mien.reports.summary import EmotionSummary, PersonSummary, StretchSummary, VideoReport
+from mien.reports.summary import (
+    EmotionSummary,
+    EveryoneSummary,
+    PersonSummary,
+    SpanEmotion,
+    SpanPerson,
+    SpanSummary,
+    StretchSummary,
+    VideoReport,
+)
 from mien.runtime.face_search import SearchTable
 from mien.service.pages import CropRuleRecord, EngineFiles, PageConfig
 
 # Descriptions are the docstrings below the fields.
 _RECORDS: Final = (BoxRecord, PointRecord, LandmarksRecord, FaceRecord, PictureRecord)
-_REPORTS: Final = (EmotionSummary, StretchSummary, PersonSummary, VideoReport)
+_REPORTS: Final = (
+    *(EmotionSummary, StretchSummary, PersonSummary, EveryoneSummary),
+    *(SpanEmotion, SpanPerson, SpanSummary, VideoReport),
+)
 for _record in (*_RECORDS, *_REPORTS, EngineFiles, CropRuleRecord, SearchTable, PageConfig):
     setattr(_record, "__pydantic_config__", ConfigDict(use_attribute_docstrings=True))  # noqa: B010 - not declared
 

@@ -18,7 +18,7 @@ from mien.analyzer import Analyzer
 from mien.errors import MienError, reason
 from mien.reports.aggregate import Gatherer
 from mien.reports.summary import to_report
-from mien.reports.tables import write_csv
+from mien.reports.tables import table_of, write_csv
 from mien.service.errors import Problem
 from mien.service.metrics import Metrics
 from mien.service.pool import BusyError, Pool
@@ -202,7 +202,7 @@ def _reports(
             raise MienError("it is over")
         problems = [problem.replace(video.name, "the video") for problem in video.problems]
     timeline, table = gatherer.timeline(), io.StringIO()
-    write_csv(timeline, table)
+    write_csv(table_of([timeline]), table)
     text = json.dumps(to_report(timeline, problems), separators=(",", ":"), allow_nan=False)
     reports = {JSON: text.encode(), CSV: table.getvalue().encode()}
     if (size_of := sum(map(len, reports.values()))) > MAX_REPORTS:
