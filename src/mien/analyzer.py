@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from mien.images.decode import ImageSource, Picture, read_image, read_picture, s
 from mien.model_card import ModelCard
 from mien.options import AnalyzerOptions, OptionFields
 from mien.runtime.classifier import Classifier, FaceClassifier
-from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, crop_face, to_grey
+from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, check_box, crop_face, to_grey
 from mien.runtime.detectors import check_detector, load_detector
 from mien.runtime.head_roll import face_roll
 from mien.runtime.int8_backend import Int8
@@ -84,7 +83,7 @@ class Analyzer:
         self._classifier, self._options = classifier, options or AnalyzerOptions()
         self._detector = detector.with_options(self._options.for_detector())
         # Whoever says that each picture is a face means it, however small the picture is.
-        self._weights: Final = prior_weights(self._options.prior, classifier.card.classes, classifier.card.class_shares)
+        self.prior_weights: Final = prior_weights(self._options.prior, self.card.classes, self.card.class_shares)
         self._selected = (replace(self._options, min_face=0) if detector.whole_picture else self._options).selected
 
     @property
@@ -116,11 +115,6 @@ class Analyzer:
     def model_id(self) -> str:
         """What records name as their model: its id, and the prior where that is not the training data's."""
         return self.card.id + named_prior(self._options.prior)
-
-    @property
-    def prior_weights(self) -> NDArray[np.float64] | None:
-        """What the prior multiplies probabilities by (C,), as `runtime/prior.py` has it; None: nothing."""
-        return self._weights
 
     @property
     def model_path(self) -> Path:
@@ -170,7 +164,7 @@ class Analyzer:
         if boxes is None:
             found, rule = [Detection(Box(0.0, 0.0, float(picture.width), float(picture.height)))], WHOLE_PICTURE
         for number, face in enumerate(found, 1):
-            _check_box(face.box, picture, number)
+            check_box(face.box, picture.width, picture.height, number)
         grey = to_grey(picture.image)
         crops = [crop_face(grey, face.box, rule) for face in found]
         stages = {"read": 1000 * (perf_counter() - began), "detect": 0.0}
@@ -351,7 +345,7 @@ class Analyzer:
     def _probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(N, C) float32 of N faces (48, 48), by the prior."""
         rows = self._as_trained(np.stack(crops) if crops else np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8))
-        return rows if self._weights is None else reweighted(rows, self._weights)
+        return rows if self.prior_weights is None else reweighted(rows, self.prior_weights)
 
     def _as_trained(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, C) of faces (N, 48, 48); with flip, the mean over each and its mirror image, in one batch."""
@@ -387,17 +381,6 @@ def _batched(detected: Iterable[_Detected | ImageError]) -> Iterator[list[_Detec
             batch, pixels, faces = [], 0, 0
     if batch:
         yield batch
-
-
-def _check_box(box: Box, picture: Picture, number: int) -> None:
-    x, y = box.x + box.width / 2, box.y + box.height / 2
-    if not (0 < box.width < math.inf and 0 < box.height < math.inf):
-        raise ConfigError(f"`boxes=BOXES`: number {number} has no size: {box.width:g} x {box.height:g}")
-    if not (0 <= x < picture.width and 0 <= y < picture.height):
-        size = f"{picture.width} x {picture.height}"
-        raise ConfigError(
-            f"`boxes=BOXES`: the centre of number {number}, {x:g}, {y:g}, is outside the picture of {size}"
-        )
 
 
 def _can_be_read_again(source: ImageSource) -> bool:

@@ -8,20 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, TypedDict, TypeVar, get_args
+from typing import Final, Literal, TypedDict, TypeVar, get_args
 
 from mien.errors import ConfigError
 from mien.images.limits import FORMATS, MAX_PIXELS
-from mien.types import MIN_FACE, MIN_FACE_SCORE, UNCERTAIN_BELOW, Detection, DetectMode, DetectOptions, Face
+from mien.types import MIN_FACE, MIN_FACE_SCORE, UNCERTAIN_BELOW, Detection, DetectMode, DetectOptions, Face, Prior
 
 MIN_DETECT_SIDE: Final = 64
 """YuNet sees nothing in less."""
 
 Order = Literal["left", "size"]
 """Of a picture's faces: from left to right, or the largest first."""
-
-Prior: TypeAlias = Literal["training", "uniform"] | Mapping[str, float]
-"""How frequent the classes are: as in the training data, all alike, or by a share for each class."""
 
 BoxedT = TypeVar("BoxedT", Detection, Face)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +17,9 @@ UNCERTAIN_BELOW: Final = 0.6
 
 The probabilities are calibrated: of predictions at 0.6, about six in ten are right.
 """
+
+Prior: TypeAlias = Literal["training", "uniform"] | Mapping[str, float]
+"""How frequent the classes are: as in the training data, all alike, or by a share for each class."""
 
 MIN_FACE: Final = 20.0
 """Faces below this many pixels show too little of an emotion; the network itself reads 48."""

@@ -26,7 +26,8 @@ from mien.errors import ConfigError, MienError
 from mien.training import checkpoint, distributed
 from mien.training.checkpoint import BEST, LAST, logits_of
 from mien.training.distributed import continues, joined, launch, one_of_ranks, part_of, settle, synchronised
-from mien.training.loop import Devices, evaluate_epoch, train
+from mien.training.epoch_figures import evaluate_epoch
+from mien.training.loop import Devices, train
 from mien.training.recipes import Recipe, scratch, with_settings
 from mien.training.splits import gather
 from mien.training.state import TrainingState

@@ -14,8 +14,8 @@ import typer
 from mien.errors import ConfigError
 from mien.options import MIN_DETECT_SIDE, AnalyzerOptions
 from mien.options import Order as OrderName
-from mien.options import Prior as PriorOption
 from mien.types import DetectMode as DetectModeName
+from mien.types import Prior as PriorOption
 
 ANALYZER: Final = AnalyzerOptions()
 """The defaults of what concerns reading pictures and reporting faces."""

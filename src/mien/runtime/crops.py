@@ -64,6 +64,17 @@ def crop_square(box: Box, rule: CropRule, roll: float = 0.0) -> Box:
     return Box(x - side / 2, y - side / 2, side, side)
 
 
+def check_box(box: Box, width: int, height: int, number: int) -> None:
+    """Raise ConfigError, naming the box by its number, on one without size or with its centre outside the picture."""
+    x, y = box.x + box.width / 2, box.y + box.height / 2
+    if not (0 < box.width < math.inf and 0 < box.height < math.inf):
+        raise ConfigError(f"`boxes=BOXES`: number {number} has no size: {box.width:g} x {box.height:g}")
+    if not (0 <= x < width and 0 <= y < height):
+        raise ConfigError(
+            f"`boxes=BOXES`: the centre of number {number}, {x:g}, {y:g}, is outside the picture of {width} x {height}"
+        )
+
+
 def crop_face(grey: NDArray[np.uint8], box: Box, rule: CropRule, roll: float = 0.0) -> NDArray[np.uint8]:
     """The face in a box as (48, 48) uint8, resampled as this module's head says.
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ConfigError, ModelError
-from mien.options import Prior
+from mien.types import Prior
 
 
 def prior_weights(

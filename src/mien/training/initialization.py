@@ -114,7 +114,7 @@ def initialise(network: Network, source: str, faces: Faces) -> dict[str, Any]:
     if isinstance(network, FaceResNet):
         return _initialise_from_dlib(network, source, faces)
     if not isinstance(network, AlexNet):
-        raise ConfigError("`network=resnet` begins at random, or with a run of its own: a folder or a checkpoint")
+        raise ConfigError("`network=resnet` begins at random, or with another run of it: a folder or a checkpoint")
     weights = _read(source)
     own = network.state_dict()
     first = _CONVOLUTIONS[0] + ".weight"
