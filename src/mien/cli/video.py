@@ -86,8 +86,8 @@ def predict_video(
         console.log(f"the annotated video is {out}")
     if stats:
         times.show()
-    for problem in writer.problems if writer else []:
-        console.note(problem)
+    for line in [*video.notes, *(writer.problems if writer else [])]:
+        console.note(line)
     for problem in video.problems:
         console.report(problem)
     if interrupted():

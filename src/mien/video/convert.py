@@ -1,4 +1,4 @@
-"""Decoded frames as pictures: BGR in the video's own colors, opaque, upright, with square pixels."""
+"""Decoded frames as pictures: BGR in the video's own colors, HDR as SDR, opaque, upright, with square pixels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.video import hdr
 from mien.video.containers import import_av, shown_width
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ HD_HEIGHT: Final = 720
 
 BT709: Final = 1
 BT601: Final = 5
+BT2020: Final = 9
 UNTOLD: Final = (0, 2, 3)
-"""Values of a video's matrix coefficients (ITU-T H.273, table 4): two that are used here, and those that mean nothing
+"""Values of a video's matrix coefficients (ITU-T H.273, table 4): those that are used here, and those that mean nothing
 of YUV: identity, unspecified, reserved."""
 
 
@@ -34,6 +36,8 @@ class Converter:
     def __init__(self, first: VideoFrame, pixel_aspect: Fraction) -> None:
         self._reformatter = import_av().video.reformatter.VideoReformatter()
         self._matrix = _display_matrix(first)
+        self.hdr = hdr.TRANSFERS.get(first.color_trc)
+        """What HDR the video is, "PQ" or "HLG"; None: SDR."""
         self.stored_size = first.width, first.height
         """Width and height of frames as they are stored."""
         self._shown_size = shown_width(first.width, pixel_aspect), first.height
@@ -42,7 +46,16 @@ class Converter:
         """Width and height of the pictures."""
 
     def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """The frame as a picture; transparency is laid over white, another size is scaled."""
+        """The frame as a picture of SDR; transparency is laid over white, another size is scaled."""
+        if frame.color_trc in hdr.TRANSFERS:
+            deep = self._reformatter.reformat(
+                frame,
+                *self._shown_size,
+                "bgr48le",
+                src_colorspace=None if frame.colorspace not in UNTOLD else BT2020,
+                threads=1,
+            )
+            return _upright(hdr.to_sdr(deep.to_ndarray(), frame.color_trc, frame.color_primaries), self._matrix)
         clear = any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8"
         converted = self._reformatter.reformat(
             frame,

@@ -22,7 +22,7 @@ from mien.video.containers import (
     open_video,
     pixel_aspect,
 )
-from mien.video.convert import UNTOLD, Converter, usual_matrix
+from mien.video.convert import BT709, UNTOLD, Converter, usual_matrix
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -55,13 +55,15 @@ class VideoFile:
     max_pixels  width times height of a frame; a video of larger ones is refused
     is_over     asked often, also between the frames that are given; once it says so there are no more
 
-    Frames are BGR, C-contiguous, upright and of square pixels; transparency is laid over white. `time_s` is the file's
-    own timestamp, counted from the video's beginning, and made rising where the file's do not rise. `index` counts all
-    decoded frames; with start, the file is not read from its beginning, and the count goes on from the time reached
-    times the average rate: exact where the rate is constant, an estimate where it varies.
+    Frames are BGR, C-contiguous, upright and of square pixels; transparency is laid over white, HDR (PQ, HLG) is
+    brought to SDR of BT.709. `time_s` is the file's own timestamp, counted from the video's beginning, and made rising
+    where the file's do not rise. `index` counts all decoded frames; with start, the file is not read from its
+    beginning, and the count goes on from the time reached times the average rate: exact where the rate is constant, an
+    estimate where it varies.
 
-    Damaged parts are skipped or patched up, and `problems` reports them. Raises ImageError, one line with the path, on
-    what is no video, holds no frame, or has frames of more than max_pixels; ConfigError on an option that is invalid.
+    Damaged parts are skipped or patched up, and `problems` reports them; `notes` has what was chosen and converted.
+    Raises ImageError, one line with the path, on what is no video, holds no frame, or has frames of more than
+    max_pixels; ConfigError on an option that is invalid.
     """
 
     def __init__(
@@ -129,10 +131,18 @@ class VideoFile:
 
     @property
     def colors(self) -> tuple[int, int, int]:
-        """The matrix coefficients, primaries and transfer characteristics, by the numbers of ITU-T H.273."""
+        """The frames' matrix coefficients, primaries and transfer characteristics, by the numbers of ITU-T H.273."""
+        if self._converter.hdr:
+            return BT709, BT709, BT709
         context = self._stream.codec_context
         matrix = usual_matrix(context.height) if context.colorspace in UNTOLD else context.colorspace
         return matrix, context.color_primaries, context.color_trc
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing of how the file is read and no damage, a line each."""
+        name = self._converter.hdr
+        return [f"{self.name}: its HDR ({name}) is shown as SDR"] if name else []
 
     @property
     def problems(self) -> list[str]:
