@@ -268,6 +268,48 @@ def test_a_picture_that_changes_its_size_is_scaled(tmp_path: Path, make_video: M
     assert times == sorted(set(times))
 
 
+def streams(path: Path, grays: list[int], default: int | None, cover: bool = False) -> Path:
+    """A video of even pictures, with a stream for each gray, of which at most one is marked as default."""
+    flags = av.stream.Disposition
+    with av.open(str(path), "w") as container:
+        picture: Any = container.add_stream("png", rate=1) if cover else None
+        if picture is not None:
+            picture.width, picture.height, picture.pix_fmt = 16, 16, "rgb24"
+            picture.disposition = flags.attached_pic
+        videos: list[Any] = [container.add_stream("mpeg4", rate=10) for _ in grays]
+        for index, video in enumerate(videos):
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            video.disposition = flags.default if index == default else flags(0)
+        if picture is not None:
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), "rgb24")))
+            container.mux(picture.encode(None))
+        for index in range(5):
+            for gray, video in zip(grays, videos, strict=True):
+                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), gray, np.uint8), "rgb24")
+                frame.pts = index
+                container.mux(video.encode(frame))
+        for video in videos:
+            container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.mov"])
+@pytest.mark.parametrize(("default", "taken"), [(0, 0), (1, 1), (2, 2), (None, 0)])
+def test_of_several_streams_the_default_one_is_read(tmp_path: Path, name: str, default: int | None, taken: int) -> None:
+    frames, video = read(streams(tmp_path / name, [50, 120, 200], default))
+    assert near(frames[2].image[20, 20], ([50, 120, 200][taken],) * 3, 3)
+    assert video.notes == [f"{video.path}: of its 3 video streams the one with index {taken} was read"]
+    assert video.problems == []
+    started, _ = read(video.path, start=0.2)  # opens the file anew
+    assert near(started[0].image[20, 20], ([50, 120, 200][taken],) * 3, 3)
+
+
+def test_a_cover_is_no_stream_to_choose(tmp_path: Path) -> None:
+    frames, video = read(streams(tmp_path / "a.mp4", [120], 0, cover=True))
+    assert near(frames[0].image[20, 20], (120, 120, 120), 3)
+    assert video.notes == []
+
+
 def test_a_clock_rises() -> None:
     clock = Clock(second=1000, period=40, least=0)
     told = [-40, 0, 80, None, 120, 120, 200, -5000, -4960, None]

@@ -74,6 +74,8 @@ def test_times_and_sound_are_carried_over(make_video: MakeVideo, tmp_path: Path,
     assert after[0] == pytest.approx(before[0], abs=0.001)
     assert after[1] == pytest.approx(before[1], abs=0.001)
     heard, written = sound_of(source), sound_of(out)
+    if target == "out.mkv":
+        heard = [(time, data) for time, data in heard if time >= 0]  # it cannot say that the encoder begins early
     assert [data for _, data in written] == [data for _, data in heard]
     assert [time for time, _ in written] == pytest.approx([time for time, _ in heard], abs=0.0011)
     with av.open(str(out)) as container:

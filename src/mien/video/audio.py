@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 _MAX_STUMBLES: Final = 10
+_PRIMING_S: Final = 0.1
+"""Sound that a decoder needs before the first that is heard; encoders begin about as early."""
 
 
 @dataclass
 class _Track:
     """One audio stream and where it goes: copied, or encoded anew where there is a resampler.
 
-    before is ticks of the stream's time base that lie before the new file's beginning.
+    before is ticks of the stream's time base that lie before the new file's beginning; has_begun whether a packet came
+    that is heard.
     """
 
     output: AudioStream
@@ -33,6 +36,7 @@ class _Track:
     time_base: Fraction
     before: int
     resampler: AudioResampler | None = None
+    has_begun: bool = False
 
 
 class Soundtrack:
@@ -157,6 +161,9 @@ class Soundtrack:
         for packet in self._demuxed():
             index = packet.stream.index
             track = self._tracks[index]
+            if packet.is_discard and not self._primes(packet, track):
+                continue
+            track.has_begun |= not packet.is_discard
             ticks = track.clock.rising(packet.pts if packet.dts is None else packet.dts) - track.before
             time_s = float(ticks * track.time_base)
             if self._length_s is not None and time_s >= self._length_s:
@@ -166,6 +173,15 @@ class Soundtrack:
             elif index in open_ended and not (self._is_cut and time_s < 0):
                 packet.dts = packet.pts = ticks
                 yield packet, time_s
+
+    def _primes(self, packet: Packet[AudioStream], track: _Track) -> bool:
+        """Whether a packet that an edit list trims is wanted all the same, though nobody hears it: the last ones before
+        the first sound, by a decoder here, or in a file that can say so too.
+        """
+        if track.has_begun or packet.pts is None:
+            return False
+        can_hide = track.resampler is not None or self._output.format.name in ("mp4", "mov")
+        return can_hide and -_PRIMING_S <= float((packet.pts - track.before) * track.time_base) < 0
 
     def _demuxed(self) -> Iterator[Packet[AudioStream]]:
         """The packets of all tracks, as they lie in the file, past whatever is damaged."""

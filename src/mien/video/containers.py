@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mien.errors import ImageError, MissingExtraError, reason
-from mien.images.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -69,8 +68,11 @@ def open_video(path: Path) -> InputContainer:
         raise ImageError(f"{path}: cannot be read: {reason(error)}") from error
 
 
-def moving_stream(container: InputContainer, name: str, max_pixels: int = MAX_PIXELS) -> VideoStream:
-    """The stream to decode; a sound file's cover is none. Raises ImageError where there is none that can be."""
+def moving_streams(container: InputContainer, name: str) -> list[VideoStream]:
+    """The streams that can be decoded, the one to take first: of several the one that is marked as default.
+
+    A sound file's cover is none. Raises ImageError where there is none.
+    """
     moving = [
         stream
         for stream in container.streams.video
@@ -79,12 +81,10 @@ def moving_stream(container: InputContainer, name: str, max_pixels: int = MAX_PI
     if not moving:
         kind = "sound only" if container.streams.audio else "no video stream"
         raise ImageError(f"{name}: {kind}, expected a video")
-    stream = moving[0]
-    if stream.codec_context is None:
+    known = [stream for stream in moving if stream.codec_context is not None]
+    if not known:
         raise ImageError(f"{name}: this video's codec cannot be decoded")
-    width = shown_width(stream.codec_context.width, pixel_aspect(stream))
-    check_pixels(width, stream.codec_context.height, name, max_pixels)
-    return stream
+    return sorted(known, key=lambda stream: not stream.disposition & stream.disposition.default)
 
 
 def check_pixels(width: int, height: int, name: str, max_pixels: int) -> None:
@@ -94,16 +94,24 @@ def check_pixels(width: int, height: int, name: str, max_pixels: int) -> None:
 
 
 def duration_of(container: InputContainer, stream: VideoStream) -> float | None:
-    """The video's duration by the file, in seconds.
+    """How long the video's pictures last by the file, in seconds.
 
-    The file's own duration comes last: that may be the duration of the sound.
+    Matroska's tag and WMV name the time at which they end, and they may begin later than the sound. The duration of all
+    streams comes last: that may be the sound's.
     """
+    whole_begin = (container.start_time or 0) / 1_000_000
+    begin = float(stream.start_time * stream.time_base) if stream.start_time and stream.time_base else whole_begin
     if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
+        last = float(stream.duration * stream.time_base)
+        return _positive(last - begin if container.format.name == "asf" else last)
     with suppress(KeyError, ValueError):
         hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    return container.duration / 1_000_000 if container.duration and container.duration > 0 else None
+        return _positive(int(hours) * 3600 + int(minutes) * 60 + float(seconds) - begin)
+    return _positive(whole_begin + container.duration / 1_000_000 - begin) if container.duration else None
+
+
+def _positive(seconds: float) -> float | None:
+    return seconds if seconds > 0 else None
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:

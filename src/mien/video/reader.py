@@ -18,9 +18,10 @@ from mien.video.containers import (
     check_pixels,
     duration_of,
     import_av,
-    moving_stream,
+    moving_streams,
     open_video,
     pixel_aspect,
+    shown_width,
 )
 from mien.video.convert import BT709, UNTOLD, Converter, usual_matrix
 
@@ -83,6 +84,7 @@ class VideoFile:
         self._problems: dict[str, tuple[int, float]] = {}
         self._time_s = 0.0
         self._end_s: float | None = None
+        self._reached_s = 0.0  # the end of the other streams, as far as they were read, on the file's clock
         self._container: InputContainer | None = None
         try:
             self._begin()
@@ -141,8 +143,10 @@ class VideoFile:
     @property
     def notes(self) -> list[str]:
         """What is worth knowing of how the file is read and no damage, a line each."""
-        name = self._converter.hdr
-        return [f"{self.name}: its HDR ({name}) is shown as SDR"] if name else []
+        lines = [self._chosen] if self._has_others else []
+        if self._converter.hdr:
+            lines.append(f"its HDR ({self._converter.hdr}) is shown as SDR")
+        return [f"{self.name}: {line}" for line in lines]
 
     @property
     def problems(self) -> list[str]:
@@ -177,8 +181,13 @@ class VideoFile:
         if self._container is not None:
             self._container.close()
         self._container = open_video(self.path)
-        self._stream = moving_stream(self._container, self.name, self._max_pixels)
+        streams = moving_streams(self._container, self.name)
+        self._stream = streams[0]
+        self._chosen = f"of its {len(streams)} video streams the one with index {streams[0].index} was read"
+        self._has_others = len(streams) > 1
         context = self._stream.codec_context
+        width = shown_width(context.width, pixel_aspect(self._stream))
+        check_pixels(width, context.height, self.name, self._max_pixels)
         # A frame may be larger than the file says at its beginning.
         context.options = {"max_pixels": str(self._max_pixels)}
         context.thread_type, context.thread_count = "AUTO", min(os.cpu_count() or 1, _MAX_THREADS)
@@ -244,7 +253,9 @@ class VideoFile:
         return float(frame.duration * self.time_base) if frame.duration else 1 / self.rate
 
     def _mind_the_end(self, end_s: float) -> None:
-        if self.duration_s is not None and self.duration_s > end_s + 0.5 + 2 / self.rate:
+        """Note that the file ends too early: before the announced end, which may be the sound's."""
+        reached_s = max(end_s, self._reached_s - self.zero_s)
+        if self.duration_s is not None and self.duration_s > reached_s + 0.5 + 2 / self.rate:
             self._time_s = end_s
             self.note(f"cut short: {self.duration_s:.2f} s are announced, and it ends")
         elif self._container is not None and self._container.format.name == "mpegts":
@@ -296,17 +307,18 @@ class VideoFile:
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """The video's packets. In a damaged Matroska file only a hole between all its packets shows the damage."""
         assert self._container is not None
-        if "matroska" not in self._container.format.name:
-            yield from self._container.demux(self._stream)
-            return
+        may_have_holes = "matroska" in self._container.format.name
         end: int | None = None
         for packet in self._container.demux():
-            if packet.size and packet.pos is not None:
+            if packet.size and packet.pos is not None and may_have_holes:
                 if end is not None and packet.pos > end + _MAX_HOLE:
                     self.note(_DAMAGED)
                 end = packet.pos + packet.size
             if packet.stream.index == self._stream.index:
                 yield packet  # type: ignore[misc]
+            elif packet.pts is not None and packet.time_base is not None:
+                end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                self._reached_s = max(self._reached_s, end_s)
 
 
 def _check_range(start: float | None, end: float | None, every: float | None) -> None:
