@@ -134,6 +134,39 @@ def test_sound_that_is_not_copied_is_no_failure(predict, clip: Path, monkeypatch
     assert result.stderr.splitlines()[-1] == "note: clip.mp4: its sound (aac) was encoded anew"
 
 
+@pytest.mark.parametrize("name", ["film.gif", "film.webp", "film.png", "film"])
+def test_an_animation_is_a_video(predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, *others = (Image.new("RGB", (64, 48), (gray, gray, gray)) for gray in (FEAR, FEAR, FEAR, SURPRISE))
+    options = {"save_all": True, "append_images": others, "duration": [500, 500, 500, 300]}
+    first.save(name, Path(name).suffix[1:] or "gif", **options)  # by content, whatever it is called
+    result = predict(name, "--json", "t.jsonl", "--out", "drawn.mp4", "--no-emoji")
+    assert result.exit_code == 0, result.stderr
+    lines = [json.loads(line) for line in Path("t.jsonl").read_text(encoding="utf-8").splitlines()]
+    shown = {line["time_s"] for line in lines}
+    assert shown <= {0, 0.5, 1, 1.5}
+    assert {line["faces"][0]["track"] for line in lines} == {1}
+    assert "first of" not in result.stderr
+    with VideoFile("drawn.mp4") as drawn:
+        assert {round(frame.time_s, 3) for frame in drawn} == shown
+        assert drawn.end_s == pytest.approx(1.8, abs=0.01)
+
+
+def test_a_row_of_jpegs_is_a_video(predict, tmp_path: Path) -> None:
+    pictures = []
+    for gray in (FEAR,) * 25:
+        file = io.BytesIO()
+        Image.new("RGB", (64, 48), (gray, gray, gray)).save(file, "JPEG")
+        pictures.append(file.getvalue())
+    for name in ("a.mjpeg", "a.mjpg", "a"):
+        (tmp_path / name).write_bytes(b"".join(pictures))
+        result = predict(str(tmp_path / name), "--json", "-", "--out", str(tmp_path / "drawn.mp4"))
+        assert result.exit_code == 0, result.stderr
+        assert len(result.stdout.splitlines()) == 25
+        with VideoFile(tmp_path / "drawn.mp4") as drawn:
+            assert len(list(drawn)) == 25
+
+
 def test_a_table_and_a_chart(predict, clip: Path) -> None:
     result = predict("clip.mp4", "--csv", "t.csv", "--chart", "t.png", "--every", "0.5")
     assert result.exit_code == 0, result.stderr

@@ -105,6 +105,22 @@ def test_a_folder_is_played_at_its_rate_in_the_order_of_names(folder: Path) -> N
     assert live.name == str(folder)
 
 
+def test_numbers_in_names_count(tmp_path: Path) -> None:
+    for number in (10, 9, 100):
+        Image.new("RGB", (8, 6), (number, number, number)).save(tmp_path / f"{number}.png")
+    with open_live(str(tmp_path), clock=Time().clock) as live:
+        assert [int(frame.image[0, 0, 0]) for frame in live] == [9, 10, 100]
+
+
+def test_an_animation_is_played_at_its_times_and_looped(tmp_path: Path) -> None:
+    first, second = (Image.new("RGB", (8, 6), (gray, gray, gray)) for gray in (10, 200))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[second], duration=[300, 100])
+    with open_live(str(tmp_path / "a.gif"), loop=True, clock=Time().clock) as live:
+        frames = list(islice(live, 4))
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [10, 200, 10, 200]
+    assert frames[1].time_s == pytest.approx(0.3)
+
+
 def test_a_loop_begins_again_while_its_time_goes_on(folder: Path) -> None:
     time = Time()
     with open_live(str(folder), loop=True, rate=10, clock=time.clock) as live:

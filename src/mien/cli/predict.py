@@ -124,9 +124,9 @@ def _only_video(paths: list[str], of_video: list[str]) -> Path | None:
     Raises ConfigError on a video among other paths, and on options of videos without one.
     """
     from mien.errors import ConfigError
-    from mien.images.content import is_video
+    from mien.images.animation import moves
 
-    videos = [path for path in paths if is_video(path)]
+    videos = [path for path in paths if moves(path)]
     if videos and len(paths) > 1:
         raise ConfigError(f"a video goes alone: {videos[0]} is one, and there are {len(paths)} paths")
     if of_video and not videos:

@@ -20,7 +20,7 @@ from mien.drawing.draw import draw_frame
 from mien.drawing.style import Style
 from mien.reports.aggregate import Gatherer
 from mien.reports.numbers import missing_numbers
-from mien.video.reader import VideoFile
+from mien.video.source import FrameSource, open_source
 from mien.video.writer import VideoWriter
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class Excerpt:
     end: float | None = None
     every: float | None = None
 
-    def of(self, path: Path) -> VideoFile:
+    def of(self, path: Path) -> FrameSource:
         """The video's frames within the excerpt."""
-        return VideoFile(path, start=self.start, end=self.end, every=self.every)
+        return open_source(path, start=self.start, end=self.end, every=self.every)
 
 
 def predict_video(
@@ -137,7 +137,7 @@ def list_persons(timeline: Timeline) -> None:
 
 
 @contextmanager
-def _counted(video: VideoFile) -> Iterator[Callable[[float], None]]:
+def _counted(video: FrameSource) -> Iterator[Callable[[float], None]]:
     """A progress bar over the video's seconds, with frames/s; yields what is called with each frame's time."""
     first = video.start or 0.0
     last = min(video.duration_s or 0.0, video.end or float("inf"))

@@ -56,7 +56,7 @@ def content_of(head: bytes) -> Content | None:
 def is_video(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a video: by its content, and where that does not show it or is not there, by its suffix.
 
-    An animated GIF or WebP is a picture.
+    An animated GIF or WebP is a picture here: `animation.moves` counts it in.
     """
     path = Path(path)
     content = file_content(path)

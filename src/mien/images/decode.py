@@ -102,8 +102,8 @@ def read_picture(
         return _from_pil(source, name or "the image", max_pixels, None)
     if isinstance(source, str | os.PathLike):
         _check_path(str(name))
-        with _open_file(Path(source), str(name)) as file:
-            return _from_pil(_identify(file, str(name), formats), str(name), max_pixels, reduce_to)
+        with open_file(Path(source), str(name)) as file:
+            return _from_pil(identify(file, str(name), formats), str(name), max_pixels, reduce_to)
     if isinstance(source, bytes | bytearray | memoryview):
         name, content = "the bytes", bytes(source)
     elif hasattr(source, "read"):
@@ -114,7 +114,7 @@ def read_picture(
         kind = type(source).__name__
         raise ImageError(f"expected a path, bytes, a file object, a PIL image or an array, got {kind}{advice}")
     check_parts(content, name)
-    return _from_pil(_identify(BytesIO(content), name, formats), name, max_pixels, reduce_to)
+    return _from_pil(identify(BytesIO(content), name, formats), name, max_pixels, reduce_to)
 
 
 _DATA_URI: Final = "data:image/"
@@ -183,7 +183,7 @@ def source_name(source: object) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _open_file(path: Path, name: str) -> BinaryIO:
+def open_file(path: Path, name: str) -> BinaryIO:
     """A picture file, opened; what is wrong with the path is reported in one line."""
     try:
         if path.is_dir():
@@ -195,11 +195,11 @@ def _open_file(path: Path, name: str) -> BinaryIO:
         raise ImageError(f"{name}: cannot be read: {reason(error)}") from error
 
 
-def _identify(file: IO[bytes], name: str, formats: Sequence[str]) -> Image.Image:
+def identify(file: IO[bytes], name: str, formats: Sequence[str]) -> Image.Image:
     """The picture in a file, its header read and nothing decoded.
 
     Image.open would do, but above its own limit it warns, or raises without the size. So its plugins are asked
-    here as it asks them, and the size is checked by `_from_pil`.
+    here as it asks them, and the size is checked by `check_size`. Raises ImageError.
     """
     prefix = file.read(HEAD)
     if not prefix:
@@ -238,7 +238,8 @@ def _openers(formats: Sequence[str]) -> Iterator[tuple[Any, Any]]:
                 yield opener, accept
 
 
-def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    """Raise ImageError on a picture without pixels, ImageTooLargeError on one with too many."""
     if width < 1 or height < 1:
         raise ImageError(f"{name}: has no pixels: {width} x {height}")
     if width * height > max_pixels:
@@ -251,7 +252,7 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
 
 def _from_pil(image: Image.Image, name: str, max_pixels: int, reduce_to: int | None) -> Picture:
     """Decode, turn upright, and bring to eight bits, opaque, BGR."""
-    _check_size(*image.size, name, max_pixels)
+    check_size(*image.size, name, max_pixels)
     try:
         sides = image.size
         if reduce_to is not None:
@@ -298,7 +299,7 @@ def _from_array(array: NDArray[Any], color: Literal["bgr", "rgb"], max_pixels: i
         elif array.ndim == 4:
             advice = ": one picture at a time, or `analyze_many`"
         raise ImageError(f"expected an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {shape}{advice}")
-    _check_size(shape[1], shape[0], "the array", max_pixels)
+    check_size(shape[1], shape[0], "the array", max_pixels)
     image = eight_bits(array)
     if image.ndim == 2 or shape[2] == 1:
         grey = image.reshape(shape[:2])

@@ -29,25 +29,25 @@ _TOGETHER_S: Final = 3.0
 
 def find_video(source: str | None, records: Path) -> Path | None:
     """The video that records are of, by its path, or by its name beside their file; None where it is at neither."""
-    from mien.images.content import is_video
+    from mien.images.animation import moves
 
-    if source is None or not is_video(source):
+    if source is None:
         return None
     for path in (Path(source), records.parent / Path(source).name):
-        if path.is_file():
+        if path.is_file() and moves(path):
             return path
     return None
 
 
 def frames_of(path: str | os.PathLike[str]) -> Frames:
     """The frames of a video file; none from a time on at which it has ended. Raises at once as `VideoFile` does."""
-    from mien.video.reader import VideoFile
+    from mien.video.source import open_source
 
-    VideoFile(path).close()
+    open_source(Path(path)).close()
 
     def frames(start: float, end: float) -> Iterator[Frame]:
         try:
-            video = VideoFile(path, start=start, end=end)
+            video = open_source(Path(path), start=start, end=end)
         except ImageError:  # it was opened before, so it only ends too early
             return
         with video:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ConfigError, ImageError
-from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES, is_video
+from mien.images.animation import moves
+from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES
 from mien.types import Frame
 from mien.video.capture import camera_name, has_end, mirrored, open_capture, opens, read_capture
 from mien.video.live import SYSTEM_CLOCK, Clock, Live
@@ -38,9 +39,9 @@ def open_live(
 ) -> Live:
     """The live source of this name.
 
-    camera  a camera's number; its path (/dev/video0) or address (rtsp://..., http://...); a video file, or the address
-            of a video with an end, which is played once at its own pace; or a folder, a pattern or one file of
-            pictures, in the order of their names
+    camera  a camera's number; its path (/dev/video0) or address (rtsp://..., http://...); a video file or an animated
+            picture, or the address of a video with an end, which is played once at its own pace; or a folder, a pattern
+            or one file of pictures, in the order of their names and of the numbers in them
     loop    a video or a folder starts again at its end, while the frames' time goes on
     mirror  left and right change places, as in a mirror; None: only for a camera of this machine
     rate    frames a second of a folder
@@ -71,7 +72,7 @@ def open_live(
             capture = open_capture(int(text) if is_number else text)
         return Camera(int(text) if is_number else text, capture, mirror=mirror, report=report, clock=clock)
     path = Path(text)
-    if path.is_file() and (is_video(path) or path.suffix.lower() not in IMAGE_SUFFIXES | HEIF_SUFFIXES):
+    if path.is_file() and (moves(path) or path.suffix.lower() not in IMAGE_SUFFIXES | HEIF_SUFFIXES):
         play = video_player(path, report)
     else:
         play = picture_player(text, rate, report)

@@ -15,6 +15,7 @@ from mien.images.find import find_images
 from mien.types import Frame
 from mien.video.capture import camera_name, mirrored, open_capture, read_capture
 from mien.video.live import SYSTEM_CLOCK, Clock, Live
+from mien.video.pictures import natural_order
 
 PICTURE_RATE: Final = 30.0
 """Frames a second of a folder of pictures."""
@@ -69,19 +70,19 @@ class Playback(Live):
 
 def video_player(path: Path, report: Callable[[str], object]) -> Player:
     """What plays a video. Raises ImageError where the file holds none."""
-    from mien.video.reader import VideoFile  # cameras and pictures do without
+    from mien.video.source import open_source  # cameras and pictures do without
 
     reported: set[str] = set()  # once, not in each round
 
     def play() -> Generator[Frame, None, None]:
-        with VideoFile(path) as video:
+        with open_source(path) as video:
             yield from video
         for problem in video.problems:
             if problem not in reported:
                 reported.add(problem)
                 report(problem)
 
-    with VideoFile(path):
+    with open_source(path):
         return play
 
 
@@ -112,11 +113,11 @@ def address_player(address: str, opened: cv2.VideoCapture, report: Callable[[str
 def picture_player(name: str, rate: float, report: Callable[[str], object]) -> Player:
     """What plays the pictures of a folder, a pattern or a file. Raises ConfigError where there is none."""
     search = find_images([name])
-    found = search.images
-    if not found:
+    if not search.images:
         raise ConfigError(
             f"{search.unfound[0]}; expected a camera's number or address, a video, or a folder of pictures"
         )
+    found = natural_order([image.path for image in search.images])
     unreadable: set[int] = set()  # reported once, not in each round
 
     def play() -> Generator[Frame, None, None]:
@@ -124,7 +125,7 @@ def picture_player(name: str, rate: float, report: Callable[[str], object]) -> P
             if index in unreadable:
                 continue
             try:
-                image = read_image(picture.path)
+                image = read_image(picture)
             except ImageError as error:
                 unreadable.add(index)
                 report(str(error))

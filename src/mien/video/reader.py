@@ -24,6 +24,7 @@ from mien.video.containers import (
     shown_width,
 )
 from mien.video.convert import BT709, UNTOLD, Converter, usual_matrix
+from mien.video.problems import CHANGES_SIZE, Problems
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -77,11 +78,11 @@ class VideoFile:
         max_pixels: int = MAX_PIXELS,
         is_over: Callable[[], bool] = lambda: False,
     ) -> None:
-        _check_range(start, end, every)
+        check_range(start, end, every)
         self._is_over, self._max_pixels = is_over, max_pixels
         self._av = import_av()
         self.path, self.start, self.end, self.every = Path(path), start, end, every
-        self._problems: dict[str, tuple[int, float]] = {}
+        self._problems = Problems()
         self._time_s = 0.0
         self._end_s: float | None = None
         self._reached_s = 0.0  # the end of the other streams, as far as they were read, on the file's clock
@@ -151,15 +152,11 @@ class VideoFile:
     @property
     def problems(self) -> list[str]:
         """What was wrong with the file, as far as it was read: a line for each kind of damage."""
-        return [
-            f"{self.name}: {what} at {first:.2f} s" + (f" (and {times - 1} times more)" if times > 1 else "")
-            for what, (times, first) in self._problems.items()
-        ]
+        return self._problems.lines(self.name)
 
     def note(self, what: str) -> None:
         """Add a problem, at the time that was reached."""
-        times, first = self._problems.get(what, (0, self._time_s))
-        self._problems[what] = times + 1, first
+        self._problems.add(what, self._time_s)
 
     def _begin(self) -> None:
         """Open the file, learn from the first frame, and go to the start."""
@@ -233,7 +230,7 @@ class VideoFile:
         while self.end is None or time_s < self.end:
             if time_s >= due - 1e-6:
                 if (decoded.width, decoded.height) != self._converter.stored_size:
-                    self.note("the picture changes its size, and was scaled to the first one's")
+                    self.note(CHANGES_SIZE)
                 yield Frame(self._converter.convert(decoded), index, time_s)
                 if self.every is not None:
                     due += self.every * (1 + int((time_s - due) / self.every + 1e-6))
@@ -321,7 +318,8 @@ class VideoFile:
                 self._reached_s = max(self._reached_s, end_s)
 
 
-def _check_range(start: float | None, end: float | None, every: float | None) -> None:
+def check_range(start: float | None, end: float | None, every: float | None) -> None:
+    """Raise ConfigError on a part of a video that is none."""
     if start is not None and not 0 <= start < float("inf"):
         raise ConfigError(f"start must be 0 seconds or more, got {start}")
     if end is not None and not (start or 0) < end:

@@ -21,7 +21,7 @@ from mien.files import written_aside
 from mien.video.audio import Soundtrack
 from mien.video.containers import import_av
 from mien.video.convert import usual_matrix
-from mien.video.reader import VideoFile
+from mien.video.source import FrameSource
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -91,7 +91,7 @@ class VideoWriter:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        source: VideoFile | None = None,
+        source: FrameSource | None = None,
         *,
         rate: float | None = None,
         crf: int = CRF,
@@ -236,7 +236,7 @@ class _Settings:
 class _Encoding:
     """What the writer's thread works on: the open container, its encoder, and the sound. size is width and height."""
 
-    def __init__(self, part: Path, settings: _Settings, source: VideoFile | None, size: tuple[int, int]) -> None:
+    def __init__(self, part: Path, settings: _Settings, source: FrameSource | None, size: tuple[int, int]) -> None:
         av = import_av()
         self._av, self._source = av, source
         self._tick = source.time_base if source is not None and settings.has_quality else _TICK
@@ -281,7 +281,7 @@ class _Encoding:
             context.bit_rate = round(width * height * settings.rate * _BITS_PER_PIXEL)
         return encoder
 
-    def _soundtrack(self, settings: _Settings, source: VideoFile) -> Soundtrack:
+    def _soundtrack(self, settings: _Settings, source: FrameSource) -> Soundtrack:
         return Soundtrack(
             source.path,
             self._container,
