@@ -17,6 +17,7 @@ from mien.cli import console
 from mien.cli.app import app
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, MienError, ModelError
+from mien.images import find
 
 from ..conftest import YUNET_FILE, needs_yunet
 
@@ -251,14 +252,26 @@ def test_small_faces_can_be_left_out(predict, photos: Path) -> None:
 
 
 def test_what_is_not_read_is_told(predict, photos: Path) -> None:
-    frames = [Image.new("L", (60, 60), grey) for grey in (85, 170, 255)]
-    frames[0].save("photos/a.gif", save_all=True, append_images=frames[1:])
-    for name in ("film.mp4", "film.mov", "sub/notes.txt", ".hidden"):
+    pages = [Image.new("L", (60, 60), grey) for grey in (85, 170, 255)]
+    pages[0].save("photos/a.tiff", save_all=True, append_images=pages[1:])
+    for name in ("notes.md", "sub/notes.txt", ".hidden"):
         Path("photos", name).touch()
     result = predict("photos")
     assert result.exit_code == 0
-    assert "note: photos/a.gif: the first of 3 frames was read" in result.stderr.replace("\\", "/")
-    assert "note: 3 passed over: 1 .mov, 1 .mp4, 1 .txt" in result.stderr
+    assert "note: photos/a.tiff: the first of 3 frames was read" in result.stderr.replace("\\", "/")
+    assert "note: 2 passed over: 1 .md, 1 .txt" in result.stderr
+
+
+def test_without_the_package_for_videos_they_are_counted(
+    predict, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find, "find_spec", lambda name: None)
+    for name in ("film.mp4", "film.mov"):
+        Path("photos", name).touch()
+    result = predict("photos")
+    assert result.exit_code == 0
+    assert "note: 2 passed over: 1 .mov, 1 .mp4" in result.stderr
+    assert "note: videos are read with: pip install 'mien[video]'" in result.stderr
 
 
 def test_names_that_hold_anything_stay_on_their_line(predict, photos: Path) -> None:

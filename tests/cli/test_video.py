@@ -197,12 +197,6 @@ def test_landmarks_are_written_where_they_are_asked_for(predict, clip: Path) -> 
         assert all(("landmarks" in face) == bool(asked) for face in faces)
 
 
-def test_a_video_goes_alone(predict, clip: Path) -> None:
-    result = predict("clip.mp4", "photo.jpg")
-    assert isinstance(result.exception, ConfigError)
-    assert str(result.exception) == "a video goes alone: clip.mp4 is one, and there are 2 paths"
-
-
 @pytest.mark.parametrize(
     "option", [["--every", "1"], ["--start", "1"], ["--end", "1"], ["--chart", "c.png"], ["--stats"]]
 )

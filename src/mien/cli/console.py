@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -74,8 +76,29 @@ def log(text: str) -> None:
     err().print(escape(printable(text)), soft_wrap=True, highlight=False)
 
 
+_called: dict[str, str] = {}
+
+
+@contextmanager
+def called(path: str, name: str) -> Iterator[None]:
+    """Within this context all that is printed calls a file by another name than its path."""
+    _called[path] = name
+    try:
+        yield
+    finally:
+        del _called[path]
+
+
+def renamed(text: str) -> str:
+    """The text with the names that files are called by."""
+    for path, name in _called.items():
+        text = text.replace(path, name)
+    return text
+
+
 def printable(text: str) -> str:
     """The text on one line, in what standard output can encode: a file's name may hold anything."""
+    text = renamed(text)
     encoding = sys.stdout.encoding if sys.stdout is not None else "utf-8"
     plain = "".join(character if character.isprintable() else "?" for character in text)
     return plain.encode(encoding, "replace").decode(encoding)

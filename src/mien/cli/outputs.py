@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.cli.console import renamed
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,12 +39,15 @@ class Drawing:
 class RecordFiles:
     """Where records go: a file of JSON Lines, a CSV table. "-" is standard output, None nowhere.
 
-    With landmarks the JSON Lines hold each face's, which the table has no columns for.
+    With landmarks the JSON Lines hold each face's, which the table has no columns for. besides takes each record too:
+    it writes to what several videos share, which is standard output where shares_stdout.
     """
 
     json_lines: str | None = None
     csv: str | None = None
     landmarks: bool = False
+    besides: Callable[[PictureRecord], None] | None = None
+    shares_stdout: bool = False
 
     def __bool__(self) -> bool:
         """Whether records go anywhere."""
@@ -52,7 +56,7 @@ class RecordFiles:
     @property
     def on_stdout(self) -> bool:
         """Whether one of them goes to standard output, where nothing else may go then."""
-        return "-" in (self.json_lines, self.csv)
+        return self.shares_stdout or "-" in (self.json_lines, self.csv)
 
     @property
     def paths(self) -> list[Path]:
@@ -67,18 +71,20 @@ class RecordFiles:
         """
         from mien.records import csv_rows, json_lines
 
-        if self.landmarks and self.json_lines is None:
+        if self.landmarks and self.json_lines is None and self.besides is None:
             raise ConfigError("--landmarks goes with --json, and there is none")
         if self.json_lines == self.csv == "-":
             raise ConfigError("--json and --csv cannot both go to standard output")
         with ExitStack() as stack:
-            writers: list[Callable[[PictureRecord], None]] = []
+            writers = [] if self.besides is None else [self.besides]
             if self.json_lines is not None:
                 writers.append(stack.enter_context(json_lines(self.json_lines)))
             if self.csv is not None:
                 writers.append(stack.enter_context(csv_rows(self.csv, classes)))
 
             def write(record: PictureRecord) -> None:
+                record["source"] = record["source"] and renamed(record["source"])
+                record["error"] = record["error"] and renamed(record["error"])
                 for writer in writers:
                     writer(record)
 
@@ -87,11 +93,19 @@ class RecordFiles:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What `mien predict` writes: drawn copies of photos or an annotated video (None: neither), and records."""
+    """What `mien predict` writes: drawn copies of photos or an annotated video (None: neither), records, and a chart of
+    a video.
+    """
 
     out: Path | None
     drawing: Drawing
     records: RecordFiles
+    chart: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of one video."""
+        return [*filter(None, (self.out, self.chart)), *self.records.paths]
 
 
 def check_apart(written: Sequence[Path], read: Sequence[Path]) -> None:

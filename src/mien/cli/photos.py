@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,8 @@ from mien.cli.outputs import Outputs, check_apart
 from mien.emotions import EMOTION_COLORS
 from mien.errors import ConfigError, ImageError
 from mien.files import make_folder
-from mien.images.find import Search, find_images, passed_over
+from mien.images.content import VIDEO_SUFFIXES
+from mien.images.find import Search, passed_over
 from mien.images.save import drawn_paths, save_picture
 from mien.records import Origin, PictureRecord, to_record
 
@@ -29,14 +30,13 @@ _FEW = 3
 _COLUMNS = ("source", "face", "emotion", "confidence", "x", "y", "width", "height", "uncertain")
 
 
-def predict_photos(paths: Sequence[str], make_analyzer: Callable[..., Analyzer], outputs: Outputs) -> None:
+def predict_photos(search: Search, make_analyzer: Callable[..., Analyzer], outputs: Outputs) -> None:
     """Read photos, report those that cannot be read, and exit with 1 where there were some.
 
     make_analyzer takes `reduce`: whether large photos may be decoded at a reduced size, which drawn copies may not.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged EXIF blocks: the photo itself is read or reported
     out, records = outputs.out, outputs.records
-    search = find_images(paths, skip=out)
     found, missing = search.images, search.unfound
     for item in missing:
         console.report(str(item))
@@ -76,6 +76,8 @@ def _conclude(search: Search, out: Path | None) -> None:
     """Say what was passed over, and where the drawn copies are."""
     if search.passed:
         console.note(passed_over(search.passed))
+        if not VIDEO_SUFFIXES.isdisjoint(search.passed):
+            console.note("videos are read with: pip install 'mien[video]'")
     if out:
         console.log(f"drawn copies are in {out}")
 

@@ -1,4 +1,4 @@
-"""`mien predict`: the emotions of the faces in photos, or in a video."""
+"""`mien predict`: the emotions of the faces in photos and videos."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from mien.cli.options import ANALYZER, OUTPUT
 from mien.cli.outputs import Drawing, Outputs, RecordFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mien.analyzer import Analyzer
+    from mien.cli.inputs import Inputs
     from mien.options import OptionFields
 
 _VIDEO = "Video"
 
 Paths = Annotated[
     list[str],
-    typer.Argument(metavar="PATH", help="Photos, folders (with their subfolders), or glob patterns; or one video."),
+    typer.Argument(
+        metavar="PATH", help="Photos, videos, folders (with their subfolders), or glob patterns. - is standard input."
+    ),
 ]
 Out = Annotated[
     Path | None,
@@ -28,7 +33,7 @@ Out = Annotated[
         "-o",
         metavar="DIR|FILE",
         rich_help_panel=OUTPUT,
-        help="Write copies with marked faces: of photos into this folder, of a video into this file.",
+        help="Write copies with marked faces: of a video into this file, of photos or several videos into this folder.",
     ),
 ]
 Landmarks = Annotated[
@@ -48,9 +53,25 @@ End = Annotated[
 Every = Annotated[
     float | None, typer.Option(metavar="SECONDS", min=0, rich_help_panel=_VIDEO, help="Read one frame per N seconds.")
 ]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N", min=0, rich_help_panel=_VIDEO, help="A folder of pictures is a video of N frames a second."
+    ),
+]
 Chart = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", rich_help_panel=_VIDEO, help="Draw each person's emotions over time (PNG, SVG, PDF)."),
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=_VIDEO,
+        help="Draw each person's emotions over time (PNG, SVG, PDF); of several videos into this folder.",
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", rich_help_panel=_VIDEO, help="Of several videos pass over those whose files are all there."
+    ),
 ]
 Stats = Annotated[
     bool, typer.Option("--stats", rich_help_panel=_VIDEO, help="Print at the end how long each stage took.")
@@ -83,17 +104,20 @@ def predict(
     start: Start = None,
     end: End = None,
     every: Every = None,
+    rate: Rate = None,
     chart: Chart = None,
+    resume: Resume = False,
     stats: Stats = False,
 ) -> None:
-    """Name the emotion of every face in photos, or in a video.
+    """Name the emotion of every face in photos and videos.
 
     Prints a table, tab-separated if standard output is no terminal: one line per face of photos, one line per person
-    of a video. An uncertain emotion has a question mark in the table, and a yes in the tab-separated lines. A photo
-    that cannot be read is reported, the others are processed, and the exit code is 1. Ctrl-C ends a video early; what
-    was done is saved.
+    of videos. An uncertain emotion has a question mark in the table, and a yes in the tab-separated lines. What cannot
+    be read is reported, the rest is processed, and the exit code is 1. Ctrl-C ends a video early; what was done is
+    saved. Of several videos each gets a file of its name in `--out`, `--json DIR/`, `--csv DIR/` and `--chart`.
     """
     from mien.analyzer import load
+    from mien.cli.inputs import find_inputs, stdin_stored
     from mien.errors import ConfigError
 
     if theme == "emoji" and max_faces is not None:
@@ -105,30 +129,45 @@ def predict(
         faces |= {"uncertain_below": uncertain_below, "prior": options.prior_of(prior), "flip": flip, "reduce": reduce}
         return load(model, detector=detector, detector_model=detector_model, threads=threads, **faces)
 
-    outputs = Outputs(out, Drawing(theme, emoji, labels), RecordFiles(json_lines, csv, landmarks))
-    of_video = {"start": start, "end": end, "every": every, "chart": chart, "stats": stats or None}
-    video = _only_video(paths, [name for name, value in of_video.items() if value is not None])
-    if video is None:
+    outputs = Outputs(out, Drawing(theme, emoji, labels), RecordFiles(json_lines, csv, landmarks), chart)
+    of_video = {"start": start, "end": end, "every": every, "chart": chart, "resume": resume or None}
+    of_video |= {"stats": stats or None}
+    with stdin_stored(paths) as stored:
+        inputs = find_inputs(stored, rate=rate, skip=[folder for folder in (out, chart) if folder])
+        _check(inputs, [name for name, value in of_video.items() if value is not None], resume=resume)
+        _predict(inputs, analyzer, outputs, (start, end, every, rate), resume=resume, stats=stats)
+
+
+def _check(inputs: Inputs, of_video: list[str], *, resume: bool) -> None:
+    """Raise ConfigError on options of videos without one, and on those of several for one."""
+    from mien.errors import ConfigError
+
+    if of_video and not (inputs.only or inputs.search.videos):
+        raise ConfigError(f"--{of_video[0]} goes with a video, and there is none")
+    if resume and inputs.only:
+        raise ConfigError(f"--resume goes with several videos or a folder of them, and {inputs.only} is one")
+
+
+def _predict(
+    inputs: Inputs,
+    analyzer: Callable[..., Analyzer],
+    outputs: Outputs,
+    part: tuple[float | None, float | None, float | None, float | None],
+    *,
+    resume: bool,
+    stats: bool,
+) -> None:
+    """Read what there is; part is start, end, every and rate. What is not needed is not imported."""
+    if not (inputs.only or inputs.search.videos):
         from mien.cli.photos import predict_photos
 
-        predict_photos(paths, analyzer, outputs)
+        predict_photos(inputs.search, analyzer, outputs)
         return
     from mien.cli.video import Excerpt, predict_video
 
-    predict_video(video, analyzer(reduce=False), outputs, Excerpt(start, end, every), chart=chart, stats=stats)
+    if inputs.only:
+        predict_video(inputs.only, analyzer(reduce=False), outputs, Excerpt(*part), stats=stats)
+        return
+    from mien.cli.videos import predict_videos
 
-
-def _only_video(paths: list[str], of_video: list[str]) -> Path | None:
-    """The video, or None for photos.
-
-    Raises ConfigError on a video among other paths, and on options of videos without one.
-    """
-    from mien.errors import ConfigError
-    from mien.images.animation import moves
-
-    videos = [path for path in paths if moves(path)]
-    if videos and len(paths) > 1:
-        raise ConfigError(f"a video goes alone: {videos[0]} is one, and there are {len(paths)} paths")
-    if of_video and not videos:
-        raise ConfigError(f"--{of_video[0]} goes with a video, and there is none")
-    return Path(videos[0]) if videos else None
+    predict_videos(inputs.search, analyzer, outputs, Excerpt(*part), resume=resume, stats=stats)

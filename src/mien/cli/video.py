@@ -29,33 +29,74 @@ if TYPE_CHECKING:
     from mien.reports.timeline import Timeline
 
 _AHEAD = 4
-_HEADS = ("person", "first_s", "last_s", "seconds", "emotion", "share")
+PERSON_HEADS = ("person", "first_s", "last_s", "seconds", "emotion", "share")
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """The part of a video that is read, in seconds, and the seconds from one frame to the next. None: all of it."""
+    """The part of a video that is read, in seconds, and the seconds from one frame to the next. None: all of it.
+
+    rate is that of pictures in a folder, in frames/s; None for video files.
+    """
 
     start: float | None = None
     end: float | None = None
     every: float | None = None
+    rate: float | None = None
 
     def of(self, path: Path) -> FrameSource:
         """The video's frames within the excerpt."""
-        return open_source(path, start=self.start, end=self.end, every=self.every)
+        return open_source(path, rate=self.rate, start=self.start, end=self.end, every=self.every)
 
 
-def predict_video(
-    path: Path, analyzer: Analyzer, outputs: Outputs, excerpt: Excerpt, *, chart: Path | None, stats: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading a video gave: its persons, what is worth knowing, its damage, and whether Ctrl-C ended it early."""
+
+    timeline: Timeline
+    notes: list[str]
+    problems: list[str]
+    interrupted: bool
+
+
+def predict_video(path: Path, analyzer: Analyzer, outputs: Outputs, excerpt: Excerpt, *, stats: bool) -> None:
     """Read a video and list its persons. Exits with 130 if Ctrl-C ended it early.
 
     Damage in the video is reported, and the exit code is 1 then.
     """
-    out, records = outputs.out, outputs.records
+    times = StageTimes()
+    reading = read_video(path, analyzer, outputs, excerpt, times)
+    if not outputs.records.on_stdout:
+        list_persons(reading.timeline)
+    if outputs.out:
+        console.log(f"the annotated video is {outputs.out}")
+    if stats:
+        times.show()
+    report_on(reading)
+    if reading.interrupted:
+        console.log(f"interrupted at {reading.timeline.end_s:.1f} s; what was done until then is saved")
+        raise typer.Exit(130)
+    if reading.problems:
+        raise typer.Exit(1)
+
+
+def read_video(
+    path: Path,
+    analyzer: Analyzer,
+    outputs: Outputs,
+    excerpt: Excerpt,
+    times: StageTimes,
+    *,
+    keep_part: bool = True,
+) -> Reading:
+    """Read a video and write what is asked for.
+
+    Without keep_part a video that Ctrl-C ended early leaves no file, and typer's Exit is raised.
+    """
+    out, records, chart = outputs.out, outputs.records, outputs.chart
     style = outputs.drawing.style(tracks=True)
-    check_apart([*filter(None, (out, chart)), *records.paths], [path])
-    gatherer, times = Gatherer(), StageTimes()
+    check_apart(outputs.files, [path])
+    gatherer = Gatherer()
     if chart is not None:
         from mien.reports.chart import check_chart, save_chart
 
@@ -78,23 +119,20 @@ def predict_video(
             count(result.time_s or 0.0)
             if interrupted():
                 break
+        if interrupted() and not keep_part:
+            raise typer.Exit(130)
     if chart is not None:
         save_chart(gatherer.timeline(), chart)
-    if not records.on_stdout:
-        list_persons(gatherer.timeline())
-    if out:
-        console.log(f"the annotated video is {out}")
-    if stats:
-        times.show()
-    for line in [*video.notes, *(writer.problems if writer else [])]:
+    notes = [*video.notes, *(writer.problems if writer else [])]
+    return Reading(gatherer.timeline(), notes, video.problems, interrupted())
+
+
+def report_on(reading: Reading) -> None:
+    """Print notes and damage."""
+    for line in reading.notes:
         console.note(line)
-    for problem in video.problems:
+    for problem in reading.problems:
         console.report(problem)
-    if interrupted():
-        console.log(f"interrupted at {gatherer.timeline().end_s:.1f} s; what was done until then is saved")
-        raise typer.Exit(130)
-    if video.problems:
-        raise typer.Exit(1)
 
 
 def _drawing(writer: VideoWriter, style: Style, times: StageTimes) -> Callable[[Analysis], None]:
@@ -113,7 +151,12 @@ def list_persons(timeline: Timeline) -> None:
     """The persons on standard output: a table on a terminal, else tab-separated lines. Missing numbers are noted."""
     for sentence in missing_numbers(timeline):
         console.note(sentence)
-    rows = [
+    print_table(PERSON_HEADS, person_rows(timeline))
+
+
+def person_rows(timeline: Timeline) -> list[tuple[str, ...]]:
+    """The cells of each person's line under PERSON_HEADS."""
+    return [
         (
             person.number,
             f"{person.first_s:.1f}",
@@ -124,15 +167,20 @@ def list_persons(timeline: Timeline) -> None:
         )
         for person in timeline.persons
     ]
+
+
+def print_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Print the rows on standard output: as a table on a terminal, else as tab-separated lines."""
     if not console.is_terminal():
-        typer.echo("\n".join("\t".join(row) for row in (_HEADS, *rows)))
+        typer.echo("\n".join("\t".join(row) for row in (heads, *rows)))
         return
     from rich.box import SIMPLE
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(*_HEADS, box=SIMPLE)
+    table = Table(*heads, box=SIMPLE)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.out().print(table if rows else "no face was seen for long enough to report it")
 
 

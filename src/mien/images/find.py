@@ -1,4 +1,4 @@
-"""The picture files that paths, folders and patterns name."""
+"""The picture and video files that paths, folders and patterns name."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from mien.errors import reason
-from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_content
+from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_content, is_video
 from mien.images.heif import can_read_heif
 from mien.images.limits import NOT_FETCHED, is_address
 
 
 @dataclass(frozen=True, slots=True)
 class FoundImage:
-    """A picture file that was asked for: its path, and the folder that was named (a file's own parent)."""
+    """A picture or video file that was asked for: its path, and the folder that was named (a file's own parent)."""
 
     path: Path
     root: Path
@@ -37,23 +38,27 @@ class Unfound:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What `find_images` found: the pictures, what names none, and how many files were passed over, by their kind."""
+    """What `find_images` found: the pictures, what names none, and how many files were passed over, by their kind; and
+    the videos, where they are looked for.
+    """
 
     images: list[FoundImage]
     unfound: list[Unfound]
     passed: Mapping[str, int]
+    videos: list[FoundImage] = field(default_factory=list)
 
 
-def find_images(paths: Sequence[str | os.PathLike[str]], *, skip: Path | None = None) -> Search:
-    """The picture files that paths name, each once.
+def find_images(paths: Sequence[str | os.PathLike[str]], *, skip: Sequence[Path] = (), videos: bool = False) -> Search:
+    """The picture files that paths name, each once; with videos also those, and animations are among them.
 
     A file counts as given, whatever it is. A folder is searched with its subfolders, sorted by name, for pictures, as
     `is_picture` has it; other files are passed over and counted, hidden ones ignored, links to folders not followed.
     What does not exist but holds *, ? or [ is a pattern (** crosses folders), for shells that do not expand it.
 
-    skip is a folder that searches pass over unless it is itself searched: the one that results are written to.
+    skip are folders that searches pass over unless they are searched themselves: those that results are written to.
     """
     found: dict[Path, FoundImage] = {}
+    wanted = _Wanted(videos)
     problems: list[Unfound] = []
     passed: Counter[str] = Counter()
     for given in paths:
@@ -65,11 +70,11 @@ def find_images(paths: Sequence[str | os.PathLike[str]], *, skip: Path | None = 
         before, others = len(problems), Counter[str]()
         is_folder, is_there = _looked_up(path)
         if is_folder:
-            images = [FoundImage(file, path) for file in _walk(path, problems) if _is_wanted(file, others)]
-            complaint = "no pictures in this folder"
+            images = [FoundImage(file, path) for file in _walk(path, problems) if wanted.has(file, others)]
+            complaint = f"no {wanted.what[0]} in this folder"
         elif not is_there and glob.has_magic(name):
-            images = [FoundImage(file, _fixed_part(path)) for file in _match(name) if _is_wanted(file, others)]
-            complaint = "no picture matches this pattern"
+            images = [FoundImage(file, _fixed_part(path)) for file in _match(name) if wanted.has(file, others)]
+            complaint = f"no {wanted.what[1]} matches this pattern"
         else:
             images = [FoundImage(path, path.parent)] if is_there else []
             complaint = "no such file or folder"
@@ -78,10 +83,16 @@ def find_images(paths: Sequence[str | os.PathLike[str]], *, skip: Path | None = 
         else:
             passed += others
         for image in images:
-            if skip is not None and _lies_in(image.path, skip) and not _lies_in(image.root, skip):
-                continue
-            found.setdefault(image.path.absolute(), image)
-    return Search(list(found.values()), problems, passed)
+            if not any(_lies_in(image.path, folder) and not _lies_in(image.root, folder) for folder in skip):
+                found.setdefault(image.path.absolute(), image)
+    if not videos:
+        return Search(list(found.values()), problems, passed)
+    from mien.images.animation import moves  # imports the decoders
+
+    kinds: dict[bool, list[FoundImage]] = {False: [], True: []}
+    for image in found.values():
+        kinds[moves(image.path)].append(image)
+    return Search(kinds[False], problems, passed, kinds[True])
 
 
 def is_picture(path: Path) -> bool:
@@ -144,9 +155,16 @@ def _fixed_part(pattern: Path) -> Path:
     return Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
 
 
-def _is_wanted(path: Path, others: Counter[str]) -> bool:
-    """Whether a file is a picture; others are counted."""
-    if is_picture(path):
-        return True
-    others[kind_of(path)] += 1
-    return False
+class _Wanted:
+    """Which files of a folder are taken: pictures, and with videos those that can be read here."""
+
+    def __init__(self, videos: bool) -> None:
+        self._with_videos, self._can_read = videos, videos and find_spec("av") is not None
+        self.what = ("pictures or videos", "picture or video") if videos else ("pictures", "picture")
+
+    def has(self, path: Path, others: Counter[str]) -> bool:
+        """Whether a file is wanted; others are counted."""
+        if is_picture(path) or (self._can_read and is_video(path)):
+            return True
+        others[kind_of(path)] += 1
+        return False

@@ -38,21 +38,30 @@ def drawn_paths(found: Sequence[FoundImage], folder: Path) -> list[Path]:
     So equal names in several folders keep apart. JPEG and PNG keep their names, others get `.png` added. Raises
     ConfigError where a copy would take the place of one of the pictures.
     """
-    roots = [Path(os.path.abspath(image.root)) for image in found]  # noqa: PTH100 - resolve() would follow links
-    try:
-        common = Path(os.path.commonpath(roots)) if roots else Path()
-    except ValueError:  # several drives of Windows: each becomes a folder
-        common = None
-    drawn = []
-    for image, root in zip(found, roots, strict=True):
-        path = root / image.path.relative_to(image.root)
-        below = path.relative_to(common) if common else Path(path.drive.replace(":", "").strip("\\/"), *path.parts[1:])
-        drawn.append(folder / (below if below.suffix.lower() in _SUFFIXES else below.with_name(below.name + ".png")))
+    drawn = [
+        folder / (below if below.suffix.lower() in _SUFFIXES else below.with_name(below.name + ".png"))
+        for below in paths_below(found)
+    ]
     originals = {_identity(image.path) for image in found} - {None}
     for path in drawn:
         if _identity(path) in originals:
             raise ConfigError(f"{path} is one of the pictures and would be overwritten: name another folder")
     return drawn
+
+
+def paths_below(found: Sequence[FoundImage]) -> list[Path]:
+    """The path of each file from the folder on that all the folders that were named have in common."""
+    roots = [Path(os.path.abspath(image.root)) for image in found]  # noqa: PTH100 - resolve() would follow links
+    try:
+        common = Path(os.path.commonpath(roots)) if roots else Path()
+    except ValueError:  # several drives of Windows: each becomes a folder
+        common = None
+    below = []
+    for image, root in zip(found, roots, strict=True):
+        path = root / image.path.relative_to(image.root)
+        by_drive = Path(path.drive.replace(":", "").strip("\\/"), *path.parts[1:])
+        below.append(path.relative_to(common) if common else by_drive)
+    return below
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
