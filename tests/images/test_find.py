@@ -102,3 +102,20 @@ def test_a_folder_of_films_alone_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
     (problem,) = find_images([tmp_path]).unfound
     assert problem.reason == "no pictures in this folder; 1 passed over: .mp4"
+
+
+def test_videos_and_animations_are_found_where_they_are_asked_for(album: Path) -> None:
+    page = Image.new("L", (4, 4))
+    page.save(album / "moves.gif", save_all=True, append_images=[Image.new("L", (4, 4), 255)], duration=100)
+    page.save(album / "still.gif")
+    (album / "sub" / "film.MKV").touch()
+    search = find_images(["album", "album/moves.gif", "gone"], videos=True)
+    assert [video.path.as_posix() for video in search.videos] == ["album/moves.gif", "album/sub/film.MKV"]
+    assert "album/still.gif" in [image.path.as_posix() for image in search.images]
+    assert (search.passed, len(search.unfound)) == ({".txt": 1}, 1)
+    without = find_images(["album"])
+    assert without.videos == []
+    assert "album/moves.gif" in [image.path.as_posix() for image in without.images]
+    assert without.passed == {".txt": 1, ".mkv": 1}
+    (unfound,) = find_images(["empty"], videos=True).unfound
+    assert unfound.reason == "no pictures or videos in this folder"
