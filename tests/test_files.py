@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mien.errors import ConfigError
-from mien.files import written_aside
+from mien.files import folder_written_aside, written_aside
 from mien.images.save import save_picture
 
 
@@ -55,3 +55,38 @@ def test_devices_stay_devices_and_links_stay_links(tmp_path: Path) -> None:
         part.write_text("new", encoding="utf-8")
     assert link.is_symlink()
     assert target.read_text(encoding="utf-8") == "new"
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("at", ["within", 1, 2])
+def test_a_folder_that_is_replaced_is_the_old_or_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException], at: str | int
+) -> None:
+    """Whatever stops it, and also between the two renames that replace a folder."""
+    out = tmp_path / "out"
+    with folder_written_aside(out) as part:
+        (part / "file").write_text("old", encoding="utf-8")
+    rename, calls = Path.rename, []
+
+    def stopped(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == at:
+            raise stop
+        return rename(self, target)
+
+    def replace() -> None:
+        with folder_written_aside(out) as part:
+            (part / "file").write_text("new", encoding="utf-8")
+            if at == "within":
+                raise stop
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises((stop, ConfigError)):
+        replace()
+    assert (out / "file").read_text(encoding="utf-8") == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+    calls[:] = [out] * 9
+    with folder_written_aside(out) as part:
+        (part / "file").write_text("new", encoding="utf-8")
+    assert (out / "file").read_text(encoding="utf-8") == "new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]

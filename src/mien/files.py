@@ -54,14 +54,11 @@ def folder_written_aside(out: Path) -> Iterator[Path]:
         yield part
         if target.exists():
             target.rename(old)
-        try:
-            part.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        part.rename(target)
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written: {reason(error)}") from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if old.exists() and not target.exists():  # it failed, or was interrupted, between both
+            old.rename(target)
+        for folder in (part, old):
+            shutil.rmtree(folder, ignore_errors=True)
