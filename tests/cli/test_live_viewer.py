@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from errno import ENOSPC
 from itertools import count, repeat
 from pathlib import Path
 from typing import Any
@@ -273,7 +276,50 @@ def test_a_recording_without_a_frame_is_not_reported_as_saved(here: Path) -> Non
     live, lines = FakeLive(), []
     screen = FakeScreen({2: [Action.PAUSE, Action.RECORD, Action.RECORD], 5: [Action.QUIT]})
     viewer_of(live, screen, log=lines.append).watch(in_step(live), lambda: False)
-    assert lines == ["nothing was recorded"]
+    (line,) = lines
+    assert re.fullmatch(r"nothing was recorded: mien-.*\.mp4 was not written", line)
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_recording_that_goes_on_at_the_end_is_ended_and_named(here: Path, paused: bool) -> None:
+    pytest.importorskip("av")
+    from mien.video.reader import VideoFile
+
+    live, lines = FakeLive(), []
+    screen = FakeScreen({2: [*([Action.PAUSE] if paused else []), Action.RECORD], 6: [Action.QUIT]})
+    with Recorder() as recorder:
+        viewer = viewer_of(live, screen, log=lines.append, recorder=recorder)
+        viewer.watch(in_step(live), lambda: live.now_s() > 1)
+        viewer.end_recording()
+        viewer.end_recording()  # there is none any more
+    if paused:
+        assert lines == [f"nothing was recorded: {recorder.path} was not written"]
+        assert not list(here.iterdir())
+        return
+    (path,) = here.iterdir()
+    assert lines == [f"recorded {path.name}"]
+    with VideoFile(path) as video:
+        assert 3 <= len(list(video)) <= 4
+
+
+def test_a_recording_that_cannot_be_ended_is_reported(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av")
+    from mien.video.writer import VideoWriter
+
+    def full(self: VideoWriter) -> None:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    monkeypatch.setattr(VideoWriter, "_finish", full)
+    live, lines, failures = FakeLive(), [], []
+    screen = FakeScreen({2: [Action.RECORD], 6: [Action.QUIT]})
+    viewer = viewer_of(live, screen, log=lines.append, report=failures.append)
+    viewer.watch(in_step(live), lambda: False)
+    viewer.end_recording()
+    assert viewer.has_failed
+    assert lines == []
+    assert len(failures) == 1
+    assert "mp4: cannot be written: No space left on device" in failures[0]
     assert not list(here.iterdir())
 
 

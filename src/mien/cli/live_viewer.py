@@ -116,6 +116,15 @@ class Viewer:
             results.close(_HANG_S)
             self.dropped = newest.dropped
 
+    def end_recording(self) -> None:
+        """End the recording, where one goes on, and log its file."""
+        with self._recording():
+            path, is_on = self._recorder.path, self._recorder.is_on
+            if self._recorder.stop():
+                self._notify(f"recorded {path}")
+            elif is_on:
+                self._notify(f"nothing was recorded: {path} was not written")
+
     def summary(self) -> str:
         """One line: frames, frames/s, and how long after it was taken a frame was shown."""
         rate = self.frames / self.seconds if self.seconds > 0 else 0.0
@@ -222,12 +231,11 @@ class Viewer:
             self._notify(f"saved {path}")
 
     def _switch_recording(self) -> None:
+        if self._recorder.is_on:
+            self.end_recording()
+            return
         with self._recording():
-            if self._recorder.is_on:
-                is_there = self._recorder.stop()
-                self._notify(f"recorded {self._recorder.path}" if is_there else "nothing was recorded")
-            else:
-                self._recorder.start(_dated(".mp4"))
+            self._recorder.start(_dated(".mp4"))
 
     @contextmanager
     def _recording(self) -> Iterator[None]:

@@ -104,19 +104,13 @@ def webcam(
             if no_window and seconds is None:
                 console.log("Ctrl-C ends it")
             failure = _watch(viewer, analyzer, live, lambda: interrupted() or _is_past(live, seconds))
-    _summarize(viewer, record)
+    console.log(viewer.summary())
     if stats:
         times.show()
     if failure:
         console.report(str(failure))
     if interrupted() or failure or viewer.has_failed:
         raise typer.Exit(130 if interrupted() else 1)
-
-
-def _summarize(viewer: Viewer, record: Path | None) -> None:
-    if record and not viewer.frames:
-        console.log(f"nothing was recorded: no frame came, and {record} was not written")
-    console.log(viewer.summary())
 
 
 def _check_outputs(camera: str, record: Path | None, records: RecordFiles, *, has_other: bool) -> None:
@@ -128,12 +122,14 @@ def _check_outputs(camera: str, record: Path | None, records: RecordFiles, *, ha
 
 
 def _watch(viewer: Viewer, analyzer: Analyzer, live: Live, is_over: Callable[[], bool]) -> ImageError | None:
-    """Run the viewer to its end, and return what the camera failed with."""
+    """Run the viewer to its end, and that of its recording; return what the camera failed with."""
+    failure = None
     try:
         viewer.watch(lambda frames: analyzer.stream(frames, source=live.name, live=True), is_over)
     except ImageError as error:
-        return error
-    return None
+        failure = error
+    viewer.end_recording()
+    return failure
 
 
 def _is_past(live: Live, seconds: float | None) -> bool:
