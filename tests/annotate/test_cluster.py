@@ -149,8 +149,9 @@ def test_a_killed_worker_and_a_lost_node_lose_and_double_nothing(
         assert (tmp_path / "ray" / path.relative_to(tmp_path / "local")).read_bytes() == path.read_bytes()
 
 
-def test_a_killed_driver_goes_on_where_it_was_with_any_engine(
-    cluster: Cluster, held: Path, photos: Path, tmp_path: Path, brightness_model: Path, started: Any
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_driver_that_is_killed_or_stopped_goes_on_where_it_was_with_any_engine(
+    cluster: Cluster, held: Path, photos: Path, tmp_path: Path, brightness_model: Path, how: signal.Signals
 ) -> None:
     out = tmp_path / "out"
     options = ["--model", str(brightness_model), "--detector", "none", "--shard", "8"]
@@ -160,8 +161,8 @@ def test_a_killed_driver_goes_on_where_it_was_with_any_engine(
     while len(list(out.glob("plan/done/*.json"))) < 4:
         assert time.monotonic() < end, "took too long"
         time.sleep(0.02)
-    driver.kill()
-    driver.wait()
+    driver.send_signal(how)
+    assert driver.wait() == (143 if how == signal.SIGTERM else -how)  # Ray's own handler would end it with 15
     while actors():
         assert time.monotonic() < end, "the actors outlive their driver"
         time.sleep(0.05)

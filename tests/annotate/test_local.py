@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from mien.annotate import Options
 from mien.annotate.run import Progress
 from mien.errors import ConfigError, StorageError
+from mien.signals import ENDING
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills by signals")
 
@@ -217,7 +218,14 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.Signals.SIGKILL,
+        signal.Signals.SIGINT,
+        *(pytest.param(how, marks=pytest.mark.slow) for how in ENDING if how != signal.Signals.SIGINT),
+    ],
+)
 def test_a_driver_that_is_killed_or_interrupted_goes_on(
     photos: Path, tmp_path: Path, brightness_model: Path, how: signal.Signals
 ) -> None:
@@ -233,14 +241,15 @@ def test_a_driver_that_is_killed_or_interrupted_goes_on(
     if how == signal.SIGKILL:
         driver.kill()
     else:
-        os.killpg(driver.pid, how)  # as a terminal does
+        os.killpg(driver.pid, how)  # as a terminal does, `timeout` and systemd
         held.unlink()
     _, said = driver.communicate(timeout=120)
     until(lambda: not any(map(is_alive, workers)))
     held.unlink(missing_ok=True)
-    if how == signal.SIGINT:
-        assert driver.returncode == 130
-        assert f"stopped; the same command goes on in {out}" in said
+    if how != signal.SIGKILL:
+        assert driver.returncode == 128 + how
+        assert said.strip().splitlines()[-1] == f"stopped; the same command goes on in {out}"
+        assert "Traceback" not in said
         assert not list(out.rglob("*.part"))
         assert not json.loads((out / "manifest.json").read_text())["complete"]
     done = {path.stem for path in out.glob("plan/done/*.json")}

@@ -22,6 +22,7 @@ from mien.cli.app import app
 from mien.data import download
 from mien.errors import ConfigError, DataError
 from mien.runtime.weights import RemoteFile
+from mien.signals import ENDING
 
 VOTES = b"Usage,Image name,neutral\n"
 FACES = b"emotion,pixels,Usage\n"
@@ -139,9 +140,10 @@ def test_another_file_is_replaced_with_force_only(served: Path, tmp_path: Path) 
     assert mine.read_bytes() == VOTES
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
-def test_ctrl_c_while_it_comes(tmp_path: Path) -> None:
-    """A server that gives half of the file and no more, and Ctrl-C then: exit 130, nothing left."""
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals to send")
+@pytest.mark.parametrize("ending", ENDING)
+def test_a_signal_while_it_comes(tmp_path: Path, ending: signal.Signals) -> None:
+    """A server that gives half of the file and no more, and a signal then: nothing is left."""
     program = (
         "import sys; from mien.data import download; from mien.runtime.weights import RemoteFile\n"
         "download.FERPLUS = RemoteFile('fer2013new.csv', sys.argv.pop(1), '0' * 64, 200_000)\n"
@@ -160,8 +162,8 @@ def test_ctrl_c_while_it_comes(tmp_path: Path) -> None:
                 while not any(path.stat().st_size for path in tmp_path.iterdir()) and time.monotonic() < deadline:
                     time.sleep(0.01)
                 assert any(tmp_path.iterdir())
-                process.send_signal(signal.SIGINT)
+                process.send_signal(ending)
                 stdout, stderr = process.communicate(timeout=30)
-    assert (process.returncode, stdout) == (130, "")
+    assert (process.returncode, stdout) == (128 + ending, "")
     assert "Traceback" not in stderr
     assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ from mien.cli.app import app
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, MienError, ModelError
 from mien.images import find
+from mien.signals import ENDING
 
 from ..conftest import YUNET_FILE, needs_yunet
 
@@ -319,24 +320,30 @@ def test_an_expected_failure_is_one_line_and_2(photos: Path) -> None:
     assert run.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
-def test_ctrl_c_leaves_no_file_and_exits_with_130(brightness_model: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@pytest.mark.parametrize("ending", ENDING)
+def test_a_signal_saves_what_was_done(brightness_model: Path, tmp_path: Path, ending: signal.Signals) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (250, 250, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "0.bmp")
     for number in range(1, 3000):  # more than are drawn before it is interrupted, however busy the machine is
         os.link(tmp_path / "0.bmp", tmp_path / f"{number}.bmp")
     out, lines = tmp_path / "drawn", tmp_path / "out.jsonl"
     options = ["--model", str(brightness_model), "--detector", "none", "--out", str(out), "--json", str(lines)]
-    with subprocess.Popen(mien("predict", str(tmp_path), *options), stdout=subprocess.DEVNULL) as process:
+    command = mien("predict", str(tmp_path), *options)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 60
         while len(list(out.glob("*.png"))) < 5 and time.monotonic() < until:
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-    assert not lines.exists()
+        process.send_signal(ending)
+        process.send_signal(ending)  # as `timeout` does
+        table, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + ending
     assert not list(tmp_path.rglob("*.part"))
     drawn = list(out.glob("*.png"))
     assert 5 <= len(drawn) < 3000
+    assert f"interrupted after {len(drawn)} of 3000 photos" in errors
+    assert "Traceback" not in errors
+    assert len(lines.read_text(encoding="utf-8").splitlines()) == len(table.splitlines()) - 1 == len(drawn)
     for path in drawn:
         with Image.open(path) as image:
             image.load()

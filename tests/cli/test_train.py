@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -167,3 +170,55 @@ def test_a_run_without_labels_predicts_nothing_but_begins_a_training(folders: Pa
     begun = mien("train", "--recipe", "scratch", "--init", out, "--data", folders, "--out", tmp_path / "on", *TINY)
     assert begun.returncode == 0, begun.stderr
     assert "begins with 19 tensors of pretrained" in begun.stderr
+
+
+def ended_by(ending: signal.Signals, when: Callable[[], object], *arguments: str | Path, **variables: Path) -> str:
+    """Run a command, send it the signal when that is so, and return what it printed on standard error."""
+    command = [sys.executable, "-m", "mien", *map(str, arguments)]
+    environment = os.environ | {name: str(value) for name, value in variables.items()}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as one:
+        until = monotonic() + 120
+        while not when():
+            assert one.poll() is None, one.communicate()[1]
+            assert monotonic() < until, "took too long"
+            sleep(0.01)
+        one.send_signal(ending)
+        one.send_signal(ending)  # as `timeout` does
+        _, errors = one.communicate(timeout=60)
+    assert one.returncode == 128 + ending, errors
+    assert "Traceback" not in errors
+    return errors
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal to a single process")
+def test_a_signal_stops_a_training_that_can_go_on(folders: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train = ["train", "--data", folders, "--out", out, "--drop-leaks", *TINY, "--set", "epochs=2000"]
+
+    def epochs() -> int:
+        metrics = out / "metrics.jsonl"
+        return len(metrics.read_text().splitlines()) if metrics.exists() else 0
+
+    errors = ended_by(signal.SIGTERM, lambda: epochs() > 1, *train)
+    assert errors.splitlines()[-1] == f"stopped; the same command with --resume goes on in {out}"
+    assert not list(out.glob(".*.part"))
+    before = epochs()
+    again = ended_by(signal.SIGHUP, lambda: epochs() > before, *train, "--resume")
+    assert "epoch 1  " not in again
+    assert not list(out.glob(".*.part"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal to a single process")
+def test_a_signal_during_an_export_leaves_nothing(run: Path, folders: Path, tmp_path: Path) -> None:
+    (out := tmp_path / "out").mkdir()
+    (temporary := tmp_path / "temporary").mkdir()
+    ended_by(
+        signal.SIGTERM,
+        lambda: list(temporary.rglob("*.onnx")),
+        *("export", run, "--int8", "--data", folders, "--out", out / "model.onnx"),
+        TMPDIR=temporary,
+    )
+    assert not list(out.iterdir())
+    assert not list(temporary.rglob("*.onnx"))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from mien.cli.app import app
+from mien.cli.interrupt import _Signals
 from mien.cli.video import list_persons
 from mien.errors import ConfigError, ImageError
 from mien.records import Origin, to_record
 from mien.reports.aggregate import Gatherer
+from mien.signals import ENDING
 from mien.types import Box, Face
 from mien.video.reader import VideoFile
 from mien.video.writer import VideoWriter
@@ -228,32 +231,100 @@ def test_a_damaged_video_is_analysed_as_far_as_it_goes_and_reported(predict, cli
     assert Path("drawn.mkv").exists()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals are sent otherwise on Windows")
-def test_ctrl_c_saves_what_was_done(brightness_model: Path, tmp_path: Path) -> None:
-    film(tmp_path / "long.mp4", seconds=120)
-    command = [
-        sys.executable,
-        "-m",
-        "mien",
-        "predict",
-        "long.mp4",
-        "--model",
-        str(brightness_model),
-        "--detector",
-        "none",
-    ]
-    command += ["--out", "drawn.mp4", "--csv", "t.csv", "--json", "-"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
-    assert process.stdout is not None
-    for _ in range(2 * RATE):
-        process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted at" in err
-    assert "Traceback" not in err
-    with VideoFile(tmp_path / "drawn.mp4") as drawn:
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return film(tmp_path_factory.mktemp("films") / "long.mp4", seconds=120)
+
+
+def command_on(path: Path, model: Path, *prefix: str) -> list[str]:
+    """A command that reads the video, and writes a video, a table and JSON Lines."""
+    command = [*prefix, sys.executable, "-m", "mien", "predict", str(path), "--model", str(model), "--detector", "none"]
+    return [*command, "--out", "drawn.mp4", "--csv", "t.csv", "--json", "t.jsonl"]
+
+
+def await_records(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the command has written some records."""
+    until = monotonic() + 60
+    while not any(b'"time_s"' in path.read_bytes() for path in folder.glob(".*.part")):
+        assert process.poll() is None
+        assert monotonic() < until, "took too long"
+        sleep(0.005)
+
+
+def check_saved(folder: Path, least_s: float, most_s: float) -> None:
+    """What was written is whole, and of the same frames; nothing else is there."""
+    with VideoFile(folder / "drawn.mp4") as drawn:
         shown = [frame.time_s for frame in drawn]
-    assert 1.9 <= shown[-1] < 119
-    assert len((tmp_path / "t.csv").read_text(encoding="utf-8").splitlines()) == len(shown) + 1
-    assert not list(tmp_path.glob(".*.part"))
+        assert drawn.problems == []
+    assert least_s <= shown[-1] <= most_s
+    assert len((folder / "t.csv").read_text(encoding="utf-8").splitlines()) == len(shown) + 1
+    assert len((folder / "t.jsonl").read_text(encoding="utf-8").splitlines()) == len(shown)
+    assert sorted(path.name for path in folder.iterdir()) == ["drawn.mp4", "t.csv", "t.jsonl"]
+
+
+unless_windows = pytest.mark.skipif(os.name == "nt", reason="signals are sent otherwise on Windows")
+
+
+@unless_windows
+@pytest.mark.parametrize("ending", ENDING)
+def test_a_signal_saves_what_was_done(
+    brightness_model: Path, long_clip: Path, tmp_path: Path, ending: signal.Signals
+) -> None:
+    command = command_on(long_clip, brightness_model)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        await_records(tmp_path, process)
+        process.send_signal(ending)
+        process.send_signal(ending)  # as `timeout` does
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + ending
+    assert "interrupted at" in errors
+    assert "Traceback" not in errors
+    check_saved(tmp_path, 0.1, 119)
+
+
+@unless_windows
+def test_a_terminal_that_closes_saves_what_was_done(brightness_model: Path, long_clip: Path, tmp_path: Path) -> None:
+    """A progress bar is drawn in it until then."""
+    ours, its = os.openpty()
+    shell = 'exec "$@" <>"$0" >&0 2>&0'  # the session's first terminal becomes its own
+    command = command_on(long_clip, brightness_model, "sh", "-c", shell, os.ttyname(its))
+    with subprocess.Popen(command, cwd=tmp_path, start_new_session=True) as process:
+        await_records(tmp_path, process)
+        os.close(its)
+        os.close(ours)
+        assert process.wait(60) == 129
+    check_saved(tmp_path, 0.1, 119)
+
+
+@unless_windows
+def test_with_nohup_it_goes_on(brightness_model: Path, long_clip: Path, tmp_path: Path) -> None:
+    command = command_on(long_clip, brightness_model, "sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
+    with subprocess.Popen([*command, "--end", "40"], cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        await_records(tmp_path, process)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(60) == 0
+    check_saved(tmp_path, 39.9, 40)
+
+
+def test_a_signal_ends_reading_between_two_frames_that_are_asked_for(
+    predict, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one may be far: a system that stops the program would not wait for it."""
+    read = []
+    packets = VideoFile._packets
+
+    def counted(self: VideoFile):
+        for packet in packets(self):
+            read.append(packet)
+            if len(read) == 20:
+                signal.raise_signal(signal.SIGTERM)
+                while not _Signals.active.exit_code():  # the main thread handles it
+                    sleep(0.001)
+            yield packet
+
+    monkeypatch.setattr(VideoFile, "_packets", counted)
+    result = predict("clip.mp4", "--every", "3", "--out", "drawn.mp4", "--csv", "t.csv", "--json", "t.jsonl")
+    assert result.exit_code == 143
+    assert len(read) == 20
+    clip.unlink()
+    check_saved(Path(), 0, 0)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from typer.testing import CliRunner, Result
 
 from mien.cli import inputs
 from mien.cli.app import app
+from mien.cli.interrupt import _Signals
 from mien.errors import ConfigError, ImageError
+from mien.signals import ENDING
 from mien.video.reader import VideoFile
 from mien.video.writer import VideoWriter
 
@@ -180,7 +183,10 @@ def test_a_repeated_command_passes_over_what_is_there(predict, films: Path) -> N
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent otherwise on Windows")
-def test_an_interrupted_video_leaves_nothing_and_is_resumed(brightness_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ENDING)
+def test_an_interrupted_video_leaves_nothing_and_is_resumed(
+    brightness_model: Path, tmp_path: Path, ending: signal.Signals
+) -> None:
     film(tmp_path / "films" / "a.mp4")
     film(tmp_path / "films" / "b.mp4", seconds=300)
     command = [sys.executable, "-m", "mien", "predict", "films", "--model", str(brightness_model), "--detector", "none"]
@@ -189,12 +195,39 @@ def test_an_interrupted_video_leaves_nothing_and_is_resumed(brightness_model: Pa
     assert process.stdout is not None
     for _ in range(1 + 2 * RATE + 20):
         process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + ending
     assert "interrupted in films/b.mp4, which leaves no file; --resume goes on with it" in err
     assert "Traceback" not in err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("at", [1, 10])
+def test_what_several_videos_share_is_saved_when_a_signal_comes(
+    predict, films: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Also while a video is being opened, which then has no frame."""
+    packets, read = VideoFile._packets, []
+
+    def interrupted(self: VideoFile):
+        for packet in packets(self):
+            if self.path == Path("films/sub/a.mkv"):
+                read.append(packet)
+                if len(read) == at:
+                    signal.raise_signal(signal.SIGTERM)
+                    while not _Signals.active.exit_code():  # the main thread handles it
+                        sleep(0.001)
+            yield packet
+
+    monkeypatch.setattr(VideoFile, "_packets", interrupted)
+    result = predict("films", "--json", "all.jsonl", "--csv", "tables/")
+    assert result.exit_code == 143
+    assert "error" not in result.stderr
+    assert f"interrupted in {Path('films/sub/a.mkv')}, which leaves no file" in result.stderr
+    sources = {json.loads(line)["source"] for line in Path("all.jsonl").read_text(encoding="utf-8").splitlines()}
+    assert {Path(source).name for source in sources} >= {"a.mp4", "b.gif"}
+    assert files("tables") == ["a.mp4.csv", "b.gif.csv"]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from mien.cli.app import app
 from mien.errors import ConfigError
+from mien.signals import ENDING
 from mien.video import camera
 
 
@@ -77,6 +78,36 @@ def test_a_window_that_sdl_holds_in_memory(run, folder: Path, monkeypatch: pytes
     assert "frames/s" in result.stderr
 
 
+@pytest.mark.parametrize("how", ["q", "signal"])
+def test_a_recording_begun_in_the_window_is_named_however_it_ends(
+    run, folder: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    pytest.importorskip("pygame")
+    pytest.importorskip("av")
+    from mien.video.reader import VideoFile
+    from mien.video.window import Action, Window
+
+    def pressed(self: Window) -> list[Action]:
+        calls.append(self)
+        if len(calls) == 1:
+            return [Action.RECORD]
+        recorded = any(path.stat().st_size for path in Path().glob(".*.part"))
+        if recorded and how == "signal":
+            signal.raise_signal(signal.SIGTERM)
+        return [Action.QUIT] if recorded and how == "q" else []
+
+    calls: list[Window] = []
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setattr(Window, "actions", pressed)
+    result = run("--camera", "frames", "--loop")
+    assert result.exit_code == (143 if how == "signal" else 0), result.output
+    (path,) = Path().glob("mien-*")
+    assert f"recorded {path}\n" in result.stderr
+    with VideoFile(path) as video:
+        assert list(video)
+    assert sorted(Path().iterdir()) == sorted([Path("frames"), path])
+
+
 def test_a_camera_that_is_gone_exits_1_and_what_was_done_is_saved(
     run, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,8 +166,9 @@ def test_invalid_options_are_refused_in_one_line(run, folder: Path, arguments, m
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a single process")
-def test_ctrl_c_saves_what_was_done(folder: Path, brightness_model: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal to a single process")
+@pytest.mark.parametrize("ending", ENDING)
+def test_a_signal_saves_what_was_done(folder: Path, brightness_model: Path, ending: signal.Signals) -> None:
     pytest.importorskip("av")
     from mien.video.reader import VideoFile
 
@@ -152,10 +184,13 @@ def test_ctrl_c_saves_what_was_done(folder: Path, brightness_model: Path) -> Non
         assert process.stdout is not None
         for _ in range(5):
             assert process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ending)
+        process.send_signal(ending)  # as `timeout` does
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == 128 + ending, errors
     assert "Traceback" not in errors
+    assert "recorded out.mp4\n" in errors
     assert "frames/s" in errors
+    assert sorted(path.name for path in Path().iterdir()) == ["frames", "out.mp4"]
     with VideoFile("out.mp4") as video:
         assert len(list(video)) >= 5

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -110,10 +111,14 @@ def _connected(address: str | None) -> tuple[Any, bool]:
         return ray, False
     if address is not None:
         _check_reachable(address)
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # it raises nearly anything
         raise ConfigError(f"{address or 'Ray'}: cannot be connected to: {one_line(error)}") from error
+    finally:
+        if handler not in (None, signal.SIG_DFL) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, by which the process ends with 1
     return ray, True
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from ctypes import c_int64
 from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, Final
 from mien.annotate.engine import Job
 from mien.annotate.worker import Report, Worker
 from mien.errors import ConfigError, reason
+from mien.signals import ignore_ending, sheltered
 
 _REPORT_S: Final = 0.25
 _STOP: Final = -1
@@ -95,7 +95,7 @@ class _Pools:
         if not self._waiting:
             return
         shard = self._waiting.popleft()
-        with _ignore_sigint():
+        with sheltered():
             try:
                 future = self._slots[slot].submit(_work, shard)
             except BrokenProcessPool:  # it crashed while it had nothing to do
@@ -125,7 +125,8 @@ class _Pools:
     def _pool(self, slot: int) -> ProcessPoolExecutor:
         overlap = self._job.providers is not None or self._workers < usable_cpus()
         arguments = (self._job, overlap, self._read, slot)
-        return ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=arguments)
+        with sheltered():  # its locks already need a process, that of the resource tracker
+            return ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=arguments)
 
 
 def usable_cpus() -> int:
@@ -137,19 +138,6 @@ def usable_cpus() -> int:
     return cpus
 
 
-@contextmanager
-def _ignore_sigint() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C, even while they import: the driver stops them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 _mine: dict[str, Any] = {}
 
 
@@ -157,7 +145,7 @@ def _begin(job: Job, overlap: bool, read: Any, slot: int) -> None:
     """What a worker process does first."""
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited, but Python may have set its own handler
+    ignore_ending()  # where nothing was inherited
     threading.Thread(target=_end_with_driver, daemon=True).start()
     cv2.setNumThreads(1)  # there is a process for each core
     _mine.update(worker=Worker(job.url, job.providers, job.run, overlap=overlap), read=read, slot=slot)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -192,7 +191,6 @@ def _run(source: str, out: str, chosen: Options, engine: Engine, *, planned: boo
     from mien.annotate import annotate as run
     from mien.cli.annotate_progress import print_outcome, watched
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler stops it as Ctrl-C does
     if engine.name == "ray":
         console.log(f"Ray: {engine.address or 'on this machine'}, which takes a while")
     try:

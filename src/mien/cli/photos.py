@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mien.cli import console
+from mien.cli.interrupt import interruptible
 from mien.cli.outputs import Outputs, check_apart
 from mien.emotions import EMOTION_COLORS
 from mien.errors import ConfigError, ImageError
@@ -31,7 +32,8 @@ _COLUMNS = ("source", "face", "emotion", "confidence", "x", "y", "width", "heigh
 
 
 def predict_photos(search: Search, make_analyzer: Callable[..., Analyzer], outputs: Outputs) -> None:
-    """Read photos, report those that cannot be read, and exit with 1 where there were some.
+    """Read photos, report those that cannot be read, and exit with 1 where there were some. A signal, such as Ctrl-C,
+    ends it after those that are being read; the exit code is the signal's.
 
     make_analyzer takes `reduce`: whether large photos may be decoded at a reduced size, which drawn copies may not.
     """
@@ -47,13 +49,18 @@ def predict_photos(search: Search, make_analyzer: Callable[..., Analyzer], outpu
     copies = drawn_paths(found, out) if out else [None] * len(found)
     if out:
         make_folder(out)
-    failed = len(missing)
-    with records.opened(analyzer.card.classes) as write, _counted(len(found)) as count:
+    done, failed = 0, len(missing)
+    with (
+        interruptible() as exit_code,
+        records.opened(analyzer.card.classes) as write,
+        _counted(len(found)) as count,
+    ):
         listing = None if records.on_stdout else _Listing()
         for item in missing:
             write(_failure(item.source, str(item), analyzer.model_id))
-        results = analyzer.try_many(image.path for image in found)
-        for image, copy, result in zip(found, copies, results, strict=True):
+        results = analyzer.try_many(image.path for image in found if not exit_code())
+        for result, image, copy in zip(results, found, copies, strict=False):
+            done += 1
             if isinstance(result, ImageError):
                 failed += 1
                 console.report(str(result))
@@ -68,6 +75,9 @@ def predict_photos(search: Search, make_analyzer: Callable[..., Analyzer], outpu
     if listing:
         listing.close()
     _conclude(search, out)
+    if exit_code():
+        console.log(f"interrupted after {done} of {len(found)} photos; what was done until then is saved")
+        raise typer.Exit(exit_code())
     if failed:
         raise typer.Exit(1)
 

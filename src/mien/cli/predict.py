@@ -113,8 +113,9 @@ def predict(
 
     Prints a table, tab-separated if standard output is no terminal: one line per face of photos, one line per person
     of videos. An uncertain emotion has a question mark in the table, and a yes in the tab-separated lines. What cannot
-    be read is reported, the rest is processed, and the exit code is 1. Ctrl-C ends a video early; what was done is
-    saved. Of several videos each gets a file of its name in `--out`, `--json DIR/`, `--csv DIR/` and `--chart`.
+    be read is reported, the rest is processed, and the exit code is 1. Ctrl-C ends it early, as SIGTERM and a closed
+    terminal do; what was done is saved. Of several videos each gets a file of its name in `--out`, `--json DIR/`,
+    `--csv DIR/` and `--chart`.
     """
     from mien.analyzer import load
     from mien.cli.inputs import find_inputs, stdin_stored

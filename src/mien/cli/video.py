@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mien.cli import console
-from mien.cli.interrupt import interruptible
+from mien.cli.interrupt import handled, interruptible
 from mien.cli.outputs import Outputs, check_apart
 from mien.cli.stage_times import StageTimes
 from mien.concurrency import Behind, ReadAhead
@@ -44,23 +44,25 @@ class Excerpt:
     every: float | None = None
     rate: float | None = None
 
-    def of(self, path: Path) -> FrameSource:
-        """The video's frames within the excerpt."""
-        return open_source(path, rate=self.rate, start=self.start, end=self.end, every=self.every)
+    def of(self, path: Path, is_over: Callable[[], bool]) -> FrameSource:
+        """The video's frames within the excerpt, until `is_over` returns true."""
+        return open_source(path, rate=self.rate, start=self.start, end=self.end, every=self.every, is_over=is_over)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What reading a video gave: its persons, what is worth knowing, its damage, and whether Ctrl-C ended it early."""
+    """What reading a video gave: its persons, what is worth knowing, its damage, and the exit code of a signal that
+    ended it early, else 0.
+    """
 
     timeline: Timeline
     notes: list[str]
     problems: list[str]
-    interrupted: bool
+    exit_code: int
 
 
 def predict_video(path: Path, analyzer: Analyzer, outputs: Outputs, excerpt: Excerpt, *, stats: bool) -> None:
-    """Read a video and list its persons. Exits with 130 if Ctrl-C ended it early.
+    """Read a video and list its persons. Exits with 130 if Ctrl-C ended it early, or as another signal asks for.
 
     Damage in the video is reported, and the exit code is 1 then.
     """
@@ -73,9 +75,9 @@ def predict_video(path: Path, analyzer: Analyzer, outputs: Outputs, excerpt: Exc
     if stats:
         times.show()
     report_on(reading)
-    if reading.interrupted:
+    if reading.exit_code:
         console.log(f"interrupted at {reading.timeline.end_s:.1f} s; what was done until then is saved")
-        raise typer.Exit(130)
+        raise typer.Exit(reading.exit_code)
     if reading.problems:
         raise typer.Exit(1)
 
@@ -91,7 +93,7 @@ def read_video(
 ) -> Reading:
     """Read a video and write what is asked for.
 
-    Without keep_part a video that Ctrl-C ended early leaves no file, and typer's Exit is raised.
+    Without keep_part a video that a signal ended early leaves no file, and typer's Exit is raised.
     """
     out, records, chart = outputs.out, outputs.records, outputs.chart
     style = outputs.drawing.style(tracks=True)
@@ -102,8 +104,9 @@ def read_video(
 
         check_chart(chart)
     with (
-        excerpt.of(path) as video,
-        interruptible() as interrupted,
+        handled() as exit_code,
+        excerpt.of(path, lambda: bool(exit_code())) as video,
+        interruptible(),
         records.opened(analyzer.card.classes) as write,
         VideoWriter(out, source=video) if out else nullcontext() as writer,
         _counted(video) as count,
@@ -117,14 +120,14 @@ def read_video(
             write(record)
             show(result)
             count(result.time_s or 0.0)
-            if interrupted():
+            if exit_code():
                 break
-        if interrupted() and not keep_part:
-            raise typer.Exit(130)
+        if exit_code() and not keep_part:
+            raise typer.Exit(exit_code())
     if chart is not None:
         save_chart(gatherer.timeline(), chart)
     notes = [*video.notes, *(writer.problems if writer else [])]
-    return Reading(gatherer.timeline(), notes, video.problems, interrupted())
+    return Reading(gatherer.timeline(), notes, video.problems, exit_code())
 
 
 def report_on(reading: Reading) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from mien.cli import console
+from mien.cli.interrupt import interruptible
 from mien.cli.outputs import Outputs, RecordFiles, check_apart
 from mien.cli.photos import predict_photos
 from mien.cli.stage_times import StageTimes
@@ -43,8 +44,8 @@ def predict_videos(
     """Read photos and videos, list the persons of all videos, and exit.
 
     What cannot be read is reported, the others are read, and the exit code is 1, as it is with damage. A video that
-    Ctrl-C ends early leaves no file; with resume those are passed over whose files are all there. Raises ConfigError
-    where one file is named, and each video needs its own.
+    a signal ends early leaves no file, and the exit code is the signal's; with resume those are passed over whose files
+    are all there. Raises ConfigError where one file is named, and each video needs its own.
     """
     records = outputs.records
     shared = replace(
@@ -55,8 +56,8 @@ def predict_videos(
     )
     check_apart(shared.paths, [video.path for video in search.videos])
     analyzer = make_analyzer(reduce=False)
-    summary = _Summary()
-    with shared.opened(analyzer.card.classes) as write:
+    with interruptible() as exit_code, shared.opened(analyzer.card.classes) as write:
+        summary = _Summary(exit_code)
         besides = RecordFiles(landmarks=records.landmarks, besides=write, shares_stdout=shared.on_stdout)
         tasks = list(_tasks(search, outputs, besides))
         check_apart([file for task in tasks for file in task.outputs.files], [task.path for task in tasks])
@@ -66,6 +67,8 @@ def predict_videos(
             )
         summary.has_failed = _read_photos(search, make_analyzer, outputs, besides)
         for number, task in enumerate(tasks, 1):
+            if exit_code():
+                break
             if resume and task.is_finished:
                 summary.pass_over(task)
                 continue
@@ -75,7 +78,7 @@ def predict_videos(
     summary.show(with_table=not shared.on_stdout, with_stats=stats)
     if outputs.out:
         console.log(f"annotated videos are in {outputs.out}")
-    raise typer.Exit(130 if summary.interrupted else 1 if summary.has_failed else 0)
+    raise typer.Exit(exit_code() or int(summary.has_failed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,35 +96,33 @@ class _Task:
 
 @dataclass(slots=True)
 class _Summary:
-    """What all videos together gave."""
+    """What all videos together gave; exit_code is that of a signal, once one has come."""
 
+    exit_code: Callable[[], int]
     has_failed: bool = False
-    interrupted: bool = False
     passed: int = 0
     rows: list[tuple[str, ...]] = field(default_factory=list)
     times: StageTimes = field(default_factory=StageTimes)
 
     def read(self, task: _Task, analyzer: Analyzer, excerpt: Excerpt) -> bool:
-        """Read a video; False where Ctrl-C ended it."""
+        """Read a video; False where a signal ended it."""
         for file in task.outputs.files:
             make_folder(file.parent)
         try:
             reading = read_video(
                 task.path, analyzer, task.outputs, excerpt, self.times, keep_part=not task.outputs.files
             )
-        except ImageError as error:
+        except (ImageError, typer.Exit) as error:
+            if self.exit_code():  # no frame may have come until then
+                console.log(f"interrupted in {task.path}, which leaves no file; --resume goes on with it")
+                return False
             self.has_failed = True
             console.report(str(error))
             return True
-        except typer.Exit:
-            self.interrupted = True
-            console.log(f"interrupted in {task.path}, which leaves no file; --resume goes on with it")
-            return False
         report_on(reading)
         self.add(task.path, reading.timeline)
         self.has_failed |= bool(reading.problems)
-        self.interrupted = reading.interrupted
-        return not reading.interrupted
+        return not reading.exit_code
 
     def pass_over(self, task: _Task) -> None:
         """Take a video that an earlier command has read from its records, where there are some."""
@@ -160,9 +161,7 @@ def _read_photos(
             make_folder(file.parent)
         try:
             predict_photos(search, make_analyzer, of_photos)
-        except typer.Exit as end:
-            if end.exit_code != 1:
-                raise
+        except typer.Exit:  # some cannot be read, or a signal came
             return True
         return False
     for item in search.unfound:

@@ -77,7 +77,7 @@ def webcam(
     Keys: space pauses, s saves the picture, r starts and ends a recording, e covers faces with emoji, l switches
     labels, h hides the line of text, q or Esc quits. Pictures and recordings go to the current folder, with the time of
     day as their name. If a camera is unplugged, it is waited for ten seconds; then, or if a recording fails, the exit
-    code is 1. Ctrl-C ends it; what was recorded and written is saved.
+    code is 1. Ctrl-C ends it, as SIGTERM and a closed terminal do; what was recorded and written is saved.
     """
     from mien.analyzer import load
     from mien.cli.interrupt import interruptible
@@ -93,7 +93,7 @@ def webcam(
     with (
         nullcontext() if no_window else Window("Mien") as screen,
         open_live(camera, loop=loop, mirror=mirror, report=console.log) as live,
-        interruptible() as interrupted,
+        interruptible() as exit_code,
     ):
         faces: OptionFields = {"detect_side": detect_side, "prior": options.prior_of(prior)}
         analyzer = load(model, detector=detector, detector_model=detector_model, threads=threads, **faces)
@@ -103,14 +103,14 @@ def webcam(
             viewer = Viewer(live, style, LiveOutputs(screen, recorder, write if records else None), times)
             if no_window and seconds is None:
                 console.log("Ctrl-C ends it")
-            failure = _watch(viewer, analyzer, live, lambda: interrupted() or _is_past(live, seconds))
+            failure = _watch(viewer, analyzer, live, lambda: bool(exit_code()) or _is_past(live, seconds))
     console.log(viewer.summary())
     if stats:
         times.show()
     if failure:
         console.report(str(failure))
-    if interrupted() or failure or viewer.has_failed:
-        raise typer.Exit(130 if interrupted() else 1)
+    if code := exit_code() or int(bool(failure or viewer.has_failed)):
+        raise typer.Exit(code)
 
 
 def _check_outputs(camera: str, record: Path | None, records: RecordFiles, *, has_other: bool) -> None:
