@@ -57,6 +57,24 @@ def test_a_signal_that_is_ignored_stays_ignored(ending: signal.Signals) -> None:
         signal.signal(ending, before)
 
 
+@each_signal
+def test_a_signal_that_python_ignores_comes_again(ending: signal.Signals) -> None:
+    """As in the callbacks of its imports. Nothing would end a command that then waits."""
+
+    class Deleted:
+        def __del__(self) -> None:
+            signal.raise_signal(ending)
+
+    def work() -> None:
+        Deleted()
+        threading.Event().wait(60)
+
+    with handled() as exit_code:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        assert exit_code() == 128 + ending
+
+
 def test_another_thread_is_left_in_peace() -> None:
     seen: list[int] = []
 
@@ -141,8 +159,8 @@ def test_a_terminal_that_closes_ends_a_command_which_cleans_up(tmp_path: Path) -
     shell = 'exec "$@" <>"$0" >&0 2>&0'  # the session's first terminal becomes its own
     command = ["sh", "-c", shell, os.ttyname(its), sys.executable, "-c", WRITING, str(tmp_path / "out")]
     with subprocess.Popen(command, start_new_session=True) as process:
-        assert os.read(ours, 100) == b"writes\r\n"
-        os.close(its)
-        os.close(ours)
+        with os.fdopen(ours, "rb", buffering=0) as terminal:
+            assert terminal.readline() == b"writes\r\n"
+            os.close(its)
         assert process.wait(30) == 129
     assert [path.name for path in tmp_path.iterdir()] == ["cleaned"]

@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
 from time import monotonic
 from types import FrameType
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mien.signals import ENDING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 _TWICE_S: Final = 0.5
 """Signals as close as this are one: `timeout` and shells send theirs twice, to the process and to its group."""
 
+_AGAIN_S: Final = 0.05
+"""How soon a signal comes again whose exception was ignored: by then Python is elsewhere."""
+
 
 class _Signals:
-    """What asked this process to end."""
+    """What asked this process to end; `hook` is Python's own for exceptions that it ignores."""
 
     active: ClassVar[_Signals | None] = None
 
@@ -31,6 +38,7 @@ class _Signals:
         self.are_noted = False
         self._first = 0
         self._last_s = -inf
+        self.hook = sys.unraisablehook
         self._terminals = [number for number in range(3) if os.isatty(number)]
 
     def exit_code(self) -> int:
@@ -38,7 +46,7 @@ class _Signals:
         return 128 + self._first if self._first else 0
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Note a signal or raise KeyboardInterrupt."""
+        """Note a signal, or raise KeyboardInterrupt."""
         if number != signal.SIGINT:
             self._leave_closed_terminals()
         now = monotonic()
@@ -50,6 +58,16 @@ class _Signals:
         if not (self.are_noted and is_first):
             raise KeyboardInterrupt
 
+    def insist(self, ignored: UnraisableHookArgs) -> None:
+        """Let a signal come again if Python ignored its exception, as it does in its import callbacks and `__del__`."""
+        if not isinstance(ignored.exc_value, KeyboardInterrupt):
+            self.hook(ignored)
+            return
+        self._last_s = -inf
+        again = threading.Timer(_AGAIN_S, _send_to_main_thread, [self._first or signal.SIGINT])
+        again.daemon = True
+        again.start()
+
     def _leave_closed_terminals(self) -> None:
         """Let what is still printed go nowhere where a terminal was closed: each write to it would raise OSError."""
         for number in self._terminals:
@@ -57,6 +75,13 @@ class _Signals:
                 nowhere = os.open(os.devnull, os.O_RDWR)
                 os.dup2(nowhere, number)
                 os.close(nowhere)
+
+
+def _send_to_main_thread(number: int) -> None:
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 @contextmanager
@@ -99,8 +124,10 @@ def _handled() -> Iterator[_Signals]:
     try:
         for number in before:
             signal.signal(number, signals.handle)
+        sys.unraisablehook = signals.insist
         yield signals
     finally:
         _Signals.active = None
+        sys.unraisablehook = signals.hook
         for number, handler in before.items():
             signal.signal(number, handler)
