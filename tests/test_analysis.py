@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from mien.analysis import Analysis
+from mien.drawing.style import COVERING, THEMES
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError
-from mien.types import Box, Face
+from mien.types import Box, Detection, Face
 
 PROBABILITIES = {name: 0.94 if name == "anger" else 0.01 for name in EMOTIONS}
 LEANING = ((210.0, 210.0), (270.0, 270.0), (210.0, 270.0), (170.0, 250.0), (230.0, 310.0))
@@ -19,14 +20,16 @@ def analysis(side: int, scale: float) -> Analysis:
     landmarks = tuple((x * scale, y * scale) for x, y in LEANING)
     face = Face(Box(160 * scale, 180 * scale, 120 * scale, 150 * scale), 0.9, PROBABILITIES, landmarks)
     size = (round(side * scale), round(side * scale))
-    return Analysis((face,), "made", None, np.full((side, side, 3), 128, np.uint8), size)
+    picture = np.full((side, side, 3), 128, np.uint8)
+    picture[:, side // 2 :] = 60
+    return Analysis((face,), "made", None, picture, size)
 
 
-@pytest.mark.parametrize("theme", ["labels", "emoji", "minimal"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_a_reduced_picture_is_drawn_as_the_whole_one(theme: str) -> None:
     whole, reduced = (np.asarray(analysis(480, scale).draw(theme=theme)) for scale in (1, 4))
     assert whole.shape == (480, 480, 3)
-    assert (whole != 128).any()
+    assert (whole != analysis(480, 1).image).any()
     np.testing.assert_array_equal(reduced, whole)
 
 
@@ -41,18 +44,30 @@ def test_parts_of_a_theme_can_be_added_and_left_out() -> None:
         result.draw(theme="loud")
 
 
-def test_emoji_cover_a_photo_in_which_nothing_was_found() -> None:
+@pytest.mark.parametrize("theme", COVERING)
+def test_a_photo_in_which_nothing_was_found_is_covered(theme: str) -> None:
     """A face that the detector missed must not look covered: nothing of the photo but its rough shades stays."""
     photo = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
     photo[:, :100] //= 2
     found = Analysis((), "made", None, photo)
-    drawn = np.asarray(found.draw(theme="emoji"))[:, :, ::-1].astype(int)
+    drawn = np.asarray(found.draw(theme=theme))[:, :, ::-1].astype(int)
     assert drawn.shape == photo.shape
     text = np.zeros((120, 200), bool)
     text[45:75, 40:160] = True
     steps = np.abs(np.diff(drawn, axis=1)).max(2)[~text[:, 1:]]
     assert steps.max() < 25
     assert drawn[:30, :80].mean() < drawn[:30, 120:].mean() - 30
+    np.testing.assert_array_equal(np.asarray(found.draw())[:, :, ::-1], photo)
+
+
+@pytest.mark.parametrize("theme", COVERING)
+def test_who_is_not_reported_is_covered_too(theme: str) -> None:
+    """Even where nobody is reported; the photo is not blurred as a whole then."""
+    photo = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+    found = Analysis((), "made", None, photo, (600, 400), unreported=(Detection(Box(200, 160, 80, 100), 0.9),))
+    drawn = np.asarray(found.draw(theme=theme))[:, :, ::-1]
+    assert (drawn[80:130, 100:140] != photo[80:130, 100:140]).any(2).mean() > 0.95
+    np.testing.assert_array_equal(drawn[:, 200:], photo[:, 200:])
     np.testing.assert_array_equal(np.asarray(found.draw())[:, :, ::-1], photo)
 
 

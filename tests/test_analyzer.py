@@ -336,6 +336,28 @@ def test_small_and_uncertain_faces_are_left_out(brightness_model: Path) -> None:
         assert [face.score for face in faces] == [score] * found
 
 
+@pytest.mark.parametrize("changes", [{"max_faces": 1}, {"min_face": 40}])
+def test_faces_that_are_not_reported_are_covered_all_the_same(squares: Analyzer, changes: dict[str, Any]) -> None:
+    image = np.full((150, 300, 3), 0, np.uint8)
+    image[20:80, 20:80], image[60:90, 200:230] = level("fear"), level("surprise")
+    everyone, fewer = squares.analyze(image), squares.with_options(**changes).analyze(image)
+    assert (len(everyone.faces), everyone.unreported) == (2, ())
+    assert [face.box for face in fewer.faces] == [Box(20, 20, 60, 60)]
+    assert [face.box for face in fewer.unreported] == [Box(200, 60, 30, 30)]
+    assert len(fewer.to_dict()["faces"]) == 1
+    for result in (everyone, fewer):
+        drawn = np.asarray(result.draw(theme="blur"))
+        assert drawn[66:84, 206:224].max() < 255  # softened
+        assert drawn[66:84, 206:224].min() > 30
+    np.testing.assert_array_equal(np.asarray(fewer.draw(bars=False))[55:95, 195:235], image[55:95, 195:235])
+
+
+def test_what_does_not_count_as_a_face_is_not_covered(brightness_model: Path) -> None:
+    analyzer = Analyzer(Classifier(brightness_model), SquaresDetector(0.5), AnalyzerOptions(min_face_score=0.6))
+    found = analyzer.analyze(picture("fear"))
+    assert (found.faces, found.unreported) == ((), ())
+
+
 def test_the_threshold_of_the_analyzer_goes_with_each_face(brightness_model: Path) -> None:
     image = np.full((48, 48, 3), 64, np.uint8)  # between two levels of the test's model: it is in two minds
     (face,) = load(brightness_model, detector="none").analyze(image).faces

@@ -44,6 +44,8 @@ class Analysis:
     frames  how many frames or pages the picture's file holds: of an animation the first is read
     stages  milliseconds that each stage took, by its name: of a photo read, detect and its part of classify; of a
             frame those of `FaceStream`
+    unreported  faces that were detected and are not among `faces`, as there are more than `max_faces` or they are below
+            `min_face`: themes that cover faces cover these too
     """
 
     faces: tuple[Face, ...]
@@ -56,6 +58,7 @@ class Analysis:
     classes: tuple[str, ...] = EMOTIONS
     frames: int = 1
     stages: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
+    unreported: tuple[Detection, ...] = ()
 
     @property
     def width(self) -> int:
@@ -99,16 +102,17 @@ class Analysis:
     ) -> Image:
         """The picture with its faces marked, as a PIL image (RGB) of the size of `image`.
 
-        theme is "labels" (boxes, labels and bars), "emoji" (an emoji hides each face) or "minimal" (the boxes' corners
-        and a small emoji); emoji, labels and bars add what a theme leaves out, or leave out what it has. With the theme
-        "emoji" a photo in which no face was found is blurred and says so: a face that was missed must not look covered.
-        Raises ConfigError on another theme, and on the theme "emoji" with emoji=False.
+        theme is "labels" (boxes, labels and bars), "minimal" (the boxes' corners and a small emoji), or one that covers
+        each face with its whole head: "emoji", "blur", "pixelate". emoji, labels and bars add what a theme leaves out,
+        or leave out what it has. A photo in which no face was found is blurred as a whole by a theme that covers, and
+        says so: a face that was missed must not look covered. Raises ConfigError on another theme, and on the theme
+        "emoji" with emoji=False.
         """
         from mien.drawing.draw import draw_faces, draw_hidden  # nothing else needs it, and it takes its time
         from mien.drawing.style import Style
 
         style = Style.of(theme, emoji=emoji, labels=labels, bars=bars)
-        if theme == "emoji" and not self.faces and self.frame is None:
+        if style.covers and not (self.faces or self.unreported) and self.frame is None:
             return draw_hidden(self.image, "No face found")
 
         across, down = self.image.shape[1] / self.width, self.image.shape[0] / self.height
@@ -116,7 +120,7 @@ class Analysis:
         for face in self.faces:
             place = Detection(face.box, landmarks=face.landmarks).scaled(across, down)
             faces.append(replace(face, box=place.box, landmarks=place.landmarks))
-        return draw_faces(self.image, faces, style)
+        return draw_faces(self.image, faces, style, [one.scaled(across, down) for one in self.unreported])
 
     def save(self, path: str | os.PathLike[str], **drawing: Any) -> None:
         """Write the drawn picture as JPEG or PNG, by the suffix; folders are made as needed.

@@ -282,15 +282,16 @@ class Analyzer:
             picture = replace(picture, image=picture.image.copy())
         read = perf_counter()
         across, down = picture.scale
-        found = [detection.scaled(across, down) for detection in self._detector.detect(picture.image)]
-        found = self._selected(found)
+        everyone = [detection.scaled(across, down) for detection in self._detector.detect(picture.image)]
+        found = self._selected(everyone)
+        unreported = self._options.unreported(everyone, found)
         detected = perf_counter()
         if max(across, down) > 1 and any(face.box.height < FACE_SIZE * down for face in found):
             picture = self._read(source, color, None)  # the smallest faces need every pixel
         reread_s = perf_counter() - detected
         crops = self._crop_faces(picture, found)
         stages = {"read": 1000 * (read - began + reread_s), "detect": 1000 * (perf_counter() - read - reread_s)}
-        return _Detected(picture, source_name(source), found, crops, stages)
+        return _Detected(picture, source_name(source), found, crops, stages, unreported)
 
     def _read(self, source: ImageSource, color: Literal["bgr", "rgb"], reduce_to: int | None) -> Picture:
         options = self._options
@@ -340,6 +341,7 @@ class Analyzer:
                 classes=self.card.classes,
                 frames=picture.frames,
                 stages=stages,
+                unreported=detected.unreported,
             )
 
     def _probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
@@ -365,6 +367,7 @@ class _Detected:
     found: Sequence[Detection]
     crops: Sequence[NDArray[np.uint8]]
     stages: dict[str, float]
+    unreported: tuple[Detection, ...] = ()
 
 
 def _batched(detected: Iterable[_Detected | ImageError]) -> Iterator[list[_Detected | ImageError]]:

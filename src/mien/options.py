@@ -30,7 +30,8 @@ class AnalyzerOptions:
     min_face        the shorter side of a face's box in pixels; smaller faces are left out, but not pictures that are
                     taken as one face
     min_face_score  0..1: detections with a lower score are left out; Haar gives no score
-    max_faces       report at most N faces of a picture or frame, the largest ones; None reports all
+    max_faces       report at most N faces of a picture or frame, the largest ones; None reports all. What draws a photo
+                    covers the others too, in a video they are not followed
     order           "left": from left to right; "size": the largest first
     detect_mode     "fast" finds nearly all faces of 40 pixels and more, and most of 20 to 39; "thorough" nearly all of
                     those too, in two to three times the time (YuNet; docs/photos.md)
@@ -94,9 +95,16 @@ class AnalyzerOptions:
         wanted = sorted(filter(self._is_wanted, faces), key=lambda face: -face.box.area)[: self.max_faces]
         return self.ordered(wanted)
 
+    def unreported(self, faces: Iterable[Detection], reported: Iterable[Detection]) -> tuple[Detection, ...]:
+        """Those of all detections that count as faces by their score, but are not among the reported ones."""
+        known = set(map(id, reported))
+        return tuple(face for face in faces if id(face) not in known and self._counts(face))
+
     def _is_wanted(self, face: Detection) -> bool:
-        shorter = min(face.box.width, face.box.height)
-        return 0 < shorter >= self.min_face and (face.score is None or face.score >= self.min_face_score)
+        return min(face.box.width, face.box.height) >= self.min_face and self._counts(face)
+
+    def _counts(self, face: Detection) -> bool:
+        return face.box.area > 0 and (face.score is None or face.score >= self.min_face_score)
 
     def ordered(self, faces: Iterable[BoxedT]) -> list[BoxedT]:
         """Detections or faces by `order`."""

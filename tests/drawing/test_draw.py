@@ -12,10 +12,10 @@ from mien.drawing.colors import INK, PAPER, class_color, ink_on, luminance
 from mien.drawing.draw import draw_faces, draw_frame
 from mien.drawing.labels import Label, place_labels, wordings
 from mien.drawing.layout import Mark, in_order
-from mien.drawing.style import THEMES, Style
+from mien.drawing.style import COVERING, THEMES, Style
 from mien.emotions import EMOTION_COLORS, EMOTIONS
 from mien.errors import ConfigError
-from mien.types import Box, Face
+from mien.types import Box, Detection, Face
 
 STYLES = (
     Style(),
@@ -25,6 +25,8 @@ STYLES = (
     Style.of("minimal"),
     Style.of("minimal", labels=True, tracks=True),
     Style.of("minimal", emoji=False),
+    Style.of("blur"),
+    Style.of("pixelate", labels=True, emoji=True, tracks=True),
 )
 ANONYMOUS = Style.of("emoji")
 
@@ -189,6 +191,30 @@ def test_the_emoji_theme_leaves_nothing_of_a_face(size: tuple[int, int], place: 
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.parametrize("theme", COVERING)
+def test_themes_that_cover_hide_unreported_faces_and_others_do_not(theme: str) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (300, 400, 3), np.uint8)
+    reported, other = face(Box(60, 100, 60, 80)), Detection(Box(280, 110, 40, 50))
+    drawn = draw_frame(image, [reported], Style.of(theme), [other])
+    for box in (reported.box, other.box):
+        middle = np.s_[round(box.y) : round(box.y + box.height), round(box.x) : round(box.x + box.width)]
+        assert (drawn[middle] != image[middle]).any(2).mean() > 0.95
+    for style in (Style(), Style.of("minimal")):
+        np.testing.assert_array_equal(
+            draw_frame(image, [reported], style, [other]), draw_frame(image, [reported], style)
+        )
+
+
+@pytest.mark.parametrize("theme", COVERING)
+def test_a_theme_that_covers_says_nothing_of_its_own(theme: str) -> None:
+    style = Style.of(theme)
+    assert style.covers
+    assert (style.labels, style.bars, style.emoji) == (False, False, theme == "emoji")
+    assert not Style().covers
+    assert not Style.of("minimal").covers
+
+
 def test_the_emoji_theme_says_nothing_unless_asked() -> None:
     found = [face(Box(100, 100, 60, 80))]
     _, labels, _ = placed(found, (600, 400), ANONYMOUS)
@@ -240,7 +266,7 @@ def test_bars_labels_and_tracks_are_options() -> None:
 
 def test_styles_that_make_no_sense_are_refused() -> None:
     assert {Style.of(theme).theme for theme in THEMES} == set(THEMES)
-    with pytest.raises(ConfigError, match="unknown theme 'loud'; known are labels, emoji, minimal"):
+    with pytest.raises(ConfigError, match="unknown theme 'loud'; known are labels, emoji, blur, pixelate, minimal"):
         Style.of("loud")
     with pytest.raises(ConfigError, match="draws emoji"):
         Style.of("emoji", emoji=False)

@@ -7,18 +7,10 @@ import numpy as np
 import pytest
 
 from mien.drawing.colors import class_color
-from mien.drawing.emoji import covering_side, draw_emoji, lean
+from mien.drawing.emoji import draw_emoji
 from mien.emotions import EMOTIONS
-from mien.types import Box, Face
 
-UPRIGHT = ((70.0, 80.0), (130.0, 80.0), (100.0, 110.0), (78.0, 140.0), (122.0, 140.0))
 NAMES = (*EMOTIONS, "focused")
-
-
-def turned(degrees: float) -> tuple[tuple[float, float], ...]:
-    """The landmarks of a face that leans so far clockwise, as it is seen."""
-    matrix = cv2.getRotationMatrix2D((100, 100), -degrees, 1)
-    return tuple((float(x), float(y)) for x, y in (matrix @ np.array([(*p, 1) for p in UPRIGHT]).T).T)
 
 
 def drawn(name: str, side: float, *, grey: int = 128, roll: float = 0.0, uncertain: bool = False) -> np.ndarray:
@@ -63,13 +55,6 @@ def test_a_custom_class_has_its_color_and_an_uncertain_one_is_pale() -> None:
     assert (badge == 255).all(2).sum() > 0.3 * badge[:, :, 0].size  # the question mark's ground
 
 
-@pytest.mark.parametrize("degrees", [-170, -60, -20, 0, 15, 45, 120])
-def test_a_face_leans_as_its_landmarks_do(degrees: float) -> None:
-    face = Face(Box(50, 40, 100, 120), 0.9, {"fear": 1.0}, turned(degrees))
-    assert math.degrees(lean(face)) == pytest.approx(degrees)
-    assert lean(Face(face.box, None, face.probabilities)) == 0
-
-
 @pytest.mark.parametrize("degrees", [-90, 30, 90, 180])
 def test_a_rolled_emoji_is_the_upright_one_turned_clockwise(degrees: int) -> None:
     upright = drawn("sadness", 200)
@@ -81,19 +66,6 @@ def test_a_rolled_emoji_is_the_upright_one_turned_clockwise(degrees: int) -> Non
     assert abs(got.astype(int) - expected).mean() < 3
     if degrees != 180:
         assert abs(other.astype(int) - expected).mean() > 10
-
-
-@pytest.mark.parametrize("size", [(3, 4), (10, 10), (24, 24), (90, 113), (300, 60), (1000, 1300)])
-@pytest.mark.parametrize("degrees", [0, 33])
-def test_it_hides_the_whole_box_and_more(size: tuple[int, int], degrees: float) -> None:
-    """Two grounds, one drawing: what differs shows through."""
-    face = Face(Box(0, 0, *size), None, {"fear": 1.0})
-    side = covering_side(face)
-    dark, light = (drawn("fear", side, grey=grey, roll=math.radians(degrees)) for grey in (0, 255))
-    across, down = (np.arange(dark.shape[0]) + 0.5 - side / 2,) * 2
-    near = np.hypot(across[None, :], down[:, None]) <= 1.1 * math.hypot(*size) / 2
-    assert near.any()
-    np.testing.assert_array_equal(dark[near], light[near])
 
 
 def test_what_lies_outside_of_the_picture_is_left_out() -> None:

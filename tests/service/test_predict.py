@@ -76,12 +76,12 @@ def test_drawing_answers_a_picture_of_the_same_size(client: httpx.Client) -> Non
     content = grey("neutral", side=90)
     answers = [
         client.post(f"/v1/predict?draw=1&theme={theme}", content=content, headers={"content-type": "image/png"})
-        for theme in ("labels", "emoji", "minimal")
+        for theme in ("labels", "emoji", "blur", "pixelate", "minimal")
     ]
     for answer in answers:
         assert answer.headers["content-type"] == "image/png"
         assert Image.open(io.BytesIO(answer.content)).size == (90, 90)
-    assert len({answer.content for answer in answers}) == 3
+    assert len({answer.content for answer in answers}) == 4  # an even picture has no detail to blur
     assert len(client.post("/v1/predict?draw=1", files={"f": content}).content) > 0
     two = client.post("/v1/predict?draw=1", files=[("f", content), ("f", content)])
     assert "takes one picture, got 2" in problem(two, 400)

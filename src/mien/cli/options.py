@@ -178,8 +178,8 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an existing output
 # How faces are drawn
 
 Theme = Annotated[
-    Literal["labels", "emoji", "minimal"],
-    typer.Option(rich_help_panel=DRAWING, help="How faces are marked. emoji covers each face."),
+    Literal["labels", "emoji", "blur", "pixelate", "minimal"],
+    typer.Option(rich_help_panel=DRAWING, help="How faces are marked. emoji, blur, pixelate cover the whole head."),
 ]
 Emoji = Annotated[
     bool | None,

@@ -119,10 +119,11 @@ def predict(
     """
     from mien.analyzer import load
     from mien.cli.inputs import find_inputs, stdin_stored
+    from mien.drawing.style import COVERING
     from mien.errors import ConfigError
 
-    if theme == "emoji" and max_faces is not None:
-        raise ConfigError("--theme emoji covers every face that is found: leave out --max-faces")
+    if theme in COVERING and max_faces is not None:
+        raise ConfigError(f"--theme {theme} covers every face that is found: leave out --max-faces")
 
     def analyzer(*, reduce: bool) -> Analyzer:
         faces: OptionFields = {"min_face": min_face, "min_face_score": min_face_score, "max_faces": max_faces}

@@ -1,4 +1,4 @@
-"""What was found, drawn over the picture: by the style boxes, labels, emoji and a bar for each class."""
+"""What was found, drawn over the picture: by the style boxes, labels, covers, and a bar for each class."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from PIL import Image
 from mien.drawing.bars import place_panels
 from mien.drawing.canvas import Rounded, fill, text_width, write
 from mien.drawing.colors import class_color, ink_on
-from mien.drawing.emoji import draw_emoji, lean
+from mien.drawing.covers import cover
 from mien.drawing.labels import place_labels
-from mien.drawing.layout import Mark, cover, grown, in_order
+from mien.drawing.layout import Mark, grown, in_order
 from mien.drawing.style import Style
 from mien.runtime.resize import fitted
-from mien.types import Box, Face
+from mien.types import Box, Detection, Face
 
 _AS_EVER: Final = Style()
 
@@ -28,12 +28,14 @@ BLURRED_SIDE: Final = 16
 _PLATE: Final = (40, 40, 40)
 
 
-def draw_faces(image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _AS_EVER) -> Image.Image:
+def draw_faces(
+    image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _AS_EVER, unreported: Sequence[Detection] = ()
+) -> Image.Image:
     """A copy of the picture with its faces marked, as a PIL image in RGB: what `draw_frame` draws.
 
     image is (H, W, 3) uint8 in BGR order.
     """
-    return Image.fromarray(cv2.cvtColor(draw_frame(image, faces, style), cv2.COLOR_BGR2RGB))
+    return Image.fromarray(cv2.cvtColor(draw_frame(image, faces, style, unreported), cv2.COLOR_BGR2RGB))
 
 
 def draw_hidden(image: NDArray[np.uint8], text: str) -> Image.Image:
@@ -54,35 +56,35 @@ def draw_hidden(image: NDArray[np.uint8], text: str) -> Image.Image:
     return Image.fromarray(cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB))
 
 
-def draw_frame(image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _AS_EVER) -> NDArray[np.uint8]:
+def draw_frame(
+    image: NDArray[np.uint8], faces: Sequence[Face], style: Style = _AS_EVER, unreported: Sequence[Detection] = ()
+) -> NDArray[np.uint8]:
     """A copy of the picture with its faces marked, (H, W, 3) uint8 in BGR order as the picture is.
 
-    Each face gets a box in the color of its emotion, or an emoji that hides it and leans as it does. Its label asks
-    ("fear? 41 %") where the prediction is uncertain; an emoji is pale then and has a question mark. Labels neither
-    leave the picture nor cover each other: where there is no place for one, it is shortened, and at last left out. A
-    face that is large enough and has free space beside it gets bars with the probabilities of its classes too.
+    Each face gets a box in the color of its emotion, or is covered: by an emoji that leans as it does, a blur or large
+    pixels over the whole head. A style that covers hides unreported ones too. A label asks ("fear? 41 %") where the
+    prediction is uncertain; an emoji is pale then and has a question mark. Labels neither leave the picture nor cover
+    each other: where there is no place for one, it is shortened, and at last left out. A face that is large enough and
+    has free space beside it gets bars with the probabilities of its classes too.
     """
     canvas = image.copy()
     size = (canvas.shape[1], canvas.shape[0])
     marks = in_order([mark for mark in (Mark.of(face, size, style) for face in faces) if mark.box.area > 0])
     labels = place_labels(marks, size, style)
     panels = place_panels(marks, [label.box for label in labels], size) if style.bars else []
-    for mark in reversed(marks):
-        if style.theme == "emoji":
-            _cover_face(canvas, mark.face)
-        else:
+    if style.covers:
+        for one in unreported:
+            cover(canvas, one, style.theme)
+        for mark in reversed(marks):
+            cover(canvas, mark.face, style.theme)
+    else:
+        for mark in reversed(marks):
             _draw_box(canvas, mark, arms=style.theme == "minimal")
     for panel in panels:
         panel.draw(canvas)
     for label in labels:
         label.draw(canvas)
     return canvas
-
-
-def _cover_face(canvas: NDArray[np.uint8], face: Face) -> None:
-    square = cover(face)
-    middle = (square.x + square.width / 2, square.y + square.height / 2)
-    draw_emoji(canvas, face.emotion, middle, square.width, roll=lean(face), uncertain=face.uncertain)
 
 
 def _draw_box(canvas: NDArray[np.uint8], mark: Mark, *, arms: bool) -> None:

@@ -5,7 +5,6 @@ They are drawn as SVG, beside which lie the PNGs that `scripts/draw_emoji.py` ma
 
 from __future__ import annotations
 
-import cmath
 import math
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,12 +18,14 @@ from PIL import Image
 from mien.drawing.canvas import blank, blend
 from mien.drawing.colors import class_color
 from mien.emotions import EMOTIONS
-from mien.types import Face
 
 EMOJI_FOLDER: Final = Path(__file__).parents[1] / "assets" / "emoji"
-_PLAIN, _UNCERTAIN = "plain", "uncertain"
-_SOLID: Final = 61.5 / 128
+NO_EMOTION: Final = ""
+"""The name of the emoji that shows none: grey, for a face that was not read."""
+SOLID: Final = 61.5 / 128
 """Radius of the circle that every emoji covers, in sides of its square: half a unit less than its outline."""
+_PLAIN, _UNCERTAIN = "plain", "uncertain"
+_GREY: Final = (176, 176, 180)
 _FADED: Final = 0.35
 """How much of its color the emoji of an uncertain face keeps."""
 
@@ -59,29 +60,6 @@ def draw_emoji(
     blend(canvas, patch.astype(np.uint8, copy=False), left, top)
 
 
-def covering_side(face: Face) -> float:
-    """Side in pixels of an emoji that hides a whole face, however it is rolled.
-
-    What it certainly covers is a circle a tenth wider than that round the face's box, for the box begins at the
-    hairline, ends between the mouth (Haar) and the chin (YuNet), and has the ears beside it.
-    """
-    seen_through = 1.5  # pixels of the outline, at most
-    return (1.1 * math.hypot(face.box.width, face.box.height) / 2 + seen_through) / _SOLID
-
-
-def lean(face: Face) -> float:
-    """By how much a face leans, clockwise in radians, by its eyes and mouth; 0 where it has no landmarks.
-
-    Unlike `runtime.head_roll.face_roll` it is as continuous as the landmarks are, so that an emoji does not jump.
-    """
-    if face.landmarks is None:
-        return 0.0
-    right_eye, left_eye, _, right_mouth, left_mouth = (complex(*point) for point in face.landmarks)
-    across = (left_eye - right_eye) + (left_mouth - right_mouth)
-    down = (right_mouth - right_eye) + (left_mouth - left_eye)
-    return cmath.phase(across + down / 1j)  # what points down in an upright face, turned to point across
-
-
 @lru_cache(maxsize=128)
 def _shrunk(name: str, uncertain: bool, halvings: int) -> NDArray[np.uint8]:
     if halvings == 0:
@@ -95,7 +73,8 @@ def _artwork(name: str, uncertain: bool) -> NDArray[np.uint8]:
     """(512, 512, 4) uint8, BGR and alpha, premultiplied."""
     art = _png(name if name in EMOTIONS else _PLAIN)
     if name not in EMOTIONS:
-        tint = np.array([*class_color(name)[::-1], 255], np.float32) / 255
+        color = class_color(name) if name != NO_EMOTION else _GREY
+        tint = np.array([*color[::-1], 255], np.float32) / 255
         art = np.rint(art * tint).astype(np.uint8)
     if uncertain:
         grey = cv2.cvtColor(art[:, :, :3], cv2.COLOR_BGR2GRAY)[:, :, None].astype(np.float32)

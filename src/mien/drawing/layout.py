@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.drawing.emoji import covering_side
+from mien.drawing.covers import Head
 from mien.drawing.style import Style
 from mien.types import Box, Face
 
@@ -24,7 +24,7 @@ _TEXT_STEP: Final = 1.12
 class Mark:
     """A face as it is drawn: the visible part of what marks it, the width of its lines and the height of its text.
 
-    All in pixels. box is the face's, or in the theme "emoji" the square of the emoji over it.
+    All in pixels. box is the face's, or in a theme that covers the square over the head.
     """
 
     face: Face
@@ -42,15 +42,9 @@ class Mark:
         text = min(max(0.15 * box.width, 11, 0.016 * short), max(14, 0.036 * short))
         steps = round(math.log(text / SMALLEST_TEXT, _TEXT_STEP))
         text = SMALLEST_TEXT * _TEXT_STEP**steps
-        if style.theme == "emoji" and face.box.area > 0:
-            box = cover(face).clipped(*size)
+        if style.covers and face.box.area > 0:
+            box = Head.of(face, size).square.clipped(*size)
         return cls(face, box, max(1.5, text / (12 if style.theme == "minimal" else 8)), round(text))
-
-
-def cover(face: Face) -> Box:
-    """The square of the emoji that hides a face; it may reach over the picture's edge."""
-    side, box = covering_side(face), face.box
-    return Box(box.x + (box.width - side) / 2, box.y + (box.height - side) / 2, side, side)
 
 
 def in_order(marks: Sequence[Mark]) -> list[Mark]:

@@ -7,8 +7,11 @@ from typing import Final
 
 from mien.errors import ConfigError
 
-THEMES: Final = ("labels", "emoji", "minimal")
-"""labels: a box, a label, bars; emoji: an emoji covers the face; minimal: the box's corners and a small emoji."""
+COVERING: Final = ("emoji", "blur", "pixelate")
+"""The themes that hide whole heads: under an emoji, blurred, or in large pixels."""
+
+THEMES: Final = ("labels", *COVERING, "minimal")
+"""labels: a box, a label, bars; minimal: the box's corners and a small emoji; the others are COVERING."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,11 @@ class Style:
         if self.theme == "emoji" and not self.emoji:
             raise ConfigError("the theme 'emoji' draws emoji: leave them on, or choose another theme")
 
+    @property
+    def covers(self) -> bool:
+        """Whether faces are hidden."""
+        return self.theme in COVERING
+
     @classmethod
     def of(
         cls,
@@ -48,12 +56,12 @@ class Style:
     ) -> Style:
         """A theme as it is meant, but for what is set otherwise.
 
-        "labels" has labels and bars, "emoji" the emoji alone (nothing of a face is seen), "minimal" a small emoji.
+        "labels" has labels and bars, "minimal" a small emoji; those that cover have nothing besides.
         """
         plain = theme == "labels"
         return cls(
             theme,
-            emoji=not plain if emoji is None else emoji,
+            emoji=theme in ("emoji", "minimal") if emoji is None else emoji,
             labels=plain if labels is None else labels,
             bars=plain if bars is None else bars,
             tracks=tracks,

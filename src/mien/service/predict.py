@@ -77,7 +77,10 @@ def predict_router(analyzer: Analyzer, pool: Pool, metrics: Metrics, bodies: Bod
     async def predict(
         request: Request,
         draw: Annotated[bool, Query(description="Get a PNG with the faces marked; for one picture.")] = False,
-        theme: Annotated[Literal["labels", "emoji", "minimal"], Query(description="How faces are marked.")] = "labels",
+        theme: Annotated[
+            Literal["labels", "emoji", "blur", "pixelate", "minimal"],
+            Query(description="How faces are marked; emoji, blur and pixelate cover the whole head."),
+        ] = "labels",
         landmarks: Annotated[bool, Query(description="Let each face have its landmarks, or null.")] = False,
     ) -> Response:
         """Give a picture as the body (JPEG, PNG or WebP), or several as the files of a form. Or give JSON, with base64
