@@ -215,7 +215,7 @@ def test_space_holds_everything_until_it_is_pressed_again() -> None:
 def test_e_covers_faces_and_l_switches_labels() -> None:
     live = FakeLive(size=(240, 320))
     screen = FakeScreen(
-        {n: [action] for n, action in enumerate([Action.PAUSE, Action.EMOJI, Action.EMOJI, Action.LABELS], 1)}
+        {n: [action] for n, action in enumerate([Action.PAUSE, Action.COVER, Action.COVER, Action.LABELS], 1)}
     )
     screen.keys[5] = [Action.QUIT]
     viewer_of(live, screen, style=Style.of("labels")).watch(in_step(live), lambda: False)

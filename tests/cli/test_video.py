@@ -18,10 +18,12 @@ from typer.testing import CliRunner, Result
 from mien.cli.app import app
 from mien.cli.interrupt import _Signals
 from mien.cli.video import list_persons
+from mien.drawing.style import COVERING
 from mien.errors import ConfigError, ImageError
 from mien.records import Origin, to_record
 from mien.reports.aggregate import Gatherer
 from mien.signals import ENDING
+from mien.stream import FaceStream
 from mien.types import Box, Face
 from mien.video.reader import VideoFile
 from mien.video.writer import VideoWriter
@@ -128,6 +130,38 @@ def test_the_annotated_video_shows_each_frame_when_it_was_shown(predict, clip: P
     assert all(one.time_s == pytest.approx(other.time_s, abs=1e-3) for one, other in pairs)
     changed = [np.abs(one.image.astype(int) - other.image).mean() for one, other in pairs]
     assert min(changed) > 10
+
+
+@pytest.mark.parametrize("theme", COVERING)
+def test_a_face_is_covered_before_it_is_found(
+    predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theme: str
+) -> None:
+    """In the finished file, where records say when it was found; and frames long before it stay as they are."""
+    monkeypatch.chdir(tmp_path)
+    checks = (np.indices((48, 64)).sum(0) // 3 % 2 * 200).astype(np.uint8)[:, :, None].repeat(3, 2)
+    with VideoWriter(Path("checks.mp4"), rate=RATE) as writer:
+        for index in range(2 * RATE):
+            writer.write(checks, index / RATE)
+    find = FaceStream.faces
+    monkeypatch.setattr(
+        FaceStream, "faces", lambda stream, frame: find(stream, frame) if frame.time_s >= 1 else ((), {})
+    )
+    result = predict("checks.mp4", "--out", "drawn.mp4", "--theme", theme, "--json", "t.jsonl")
+    assert result.exit_code == 0, result.stderr
+    found = [len(json.loads(line)["faces"]) for line in Path("t.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert found == [0] * RATE + [1] * RATE
+    with VideoFile("checks.mp4") as before, VideoFile("drawn.mp4") as after:
+        pairs = list(zip(before, after, strict=True))
+    changed = [np.abs(one.image[18:30, 26:38].astype(int) - other.image[18:30, 26:38]).mean() for one, other in pairs]
+    covered = [index for index, difference in enumerate(changed) if difference > 30]
+    assert covered == list(range(round(0.6 * RATE), 2 * RATE))
+
+
+@pytest.mark.parametrize("theme", COVERING)
+def test_who_covers_faces_covers_all(predict, clip: Path, theme: str) -> None:
+    result = predict("clip.mp4", "--out", "drawn.mp4", "--theme", theme, "--max-faces", "2")
+    assert isinstance(result.exception, ConfigError)
+    assert f"--theme {theme} covers every face that is found" in str(result.exception)
 
 
 def test_sound_that_is_not_copied_is_no_failure(predict, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,7 @@ def test_keys_become_actions_in_their_order(window: Window) -> None:
     window.actions()
     press("s", "space", "x", "r", "e", "l", "escape", "q")
     pygame.event.post(pygame.event.Event(pygame.QUIT))
-    asked = [Action.SAVE, Action.PAUSE, Action.RECORD, Action.EMOJI, Action.LABELS, *[Action.QUIT] * 3]
+    asked = [Action.SAVE, Action.PAUSE, Action.RECORD, Action.COVER, Action.LABELS, *[Action.QUIT] * 3]
     assert window.actions() == asked
     assert window.actions() == []
 

@@ -85,8 +85,8 @@ class Viewer:
         self._screen, self._recorder, self._write = outputs.screen, outputs.recorder, outputs.write
         self._log, self._report = outputs.log, outputs.report
         self._style = self._plain = style
-        self._covered = Style.of("emoji", labels=style.labels if style.theme == "emoji" else None)
-        if style.theme == "emoji":
+        self._covered = Style.of("emoji")
+        if style.covers:
             self._covered, self._plain = style, Style.of("labels")
         self._paused = self._quits = self._waits = False
         self._result: Analysis | None = None
@@ -177,7 +177,7 @@ class Viewer:
         if result is None or (self._screen is None and not self._recorder.is_on):
             return
         with self._times.timed("draw"):
-            self._drawn = draw_frame(result.image, result.faces, self._style)
+            self._drawn = draw_frame(result.image, result.faces, self._style, result.unreported)
         if self._screen is not None:
             with self._times.timed("show"):
                 self._screen.show(self._drawn, self._status(), self._alert())
@@ -204,8 +204,8 @@ class Viewer:
             return
         if action is Action.PAUSE:
             self._paused = not self._paused
-        elif action is Action.EMOJI:
-            self._style = self._plain if self._style.theme == "emoji" else self._covered
+        elif action is Action.COVER:
+            self._style = self._plain if self._style.covers else self._covered
         elif action is Action.LABELS:
             on = not self._style.labels
             self._style = replace(self._style, labels=on, bars=on and self._style.theme == "labels")

@@ -16,6 +16,7 @@ from mien.cli.interrupt import handled, interruptible
 from mien.cli.outputs import Outputs, check_apart
 from mien.cli.stage_times import StageTimes
 from mien.concurrency import Behind, ReadAhead
+from mien.covering import covered
 from mien.drawing.draw import draw_frame
 from mien.drawing.style import Style
 from mien.reports.aggregate import Gatherer
@@ -113,15 +114,21 @@ def read_video(
         ReadAhead(times.each("decode", video), _AHEAD) as frames,
         Behind(_drawing(writer, style, times), _AHEAD) if writer else nullcontext(lambda result: None) as show,
     ):
-        for result in analyzer.stream(frames, source=str(path)):
-            times.add(result.stages)
-            record = result.to_dict(landmarks=records.landmarks)
-            gatherer.add(record)
-            write(record)
+
+        def recorded() -> Iterator[Analysis]:
+            for result in analyzer.stream(frames, source=str(path)):
+                times.add(result.stages)
+                record = result.to_dict(landmarks=records.landmarks)
+                gatherer.add(record)
+                write(record)
+                count(result.time_s or 0.0)
+                yield result
+                if exit_code():
+                    return
+
+        # What is drawn then lags behind what is recorded.
+        for result in covered(recorded()) if writer and style.covers else recorded():
             show(result)
-            count(result.time_s or 0.0)
-            if exit_code():
-                break
         if exit_code() and not keep_part:
             raise typer.Exit(exit_code())
     if chart is not None:
@@ -143,7 +150,7 @@ def _drawing(writer: VideoWriter, style: Style, times: StageTimes) -> Callable[[
 
     def draw(result: Analysis) -> None:
         with times.timed("draw"):
-            drawn = draw_frame(result.image, result.faces, style)
+            drawn = draw_frame(result.image, result.faces, style, result.unreported)
         with times.timed("encode"):
             writer.write(drawn, result.time_s or 0.0)
 

@@ -74,10 +74,11 @@ def webcam(
 ) -> None:
     """Name the emotions of the faces before a camera, in a window.
 
-    Keys: space pauses, s saves the picture, r starts and ends a recording, e covers faces with emoji, l switches
-    labels, h hides the line of text, q or Esc quits. Pictures and recordings go to the current folder, with the time of
-    day as their name. If a camera is unplugged, it is waited for ten seconds; then, or if a recording fails, the exit
-    code is 1. Ctrl-C ends it, as SIGTERM and a closed terminal do; what was recorded and written is saved.
+    Keys: space pauses, s saves the picture, r starts and ends a recording, e covers faces (as --theme does, else with
+    emoji), l switches labels, h hides the line of text, q or Esc quits. Pictures and recordings go to the current
+    folder, with the time of day as their name. If a camera is unplugged, it is waited for ten seconds; then, or if a
+    recording fails, the exit code is 1. Ctrl-C ends it, as SIGTERM and a closed terminal do; what was recorded and
+    written is saved.
     """
     from mien.analyzer import load
     from mien.cli.interrupt import interruptible
@@ -123,9 +124,11 @@ def _check_outputs(camera: str, record: Path | None, records: RecordFiles, *, ha
 
 def _watch(viewer: Viewer, analyzer: Analyzer, live: Live, is_over: Callable[[], bool]) -> ImageError | None:
     """Run the viewer to its end, and that of its recording; return what the camera failed with."""
+    from mien.covering import covered
+
     failure = None
     try:
-        viewer.watch(lambda frames: analyzer.stream(frames, source=live.name, live=True), is_over)
+        viewer.watch(lambda frames: covered(analyzer.stream(frames, source=live.name, live=True), live=True), is_over)
     except ImageError as error:
         failure = error
     viewer.end_recording()

@@ -27,7 +27,7 @@ class Action(StrEnum):
     PAUSE = "pause"
     SAVE = "save"
     RECORD = "record"
-    EMOJI = "emoji"
+    COVER = "cover"
     LABELS = "labels"
     QUIT = "quit"
 
@@ -37,7 +37,7 @@ KEYS: Final = MappingProxyType(
         "space": Action.PAUSE,
         "s": Action.SAVE,
         "r": Action.RECORD,
-        "e": Action.EMOJI,
+        "e": Action.COVER,
         "l": Action.LABELS,
         "q": Action.QUIT,
     }
