@@ -171,7 +171,7 @@ def test_emoji_hide_the_whole_face(
     choose(page, path)
     assert read(page) == "happiness"
     boxed = saved(page)
-    page.get_by_role("switch", name="Emoji only").check()
+    page.get_by_role("switch", name="Cover faces").check()
     hidden = saved(page)
 
     assert boxed.shape == hidden.shape == astronaut_image.shape

@@ -58,11 +58,11 @@ def test_all_can_be_done_by_keyboard(visit: Visit, service: str, astronaut_file:
     tab_to(page, "Choose photos…")
     page.keyboard.press("Enter")
     assert read(page) == "happiness"
-    tab_to(page, "Emoji only")
+    tab_to(page, "Cover faces")
     page.keyboard.press("Space")
-    assert page.get_by_role("switch", name="Emoji only").is_checked()
+    assert page.get_by_role("switch", name="Cover faces").is_checked()
     page.keyboard.press("e")
-    assert not page.get_by_role("switch", name="Emoji only").is_checked()
+    assert not page.get_by_role("switch", name="Cover faces").is_checked()
     page.keyboard.press("?")
     page.get_by_role("heading", name="Keys").wait_for()
     page.keyboard.press("Escape")
@@ -124,7 +124,7 @@ def test_axe_finds_nothing_serious(
         page.locator(".faces button").last.click()
         page.locator(".faces button").first.focus()
         assert violations(page) == []
-    page.get_by_role("switch", name="Emoji only").check()
+    page.get_by_role("switch", name="Cover faces").check()
     page.get_by_role("button", name="Camera").click()
     page.locator(".pace").wait_for()
     assert violations(page) == []

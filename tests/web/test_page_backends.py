@@ -120,10 +120,10 @@ def test_without_a_detector_the_user_marks_the_face(
     page.get_by_text("Pictures never leave this browser.").wait_for(timeout=60_000)
     choose(page, astronaut_file)
     page.get_by_text("Draw a rectangle round a face").wait_for()
-    page.get_by_role("switch", name="Emoji only").check()  # nothing is covered yet
-    page.get_by_text("Switch off “Emoji only” to see the picture").wait_for()
+    page.get_by_role("switch", name="Cover faces").check()  # nothing is covered yet
+    page.get_by_text("Switch off “Cover faces” to see the picture").wait_for()
     assert page.get_by_role("button", name="Save PNG").is_disabled()
-    page.get_by_role("switch", name="Emoji only").uncheck()
+    page.get_by_role("switch", name="Cover faces").uncheck()
     box = analyzer.analyze(astronaut_image).faces[0].box
     canvas = page.locator(".picture").bounding_box()
     assert canvas is not None

@@ -67,7 +67,7 @@ def test_no_live_frame_shows_a_face_without_its_emoji(visit: Visit, service: str
     page = visit(service, expected="willReadFrequently")
     start_camera(page)
     assert page.evaluate(YELLOW) < 0.02
-    page.get_by_role("switch", name="Emoji only").check()
+    page.get_by_role("switch", name="Cover faces").check()
     bare = set()
 
     def is_hidden() -> bool:
@@ -109,7 +109,7 @@ def test_a_live_frame_is_anonymous_only_with_its_own_record(visit: Visit, servic
     start_camera(page)
     for hides in (False, True):
         held = False
-        page.get_by_role("switch", name="Emoji only").set_checked(hides)
+        page.get_by_role("switch", name="Cover faces").set_checked(hides)
         if hides:
             wait_until(page, lambda: page.evaluate(YELLOW) > 0.03)
         held = True

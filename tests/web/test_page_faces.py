@@ -1,4 +1,4 @@
-"""Which faces the page finds, and what it shows and saves with emoji only where it finds none."""
+"""Which faces the page finds, and what it shows and saves of those to be covered, also where it finds none."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from mien import Analyzer
 from mien.runtime.detectors import YuNetDetector
+from mien.service.app import create_app
+from mien.service.server import running
+from mien.service.settings import Settings
 
 from .engine_tab import noise
 from .visits import KEEP_WORDS, Visit, choose, likeness, read, saved, start_camera, wait_until
@@ -42,8 +45,8 @@ def to_browser(page: Page) -> None:
     page.get_by_text("Pictures never leave this browser.").wait_for(timeout=60_000)
 
 
-def emoji_only(page: Page, *, on: bool = True) -> None:
-    page.get_by_role("switch", name="Emoji only").set_checked(on)
+def cover_faces(page: Page, *, on: bool = True) -> None:
+    page.get_by_role("switch", name="Cover faces").set_checked(on)
 
 
 @pytest.fixture
@@ -87,14 +90,14 @@ def test_with_emoji_only_a_photo_without_a_face_is_blurred(
     page.get_by_text("No face found", exact=True).wait_for()
     assert likeness(saved(page, "pattern"), original) > 0.99
     assert page.evaluate("[...written]") == []
-    emoji_only(page)
+    cover_faces(page)
     page.get_by_text("the picture is shown and saved blurred").wait_for()
     wait_until(page, lambda: page.evaluate("[...written]") == ["No face found"])
     assert likeness(shown(page, original), original) < 0.1
     blurred = saved(page, "pattern")
     assert blurred.shape == original.shape
     assert likeness(blurred, original) < 0.1
-    emoji_only(page, on=False)
+    cover_faces(page, on=False)
     assert likeness(saved(page, "pattern"), original) > 0.99
 
 
@@ -117,7 +120,7 @@ def test_a_photo_is_saved_with_its_own_emoji(
     """Though another one is shown before it is written."""
     page = visit(service)
     choose(page, astronaut_file, pattern)
-    emoji_only(page)
+    cover_faces(page)
     assert read(page) == "happiness"
 
     def save_and_go_on() -> None:
@@ -134,6 +137,52 @@ def test_a_photo_is_saved_with_its_own_emoji(
     assert likeness(hidden[300:], astronaut_image[300:]) > 0.7
 
 
+@pytest.mark.parametrize("name", ["a blur", "large pixels"])
+def test_a_whole_head_is_blurred_or_in_large_pixels(
+    visit: Visit, service: str, analyzer: Analyzer, astronaut_image: Image, astronaut_file: Path, name: str
+) -> None:
+    """Hair and chin too; what is saved has no detail of it left, and all else as it was."""
+    page = visit(service)
+    choose(page, astronaut_file)
+    assert read(page) == "happiness"
+    cover_faces(page)
+    page.get_by_role("combobox", name="Cover with").select_option(label=name)
+    page.get_by_text("a blur or pixels leave its rough colors").wait_for()
+    hidden = saved(page)
+    box = analyzer.analyze(astronaut_image).faces[0].box
+    head = np.s_[
+        round(box.y - 0.3 * box.height) : round(box.y + 1.05 * box.height),
+        round(box.x - 0.1 * box.width) : round(box.x + 1.1 * box.width),
+    ]
+    fine = [image[head].astype(int) - cv2.GaussianBlur(image[head], (0, 0), 2) for image in (astronaut_image, hidden)]
+    assert abs(np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1]) < 0.15
+    if name == "a blur":
+        assert fine[1].std() < 0.2 * fine[0].std()
+    else:
+        assert len(np.unique(hidden[head].reshape(-1, 3), axis=0)) <= 49
+    assert likeness(hidden[300:], astronaut_image[300:]) > 0.99
+
+
+def test_where_the_service_leaves_faces_out_nobody_stays_bare(
+    visit: Visit, built_page: None, analyzer: Analyzer, astronaut_image: Image, tmp_path: Path
+) -> None:
+    """It reports one face of two: the page cannot know where the other one is."""
+    path, pair = tmp_path / "astronaut.png", np.hstack([astronaut_image, astronaut_image[:, ::-1]])
+    cv2.imwrite(str(path), pair)
+    app = create_app(analyzer.with_options(max_faces=1), settings := Settings())
+    with running(app, settings) as address:
+        page = visit(address)
+        page.evaluate(KEEP_WORDS)
+        choose(page, path)
+        assert read(page) == "happiness"
+        assert likeness(saved(page), pair) > 0.7
+        cover_faces(page)
+        page.get_by_text("no more than 1 of the faces in a picture").wait_for()
+        wait_until(page, lambda: "There may be more faces" in page.evaluate("[...written]"))
+        blurred = saved(page)
+        assert np.abs(np.diff(blurred[:150].astype(int), axis=1)).max() < 25
+
+
 def test_with_emoji_only_a_live_frame_without_a_face_is_blurred(
     visit: Visit, service: str, astronaut_image: Image
 ) -> None:
@@ -145,7 +194,7 @@ def test_with_emoji_only_a_live_frame_without_a_face_is_blurred(
     page.evaluate(KEEP_WORDS)
     start_camera(page)
     assert saved(page, "camera").std() > 40
-    emoji_only(page)
+    cover_faces(page)
     wait_until(page, lambda: page.evaluate("[...written]") == ["No face found"])
     blurred = saved(page, "camera")
     words = np.s_[blurred.shape[0] // 3 : -blurred.shape[0] // 3]

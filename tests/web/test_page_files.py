@@ -105,7 +105,7 @@ def test_what_is_said_of_files_stays_until_the_user_closes_it(
     page.get_by_text("36 files: 30 read, 6 passed over").wait_for()
     assert page.get_by_text("The service is busy.").count() == 0
     page.keyboard.press("ArrowRight")
-    page.get_by_role("switch", name="Emoji only").check()
+    page.get_by_role("switch", name="Cover faces").check()
     assert note.is_visible()
     page.get_by_role("button", name="Close this message").click()
     note.wait_for(state="detached")

@@ -8,7 +8,7 @@ import { request } from "./api.ts";
 import { passedOverText, sorted } from "./files.ts";
 import { putUp, takeDown } from "./notes.ts";
 import { SAMPLE } from "./sample.ts";
-import { errorText, theme, view, type Backend } from "./state.ts";
+import { covering, errorText, view, type Backend } from "./state.ts";
 
 export const helpOpen = signal(false);
 /** Whether single keys work as buttons do. Voice control types letters, so its users can turn this off. */
@@ -70,8 +70,8 @@ export function toStart(): void {
   view.value = "start";
 }
 
-export function toggleTheme(): void {
-  theme.value = theme.value === "emoji" ? "boxes" : "emoji";
+export function toggleCovering(): void {
+  covering.value = !covering.value;
 }
 
 export async function setBackend(next: Backend): Promise<void> {

@@ -1,7 +1,7 @@
-// Draws the faces' marks over the picture: boxes with labels, or emoji that hide the faces.
+// Draws the faces' marks over the picture: boxes with labels, or what hides the faces.
 
 import { classColor, css, inkOn } from "./colors.ts";
-import { drawCovers } from "./covers.ts";
+import { drawCovers, type Covering } from "./covers.ts";
 import { drawLabels, FONT } from "./labels.ts";
 import { placed, textOf, type Layout, type Marked, type Pens } from "./layout.ts";
 import type { Box, Face } from "./record.ts";
@@ -9,10 +9,13 @@ import type { Box, Face } from "./record.ts";
 /** The opacity of boxes beside the one that the user points at. */
 const FAINT = 0.4;
 
-export type Theme = "boxes" | "emoji";
+export type Theme = "boxes" | Covering;
 
-/** Stands over a picture in which emoji have nothing to cover. */
-export const NO_FACE = "No face found";
+/** Why covers may leave a face bare: then these words stand over the picture, which is blurred. null: they do not. */
+export function shortcoming(faces: number, mostFaces: number | null): string | null {
+  if (faces === 0) return "No face found";
+  return mostFaces !== null && faces >= mostFaces ? "There may be more faces" : null;
+}
 
 type Context = CanvasRenderingContext2D;
 
@@ -28,8 +31,8 @@ export function drawPicture(context: Context, picture: CanvasImageSource, layout
 }
 
 /**
- * The picture with its marks; marked is null where it was not read yet. With emoji, a picture that they do not cover is
- * blurred: it may hold a face that was not detected.
+ * The picture with its marks; marked is null where it was not read yet. Where faces are to be covered, a picture in which
+ * not all may be is blurred.
  */
 export function drawMarked(
   context: Context,
@@ -39,9 +42,10 @@ export function drawMarked(
   theme: Theme,
   pens: Pens,
 ): void {
-  if (theme === "emoji" && (marked === null || marked.length === 0)) {
+  const words = marked === null ? null : shortcoming(marked.length, pens.mostFaces);
+  if (theme !== "boxes" && (marked === null || words !== null)) {
     drawBlurred(context, picture, layout);
-    if (marked !== null) drawWords(context, NO_FACE, layout, pens.text);
+    if (words !== null) drawWords(context, words, layout, pens.text);
     return;
   }
   drawPicture(context, picture, layout);
@@ -106,8 +110,8 @@ export function drawMarks(context: Context, marked: readonly Marked[], layout: L
   const bySize = [...marked].sort((one, other) => area(other.face.box) - area(one.face.box));
   const pointed = bySize.filter(({ number }) => number !== null && number === pens.pointed);
   const others = bySize.filter((mark) => !pointed.includes(mark));
-  if (theme === "emoji") {
-    drawCovers(context, bySize, layout, pens);
+  if (theme !== "boxes") {
+    drawCovers(context, bySize, layout, theme, pens);
   } else {
     context.globalAlpha = pointed.length > 0 ? FAINT : 1;
     for (const { face } of [...others].reverse()) drawBox(context, face, layout, pens);

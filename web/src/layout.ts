@@ -26,6 +26,8 @@ export interface Pens {
   colors: Record<string, string>;
   /** Height in pixels of the smallest text. */
   text: number;
+  /** The service reports no more faces of a picture, the largest ones; null: it reports all. */
+  mostFaces: number | null;
   /** The number of the face that stands out; null: none. */
   pointed?: number | null;
 }

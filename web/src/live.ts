@@ -12,12 +12,12 @@ import { RecordLog } from "./recordLog.ts";
 import { scaledRecord } from "./scaleRecord.ts";
 import { ConnectionLost, StreamSocket, type Link } from "./socket.ts";
 import {
-  backend, canDetect, config, drawing, errorText, marked, reading, record, rectangles, shown, theme, tick, view,
+  backend, canDetect, config, covering, drawing, errorText, marked, reading, record, rectangles, shown, tick, view,
 } from "./state.ts";
 
 /** Of the JPEG that the service gets, 0..1. */
 const QUALITY = 0.8;
-/** Seconds for which an emoji still covers a face that is no longer detected. */
+/** Seconds for which a cover still hides a face that is no longer detected. */
 const COVER_HOLD_S = 1;
 
 export interface Pace {
@@ -192,15 +192,15 @@ class Session {
     pace.value = null;
     this.#recordTimes = [];
     reading.value = true;
-    if (theme.value === "emoji") return; // then the last frame stays, with its emoji
+    if (covering.value) return; // then the last frame stays, with its covers
     record.value = null;
     marked.value = [];
   }
 
-  /** Where emoji hide the faces, a frame is shown only together with its own record. */
+  /** Where faces are covered, a frame is shown only together with its own record. */
   #showLive(): void {
     const { video } = this.camera;
-    if (theme.value === "emoji" || video.videoWidth === 0) return;
+    if (covering.value || video.videoWidth === 0) return;
     this.#show(video, video.videoWidth, video.videoHeight);
   }
 
@@ -292,12 +292,12 @@ class Session {
     recordLog.add(faces, found.map(({ number }) => number), at);
     const several = found.length > 1;
     const marks = faces.faces.map((face, index) => ({ face, number: several ? found[index]!.number : null }));
-    const lost = theme.value === "emoji" ? timelineRows.justLost(at, COVER_HOLD_S) : [];
+    const lost = covering.value ? timelineRows.justLost(at, COVER_HOLD_S) : [];
     const held = lost.map((face) => ({ face, number: null }));
     reading.value = false;
     record.value = faces;
     marked.value = [...marks, ...held];
-    if (theme.value === "emoji") this.#show(this.#read, size.width, size.height);
+    if (covering.value) this.#show(this.#read, size.width, size.height);
     this.#measure(at, sentAt);
   }
 

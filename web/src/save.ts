@@ -1,5 +1,5 @@
-// Saves the picture shown, with its marks, as a PNG file, and what was read as JSON or CSV. With emoji only, what they do
-// not cover is saved blurred.
+// Saves the picture shown, with its marks, as a PNG file, and what was read as JSON or CSV. Where faces are to be
+// covered and may not all be, the picture is saved blurred.
 
 import { drawMarked, type Theme } from "./draw.ts";
 import { mirror, recordLog, still } from "./live.ts";
@@ -7,7 +7,7 @@ import { fullSize, photos, records } from "./photos.ts";
 import { layoutIn, type Marked } from "./layout.ts";
 import { putUp, takeDown } from "./notes.ts";
 import { toCsv, toJsonLines } from "./table.ts";
-import { config, emoji, errorText, marked, record, shown, theme, view, type Shown } from "./state.ts";
+import { config, errorText, marked, pensOf, record, shown, theme, view, type Shown } from "./state.ts";
 
 /** Whether there is a picture that was read. */
 export function canSave(): boolean {
@@ -58,14 +58,14 @@ export async function save(): Promise<void> {
 
 async function savePng(picture: Picture, marks: readonly Marked[], look: Theme): Promise<void> {
   const { pixels, size, mirrored, name } = picture;
-  const sheet = emoji.value;
+  const pens = pensOf(11);
   const canvas = document.createElement("canvas");
   canvas.width = pixels.width;
   canvas.height = pixels.height;
   const context = canvas.getContext("2d");
-  if (context === null || sheet === null) throw new Error("this browser cannot draw on a canvas");
+  if (context === null || pens === null) throw new Error("this browser cannot draw on a canvas");
   const layout = layoutIn(size.width, size.height, canvas, mirrored);
-  drawMarked(context, pixels, marks, layout, look, { emoji: sheet, colors: config.value?.colors ?? {}, text: 11 });
+  drawMarked(context, pixels, marks, layout, look, pens);
   const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
   if (blob === null) throw new Error("it is too large for this browser");
   download(blob, `${name}-mien.png`);

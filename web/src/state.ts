@@ -1,9 +1,10 @@
 // The page's state as signals. The modules beside this one change them; the components in view/ show them.
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
+import type { Covering } from "./covers.ts";
 import type { Theme } from "./draw.ts";
 import type { EmojiSheet } from "./emoji.ts";
-import type { Marked } from "./layout.ts";
+import type { Marked, Pens } from "./layout.ts";
 import type { Box, PageConfig, PictureRecord } from "./record.ts";
 
 /** What reads pictures: the service, or the engine in this browser. */
@@ -28,7 +29,10 @@ export const loading = signal<number | null>(null);
 export const canDetect = signal(true);
 
 export const view = signal<"start" | "photos" | "camera">("start");
-export const theme = signal<Theme>("boxes");
+/** Whether faces are covered, and with what. */
+export const covering = signal(false);
+export const coverWith = signal<Covering>("emoji");
+export const theme = computed<Theme>(() => (covering.value ? coverWith.value : "boxes"));
 
 /** The record shown, its faces with their numbers, and the picture under them. */
 export const record = signal<PictureRecord | null>(null);
@@ -41,6 +45,12 @@ export const reading = signal(false);
 /** The rectangles that the user drew, in pixels of the picture; keys move the last one. */
 export const rectangles = signal<readonly Box[]>([]);
 export const drawing = signal(false);
+
+/** What marks are drawn with, text of this many pixels or more; null until the emoji are loaded. */
+export function pensOf(text: number): Pens | null {
+  const { colors, max_faces } = config.value ?? { colors: {}, max_faces: null };
+  return emoji.value && { emoji: emoji.value, colors, text, mostFaces: max_faces };
+}
 
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -1,11 +1,12 @@
 import { useEffect, useState } from "preact/hooks";
 import {
   choosePhotos, helpOpen, keysOn, openPhotos, refuseDrop, setBackend, setPicker, step, toggleCamera, toggleMirror,
-  toggleTheme,
+  toggleCovering,
 } from "../actions.ts";
 import { failure, photos } from "../photos.ts";
 import { save } from "../save.ts";
-import { backend, canDetect, config, loading, record, theme, view, wantedBackend, type Backend } from "../state.ts";
+import { shortcoming } from "../draw.ts";
+import { backend, canDetect, config, covering, coverWith, loading, record, view, wantedBackend, type Backend } from "../state.ts";
 import { isLoopback, percent } from "../format.ts";
 import { HelpDialog, KeyDialog } from "./Dialogs.tsx";
 import { Account } from "./Account.tsx";
@@ -101,14 +102,18 @@ function BackendSwitch() {
 }
 
 function Notes() {
-  const isUncovered = view.value === "photos" && record.value?.faces.length === 0;
+  const faces = record.value?.faces.length;
+  const words = view.value === "photos" && faces !== undefined ? shortcoming(faces, config.value?.max_faces ?? null) : null;
   return (
     <>
-      {theme.value === "emoji" && (
+      {covering.value && (
         <p class="note">
-          {isUncovered
-            ? "No face was found, so there is nothing to cover: the picture is shown and saved blurred."
-            : "Emoji cover the faces that were detected. Check the picture before you share it."}
+          {words === null
+            ? "The faces that were detected are covered. Check the picture before you share it."
+            : faces === 0
+              ? "No face was found, so there is nothing to cover: the picture is shown and saved blurred."
+              : `This service reports no more than ${faces} of the faces in a picture, and others would stay bare: the picture is shown and saved blurred.`}
+          {words === null && coverWith.value !== "emoji" && " An emoji leaves nothing of a face; a blur or pixels leave its rough colors."}
         </p>
       )}
       {backend.value === "browser" && !canDetect.value && failure.value?.canRetry !== false && (
@@ -200,7 +205,7 @@ function droppedFolders(event: DragEvent): Set<string> {
 const KEYS: Record<string, () => void> = {
   o: choosePhotos,
   c: () => void toggleCamera(),
-  e: toggleTheme,
+  e: toggleCovering,
   m: toggleMirror,
   s: () => void save(),
   ArrowLeft: () => step(-1),

@@ -6,7 +6,7 @@ import { keyRequest } from "../api.ts";
 const KEYS = [
   ["O", "open photos"],
   ["C", "camera on and off"],
-  ["E", "emoji only"],
+  ["E", "cover faces"],
   ["M", "mirror the camera's picture"],
   ["S", "save as PNG"],
   ["← →", "previous photo, next photo"],

@@ -9,7 +9,7 @@ import { layoutIn, markAt, type Layout, type Marked } from "../layout.ts";
 import { chosen, goToCard, pointed } from "../linked.ts";
 import type { Box } from "../record.ts";
 import {
-  config, drawing, emoji, marked, reading, record, rectangles, shown, theme, tick, view, type Shown,
+  covering, drawing, emoji, marked, pensOf, reading, record, rectangles, shown, theme, tick, view, type Shown,
 } from "../state.ts";
 import { summary } from "../format.ts";
 import { changeRectangles, moved } from "../rectangles.ts";
@@ -91,8 +91,8 @@ function Rectangle() {
 }
 
 function Hint() {
-  if (theme.value === "emoji" && marked.value.length === 0) {
-    return <p class="note hint">Switch off “Emoji only” to see the picture and to mark faces on it.</p>;
+  if (covering.value && marked.value.length === 0) {
+    return <p class="note hint">Switch off “Cover faces” to see the picture and to mark faces on it.</p>;
   }
   return (
     <p class="note hint">
@@ -122,12 +122,12 @@ function paint(canvas: HTMLCanvasElement): void {
   if (context === null || width === 0) return;
   context.clearRect(0, 0, width, height);
   const picture = shown.value;
-  if (picture === null || emoji.value === null) return;
+  const pens = pensOf(13 * ratio);
+  if (picture === null || pens === null) return;
   const layout = layoutOf(canvas, picture);
   drawBackground(context, picture.picture, canvas);
-  const pens = { emoji: emoji.value, colors: config.value?.colors ?? {}, text: 13 * ratio, pointed: pointed.value ?? chosen.value };
-  const marks = theme.value === "emoji" && isUnread(picture) ? null : marked.value;
-  drawMarked(context, picture.picture, marks, layout, theme.value, pens);
+  const marks = covering.value && isUnread(picture) ? null : marked.value;
+  drawMarked(context, picture.picture, marks, layout, theme.value, { ...pens, pointed: pointed.value ?? chosen.value });
   for (const [index, box] of rectangles.value.entries()) {
     drawRectangle(context, box, layout, index === rectangles.value.length - 1, ratio);
   }

@@ -2,10 +2,10 @@
 
 import { useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { drawBlurred, drawMarks, drawPicture } from "../draw.ts";
+import { drawBlurred, drawMarks, drawPicture, shortcoming } from "../draw.ts";
 import { current, goTo, numbered, photos, type Photo } from "../photos.ts";
 import { layoutIn } from "../layout.ts";
-import { config, emoji, theme } from "../state.ts";
+import { covering, emoji, pensOf, theme } from "../state.ts";
 import { summary } from "../format.ts";
 
 const SIDE = 128;
@@ -49,18 +49,18 @@ function Thumbnail({ id }: { id: number }) {
 
 function paint(canvas: HTMLCanvasElement, photo: Photo): void {
   const context = canvas.getContext("2d");
-  if (context === null || photo.thumbnail === null || emoji.value === null) return;
+  const pens = pensOf(10);
+  if (context === null || photo.thumbnail === null || pens === null) return;
   context.clearRect(0, 0, SIDE, SIDE);
   const layout = layoutIn(photo.width, photo.height, canvas, false);
-  if (theme.value !== "emoji") {
+  if (!covering.value) {
     drawPicture(context, photo.thumbnail, layout);
     return;
   }
-  if (photo.record === null || photo.record.faces.length === 0) {
+  if (photo.record === null || shortcoming(photo.record.faces.length, pens.mostFaces) !== null) {
     drawBlurred(context, photo.thumbnail, layout);
     return;
   }
   drawPicture(context, photo.thumbnail, layout);
-  const pens = { emoji: emoji.value, colors: config.value?.colors ?? {}, text: 10 };
-  drawMarks(context, numbered(photo.record), layout, "emoji", pens);
+  drawMarks(context, numbered(photo.record), layout, theme.value, pens);
 }

@@ -1,8 +1,9 @@
-import { choosePhotos, toggleCamera, toggleMirror, toggleTheme, toStart } from "../actions.ts";
+import { choosePhotos, toggleCamera, toggleCovering, toggleMirror, toStart } from "../actions.ts";
+import type { Covering } from "../covers.ts";
 import { cameraChoices, chosenCamera, mirror, startCamera, starting } from "../live.ts";
 import { photos, retryable, tryAgain } from "../photos.ts";
 import { canSave, save, saveRecords } from "../save.ts";
-import { backend, canDetect, drawing, record, rectangles, theme, view } from "../state.ts";
+import { backend, canDetect, covering, coverWith, drawing, record, rectangles, view } from "../state.ts";
 import { changeRectangles } from "../rectangles.ts";
 
 export function Toolbar() {
@@ -29,7 +30,8 @@ export function Toolbar() {
         )}
       </div>
       <div class="switches">
-        <Switch on={theme.value === "emoji"} onChange={toggleTheme} text="Emoji only" />
+        <Switch on={covering.value} onChange={toggleCovering} text="Cover faces" />
+        {covering.value && <Covers />}
         {live && <Switch on={mirror.value} onChange={toggleMirror} text="Mirror" />}
         {backend.value === "browser" && canDetect.value && (
           <Switch on={drawing.value} onChange={() => (drawing.value = !drawing.value)} text="Mark faces myself" />
@@ -60,6 +62,27 @@ function Save() {
       {button("JSON", isRead, () => saveRecords("json"))}
       {button("CSV", isRead, () => saveRecords("csv"))}
     </div>
+  );
+}
+
+const COVERS: readonly (readonly [Covering, string])[] = [["emoji", "emoji"], ["blur", "a blur"], ["pixelate", "large pixels"]];
+
+function Covers() {
+  return (
+    <label class="choice">
+      <span aria-hidden="true">with</span>
+      <select
+        aria-label="Cover with"
+        value={coverWith.value}
+        onChange={(event) => (coverWith.value = event.currentTarget.value as Covering)}
+      >
+        {COVERS.map(([name, text]) => (
+          <option key={name} value={name}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }
 
