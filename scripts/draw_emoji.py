@@ -94,7 +94,7 @@ def contact_sheet() -> Image.Image:
 
 
 def styles() -> Image.Image:
-    """The astronaut of scikit-image (NASA, public domain) in the three themes, side by side, as RGB."""
+    """The astronaut of scikit-image (NASA, public domain) in each theme, side by side, as RGB."""
     from skimage.data import astronaut
 
     analysis = mien.load().analyze(astronaut()[:, :, ::-1])

@@ -50,7 +50,7 @@ def covered(results: Iterable[Analysis], *, live: bool = False) -> Iterator[Anal
 
     A face is taken to be there for COVER_S before and after it is reported, as long as the picture goes on: not beyond
     a cut, but beyond a flash. Its place moves on as it did, and grows. Each result is held back until half a second
-    more of the stream is known, and so many frames are in memory; with live none is, and nothing is known beforehand.
+    more of the stream is known, with its frame in memory; with live none is, and nothing is known beforehand.
     """
     ahead_s = 0.0 if live else COVER_S + _MOTION_S
     held: list[Analysis] = []

@@ -10,7 +10,7 @@ const SOLID = 61.5 / 128;
 /** Radius of a head, and how far its middle lies above the face's, in halves of the box's diagonal (drawing/covers.py). */
 const [RADIUS, RISE] = [1.35, 0.25];
 /** Cells across a head that is blurred or in large pixels. A browser softens the edges of a blur's cells less. */
-const CELLS = { blur: 5, pixelate: 7 } as const;
+const CELLS = { blur: 5, pixelate: 6 } as const;
 
 type Context = CanvasRenderingContext2D;
 

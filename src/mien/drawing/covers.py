@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from mien.drawing.emoji import NO_EMOTION, SOLID, draw_emoji
 from mien.types import Box, Detection, Face
 
-CELLS: Final = 7
-"""Cells across a covered head: of the face's own box four or five are left, each of one color."""
+CELLS: Final = 6
+"""Cells across a covered head: three or four are left of the face's own height, each of one color."""
 
 _RADIUS: Final = 1.35  # of a head, in halves of the diagonal of the face's box
 _RISE: Final = 0.25  # by which a head's middle lies above the face's, in the same
-_SOFT: Final = 0.8  # cells, the spread of the blur over them
+_SOFT: Final = 1.2  # cells, the spread of the blur over them
 _SEEN_THROUGH: Final = 1.5  # pixels of an emoji's outline, at most
 
 
