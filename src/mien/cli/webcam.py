@@ -74,11 +74,10 @@ def webcam(
 ) -> None:
     """Name the emotions of the faces before a camera, in a window.
 
-    Keys: space pauses, s saves the picture, r starts and ends a recording, e covers faces (as --theme does, else with
+    Keys: space pauses, s saves the picture, r starts and ends a recording, e covers faces (as --theme does, or with
     emoji), l switches labels, h hides the line of text, q or Esc quits. Pictures and recordings go to the current
-    folder, with the time of day as their name. If a camera is unplugged, it is waited for ten seconds; then, or if a
-    recording fails, the exit code is 1. Ctrl-C ends it, as SIGTERM and a closed terminal do; what was recorded and
-    written is saved.
+    folder, named by the time of day. If a camera is unplugged, it is waited for ten seconds; then, or if a recording
+    fails, the exit code is 1. Ctrl-C ends it, as SIGTERM and a closed terminal do; what was recorded is saved.
     """
     from mien.analyzer import load
     from mien.cli.interrupt import interruptible
