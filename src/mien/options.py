@@ -30,8 +30,8 @@ class AnalyzerOptions:
     min_face        the shorter side of a face's box in pixels; smaller faces are left out, but not pictures that are
                     taken as one face
     min_face_score  0..1: detections with a lower score are left out; Haar gives no score
-    max_faces       report at most N faces of a picture or frame, the largest ones; None reports all. What draws a photo
-                    covers the others too, in a video they are not followed
+    max_faces       report at most N faces of a picture or frame, the largest ones; None reports all. Themes that cover
+                    faces cover the others of a photo too; in a stream these are not followed
     order           "left": from left to right; "size": the largest first
     detect_mode     "fast" finds nearly all faces of 40 pixels and more, and most of 20 to 39; "thorough" nearly all of
                     those too, in two to three times the time (YuNet; docs/photos.md)
