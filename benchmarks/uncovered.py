@@ -40,7 +40,7 @@ KINDS = ("card", "flash", "edge", "occlusion")
 SCORE = 0.5
 SEEN = 0.05  # fraction of a face from which on it can be seen
 TOUCHES = 0.1  # IoU of a detection and a true face
-BARE = 0.3  # fraction of the film's details that is left, from which on a face is not covered
+BARE, ALIKE = 0.3, 0.5  # fraction of the film's details that is left, and their correlation: a face is not covered
 FLASHES_S = (0.5, 1.0, 1.63, 2.21)
 CARDS_S = ((0.0, 0.7), (1.4, 1.6), (2.3, 2.5))
 LISTED = 40  # frames that are named, of a theme
@@ -107,16 +107,25 @@ def bare_at(film_image: Image, finished: Image, box: Box) -> bool:
         fine = grey - cv2.GaussianBlur(grey, (0, 0), max(1.0, 0.04 * box.width))
         details.append(fine - fine.mean())
     before, after = details
-    return float((before * after).sum()) >= BARE * float((before**2).sum())
+    # A blur leaves a little of the details; an emoji has more of its own.
+    shared, strength, other = (float(one.sum()) for one in (before * after, before**2, after**2))
+    return shared >= BARE * strength and shared >= ALIKE * math.sqrt(strength * other)
 
 
 def look(film_image: Image, finished: Image, truth: Sequence[Truth], detections: Sequence[Detection]) -> str:
     """What a finished frame shows of the faces in it: "" nothing, "found", or "bare"."""
     faces = [one.box for one in truth if one.visible >= SEEN]
-    places = [one.box for one in detections if any(one.box.iou(box) >= TOUCHES for box in faces)]
-    if any(bare_at(film_image, finished, place) for place in places):
+    places = [(one.box, box) for one in detections for box in faces if one.box.iou(box) >= TOUCHES]
+    # What is beside the face, and in the detection's box, may be the background as it was.
+    if any(bare_at(film_image, finished, _shared(*pair)) for pair in places):
         return "bare"
     return "found" if places else ""
+
+
+def _shared(one: Box, other: Box) -> Box:
+    left, top = max(one.x, other.x), max(one.y, other.y)
+    right, bottom = min(one.xyxy[2], other.xyxy[2]), min(one.xyxy[3], other.xyxy[3])
+    return Box(left, top, right - left, bottom - top)
 
 
 def score(path: Path, finished: Path, truths: Sequence[Sequence[Truth]], counts: Counts) -> None:
