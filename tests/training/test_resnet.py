@@ -116,7 +116,6 @@ def test_frozen_blocks_count_as_convolutions() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: build(SMALL), ConfigError, "begins at random"),
         (lambda: build(named_network("alexnet-compact")), ModelError, "expected AlexNet's weights"),
     ],
 )
