@@ -40,9 +40,10 @@ from mien.runtime.classifier import Classifier
 from mien.runtime.weights import find_model
 from mien.training.checkpoint import describe, predict_faces
 from mien.training.initialization import network_of
-from mien.training.loop import Devices, Start, Step, Watcher, train
+from mien.training.loop import Devices, Start, train
 from mien.training.network import NetworkConfig
 from mien.training.recipes import Recipe, named_recipe, with_settings
+from mien.training.watcher import Step, Watcher
 
 GROUPS = {
     "negative": ("anger", "disgust", "fear", "sadness"),

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 
 from mien.emotions import EMOTIONS
-from mien.model_card import CARD_KEY, CLASS_SHARES, ModelCard
+from mien.model_card import CARD_KEY, CLASS_FREQUENCIES, ModelCard
 from mien.runtime.weights import YUNET, vendored_yunet
 
 # A busy machine is no failure: examples of property tests have no time limit. `.ci/run` tries the same ones each time,
@@ -72,7 +72,7 @@ def brightness_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "1.0",
         EMOTIONS,
         {"kind": "brightness"},
-        data={CLASS_SHARES: dict(zip(EMOTIONS, (0.1, 0.01, 0.03, 0.27, 0.34, 0.14, 0.11), strict=True))},
+        data={CLASS_FREQUENCIES: dict(zip(EMOTIONS, (0.1, 0.01, 0.03, 0.27, 0.34, 0.14, 0.11), strict=True))},
         metrics={"ferplus/validation": {"accuracy": 0.5, "n": 12}},
     )
     helper.set_model_props(model, {CARD_KEY: card.to_json()})

@@ -83,8 +83,7 @@ class Analyzer:
         self._classifier, self._options = classifier, options or AnalyzerOptions()
         self._detector = detector.with_options(self._options.for_detector())
         # Whoever says that each picture is a face means it, however small the picture is.
-        prior, card = self._options.prior, getattr(classifier, "card", None)
-        self.prior_weights: Final = prior_weights(prior, card.classes, card.class_shares) if card else None
+        self.prior_weights: Final = prior_weights(self._options.prior, self.card.classes, self.card.class_frequencies)
         self._selected = (replace(self._options, min_face=0) if detector.whole_picture else self._options).selected
 
     @property

@@ -15,7 +15,7 @@ CARD_KEY: Final = "mien.card"
 
 CARD_SCHEMA: Final = 1
 
-CLASS_SHARES: Final = "class_shares"
+CLASS_FREQUENCIES: Final = "class_frequencies"
 """In `ModelCard.data`: the mean of the training targets by class, 0..1, of sum 1."""
 
 
@@ -51,9 +51,9 @@ class ModelCard:
         return f"{self.name}-{self.version}-{self.precision}"
 
     @property
-    def class_shares(self) -> Mapping[str, float] | None:
+    def class_frequencies(self) -> Mapping[str, float] | None:
         """How frequent each class was in training, 0..1; None in cards that do not say."""
-        return self.data.get(CLASS_SHARES)
+        return self.data.get(CLASS_FREQUENCIES)
 
     @property
     def licence(self) -> str:

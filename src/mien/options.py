@@ -39,7 +39,7 @@ class AnalyzerOptions:
                     None: every pixel of a photo, 960 of a stream's frame (Haar: 1280, 640)
     uncertain_below 0..1: faces whose likeliest class has a lower probability are marked `uncertain`; 0 marks none
     prior           how frequent each class is expected to be: "training" as in the training data, "uniform" all alike,
-                    or a share for each class, of any sum; probabilities are recomputed for it (docs/photos.md)
+                    or a frequency for each class, of any sum; probabilities are recomputed (docs/photos.md)
     flip            average the probabilities over each face and its mirror image: twice the network's work, and useless
                     where the network does so itself, as the shipped one
     reduce          decode large JPEGs at a half, a quarter or an eighth of their size, as far as detector and faces
@@ -115,11 +115,11 @@ class AnalyzerOptions:
 
 def _check_prior(prior: Prior) -> None:
     if isinstance(prior, Mapping):
-        fits = all(0 <= share < math.inf for share in prior.values()) and sum(prior.values()) > 0
+        fits = all(0 <= value < math.inf for value in prior.values()) and sum(prior.values()) > 0
     else:
         fits = prior in ("training", "uniform")
     if not fits:
-        raise ConfigError(f"prior must be training, uniform, or a share of 0 or more for each class, got {prior!r}")
+        raise ConfigError(f"prior must be training, uniform, or a frequency of 0 or more for each class, got {prior!r}")
 
 
 class OptionFields(TypedDict, total=False):

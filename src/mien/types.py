@@ -19,7 +19,7 @@ The probabilities are calibrated: of predictions at 0.6, about six in ten are ri
 """
 
 Prior: TypeAlias = Literal["training", "uniform"] | Mapping[str, float]
-"""How frequent the classes are: as in the training data, all alike, or by a share for each class."""
+"""How frequent the classes are: as in the training data, all alike, or by a frequency for each class."""
 
 MIN_FACE: Final = 20.0
 """Faces below this many pixels show too little of an emotion; the network itself reads 48."""

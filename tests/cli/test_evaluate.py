@@ -303,5 +303,5 @@ def test_a_checkpoint_predicts_as_its_network_does(run: Run, plain: Path, tmp_pa
 def test_another_prior_is_named_and_a_model_without_shares_refused(run: Run, model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="states how frequent its classes were in training"):
         run(model, "--data", tmp_path, "--prior", "uniform")
-    with pytest.raises(ConfigError, match=r"--prior is training, uniform or class=share,..., got 'even'"):
+    with pytest.raises(ConfigError, match=r"--prior is training, uniform or class=frequency,..., got 'even'"):
         run(model, "--data", tmp_path, "--prior", "even")

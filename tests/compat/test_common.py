@@ -13,6 +13,7 @@ import pytest
 from mien.compat import FaceNotDetectedError, InvalidImageError, InvalidOptionError, common
 from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, ImageError
+from mien.model_card import ModelCard
 from mien.runtime.classifier import Classifier
 from mien.types import Box
 
@@ -47,6 +48,8 @@ def test_threads_get_one_model_that_is_made_once(monkeypatch: pytest.MonkeyPatch
     made = []
 
     class Slow:
+        card = ModelCard("slow", "1", EMOTIONS, {})
+
         def __init__(self, path: object) -> None:
             made.append(path)
             threading.Event().wait(0.05)

@@ -86,7 +86,7 @@ def test_a_prior_that_does_not_fit_the_model_is_refused(brightness_model: Path, 
     with pytest.raises(ModelError, match="states how frequent"):
         prior_weights("uniform", EMOTIONS, {**SHARES, "fear": 0.0})
     for wrong in ("even", {"anger": -1.0}, {"anger": float("nan")}, dict.fromkeys(EMOTIONS, 0.0)):
-        with pytest.raises(ConfigError, match="prior must be training, uniform, or a share"):
+        with pytest.raises(ConfigError, match="prior must be training, uniform, or a frequency"):
             load(brightness_model, detector="none", prior=wrong)  # type: ignore[arg-type]
 
 

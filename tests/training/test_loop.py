@@ -20,10 +20,11 @@ from mien.data.dataset import FaceDataset
 from mien.errors import ConfigError, DataError, ModelError
 from mien.training import checkpoint, loop
 from mien.training.checkpoint import BEST, LAST
-from mien.training.loop import Devices, Start, Step, Watcher, learning_rate, train
+from mien.training.loop import Devices, Start, learning_rate, train
 from mien.training.recipes import Recipe, scratch, with_settings
 from mien.training.splits import Examples, gather
 from mien.training.state import TrainingState
+from mien.training.watcher import Step, Watcher
 
 from .conftest import TINY_SETTINGS
 
@@ -169,7 +170,7 @@ def test_a_run_can_be_resumed_from_its_very_start(
     class KilledError(Exception):
         pass
 
-    def kill(_: loop.Step) -> None:
+    def kill(_: Step) -> None:
         raise KilledError
 
     with pytest.raises(KilledError):
@@ -204,7 +205,7 @@ def test_a_run_stopped_between_any_steps_ends_alike_with_all_that_a_recipe_can_a
     fresh = Start(teachers=[trained])
     train(striped, recipe, tmp_path / "whole", start=fresh, devices=CPU)
 
-    def stop(step: loop.Step) -> None:
+    def stop(step: Step) -> None:
         if (step.epoch, step.step) in {(1, 5), (2, 3), (3, 1)} - stopped:
             stopped.add((step.epoch, step.step))
             raise StoppedError

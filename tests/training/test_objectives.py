@@ -103,15 +103,15 @@ def test_barlow_twins_is_least_where_outputs_agree_and_differ_from_each_other() 
     assert float(barlow_twins(torch.ones(5, 5))) == pytest.approx(0.005 * 20)
 
 
-def test_answers_of_a_fixed_view_are_for_the_very_view_that_is_shown() -> None:
+def test_predictions_of_a_fixed_view_are_for_the_very_view_that_is_shown() -> None:
     """Teachers that were asked before are not asked again; the label keeps its part."""
     student = network(0)
     torch.nn.init.normal_(student.last.weight)
     faces, labels = torch.rand(4, 1, 48, 48), torch.eye(7)[:4]
     varied = Augmenter(dataclasses.replace(STILL, rotation=20.0, shift=0.1), 67)
-    moves, answers = varied.drawn_moves(faces), torch.rand(4, 7).softmax(1)
+    moves, predictions = varied.drawn_moves(faces), torch.rand(4, 7).softmax(1)
     seen = (varied.moved(faces, moves) - CONFIG.mean) / CONFIG.std
     with torch.no_grad():
-        expected = functional.cross_entropy(student(seen), 0.25 * labels + 0.75 * answers)
-        loss = Supervised(CONFIG, varied, teachers=[], teach=0.75)(student, Batch(faces, labels, moves, answers))
+        expected = functional.cross_entropy(student(seen), 0.25 * labels + 0.75 * predictions)
+        loss = Supervised(CONFIG, varied, teachers=[], teach=0.75)(student, Batch(faces, labels, moves, predictions))
     assert float(loss) == pytest.approx(float(expected), abs=1e-5)

@@ -13,9 +13,10 @@ from torch import Tensor
 from mien.data.dataset import FaceDataset
 from mien.errors import ConfigError, DataError, ImageError
 from mien.training.checkpoint import LAST, describe
-from mien.training.loop import Devices, Start, Step, Watcher, train
+from mien.training.loop import Devices, Start, train
 from mien.training.outliers import Outliers, load_outliers, random_squares
 from mien.training.recipes import Recipe, scratch
+from mien.training.watcher import Step, Watcher
 
 NONE = np.zeros((0, 48, 48), np.uint8)
 Y, X = torch.meshgrid(torch.linspace(0, 1, 48), torch.linspace(0, 1, 48), indexing="ij")

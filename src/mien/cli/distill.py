@@ -26,13 +26,13 @@ Unlabeled = Annotated[
         help="Faces that the teachers alone teach, in any form of --data; labels are ignored. May be repeated.",
     ),
 ]
-Answers = Annotated[
+Predictions = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="With `--set views=8`: where teachers' answers are kept. Students of the same teachers, data and views "
-        "share it.",
-        show_default="answers.safetensors in --out",
+        help="With `--set views=8`: where teachers' predictions are stored. Students of the same teachers, data and "
+        "views share it.",
+        show_default="predictions.safetensors in --out",
     ),
 ]
 RecipeName = Annotated[
@@ -48,7 +48,7 @@ def distill(
     *,
     data: options.OptionalData = None,
     unlabeled: Unlabeled = None,
-    answers: Answers = None,
+    predictions: Predictions = None,
     out: options.RunFolder = Path("runs/distilled"),
     recipe: RecipeName = None,
     network: options.Network = None,
@@ -87,4 +87,4 @@ def distill(
         dataset = training.with_unlabeled(dataset, unlabeled or [], skip_bad=skip_bad)
         dataset = training.without_leaks(dataset, drop=drop_leaks)
         how = {"init": init, "outliers": outliers, "resume": resume, "accelerator": accelerator, "devices": devices}
-        training.run(dataset, chosen, out, teachers=teachers, answers=answers, **how)
+        training.run(dataset, chosen, out, teachers=teachers, predictions=predictions, **how)

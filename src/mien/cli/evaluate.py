@@ -13,7 +13,7 @@ import typer
 from mien.cli import console, options
 from mien.cli.reading import check_exist, read_dataset
 from mien.errors import ConfigError, DataError, MissingExtraError
-from mien.model_card import CLASS_SHARES
+from mien.model_card import CLASS_FREQUENCIES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,7 +128,7 @@ def evaluate(
     check_exist(data, [checkpoint] if checkpoint else [])
     opened = _open_checkpoint(checkpoint, threads) if checkpoint else _open_model(model, threads)
     name, classes = opened.name + named_prior(chosen), opened.classes
-    weights = prior_weights(chosen, classes, opened.class_shares)
+    weights = prior_weights(chosen, classes, opened.class_frequencies)
     dataset = _read(data, split, classes, labels=labels, skip_bad=skip_bad)
     truths = _truths(dataset, split, protocol)
     predicted = _predict(opened.predict, dataset.faces, flip=flip)
@@ -174,7 +174,7 @@ class _Opened:
 
     name: str
     classes: tuple[str, ...]
-    class_shares: Mapping[str, float] | None
+    class_frequencies: Mapping[str, float] | None
     predict: Predict
 
 
@@ -194,7 +194,7 @@ def _open_model(model: str | None, threads: int | None) -> _Opened:
             done(len(parts[-1]))
         return np.concatenate(parts)
 
-    return _Opened(classifier.card.id, tuple(classifier.classes), classifier.card.class_shares, predict)
+    return _Opened(classifier.card.id, tuple(classifier.classes), classifier.card.class_frequencies, predict)
 
 
 def _open_checkpoint(path: Path, threads: int | None) -> _Opened:
@@ -210,7 +210,7 @@ def _open_checkpoint(path: Path, threads: int | None) -> _Opened:
     def predict(faces: Faces, done: Callable[[int], None]) -> NDArray[np.float32]:
         return predict_faces(path, faces, progress=done)[1]
 
-    return _Opened(str(path), described.classes, described.data.get(CLASS_SHARES), predict)
+    return _Opened(str(path), described.classes, described.data.get(CLASS_FREQUENCIES), predict)
 
 
 def _read(

@@ -28,17 +28,17 @@ OUTPUT: Final = "What is written"
 
 
 def prior_of(text: str) -> PriorOption:
-    """`--prior` as AnalyzerOptions takes it. Raises ConfigError on what is neither a name nor class=share,..."""
+    """`--prior` as AnalyzerOptions takes it. Raises ConfigError on what is neither a name nor class=frequency,..."""
     if text in ("training", "uniform"):
         return text  # type: ignore[return-value]
-    shares = {}
+    frequencies = {}
     for part in text.split(","):
-        name, _, share = part.partition("=")
+        name, _, value = part.partition("=")
         try:
-            shares[name.strip()] = float(share)
+            frequencies[name.strip()] = float(value)
         except ValueError:
-            raise ConfigError(f"--prior is training, uniform or class=share,..., got {text!r}") from None
-    return shares
+            raise ConfigError(f"--prior is training, uniform or class=frequency,..., got {text!r}") from None
+    return frequencies
 
 
 # The model and the detector
@@ -127,7 +127,7 @@ Prior = Annotated[
         metavar="PRIOR",
         rich_help_panel=FACES,
         help="How frequent each class is expected to be: training, as in the training data; uniform, all alike, which "
-        "names rare emotions more often; or class=share,... for all classes.",
+        "names rare emotions more often; or class=frequency,... for all classes.",
     ),
 ]
 UncertainBelow = Annotated[

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import FaceDataset
     from mien.training.checkpoint import Description
-    from mien.training.loop import Step
     from mien.training.recipes import Recipe
+    from mien.training.watcher import Step
 
 _WEIGHTS: Final = (".safetensors", ".onnx", ".pth", ".pt", ".dat")
 """The suffixes of files that hold weights to begin with."""
@@ -196,8 +196,8 @@ class _Watch:
         fresh = f", at random: {', '.join(begun['fresh'])}" if begun["fresh"] else ""
         console.log(f"begins with {begun['taken']} tensors of {begun['source']}{fresh}")
 
-    def on_answers(self, done: int, total: int) -> None:
-        self.bar.update(self.task, description="teachers' answers", total=total, completed=done)
+    def on_predictions(self, done: int, total: int) -> None:
+        self.bar.update(self.task, description="teachers' predictions", total=total, completed=done)
 
     def on_step(self, step: Step) -> None:
         self.bar.update(

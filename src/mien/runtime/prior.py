@@ -1,8 +1,8 @@
 """Another prior: how often each class is expected, in the place of how often the training data had it.
 
-A model that saw few faces of disgust rarely answers disgust. By Bayes' rule, its probabilities times the new prior over
-that of training, divided by their sum, are those of faces among which the classes are as frequent as the new prior says
-(Saerens, Latinne and Decaestecker, Neural Computation 2002, equation 2.4).
+A model that saw few faces of disgust rarely predicts disgust. By Bayes' rule, its probabilities times the new prior
+over that of training, divided by their sum, are those of faces among which the classes are as frequent as the new prior
+says (Saerens, Latinne and Decaestecker, Neural Computation 2002, equation 2.4).
 
 Even probabilities stay even. Mien's graphs give them for what shows no face (`training/contrast.py`): they say nothing
 of any class, and must not turn into the rarest one.
@@ -21,12 +21,12 @@ from mien.types import Prior
 
 
 def prior_weights(
-    prior: Prior, classes: Sequence[str], shares: Mapping[str, float] | None
+    prior: Prior, classes: Sequence[str], frequencies: Mapping[str, float] | None
 ) -> NDArray[np.float64] | None:
     """The new prior over that of training (C,), by class; None where the prior is that of training.
 
-    shares is how frequent the model's classes were in training, as its card has it under `CLASS_SHARES`. Raises
-    ConfigError where the prior names other classes than the model has, ModelError where there are no shares.
+    frequencies are those of the model's classes in training, as its card has them under `CLASS_FREQUENCIES`. Raises
+    ConfigError where the prior names other classes than the model has, ModelError where there are no frequencies.
     """
     if prior == "training":
         return None
@@ -36,9 +36,9 @@ def prior_weights(
         wanted = np.array([prior[name] for name in classes], np.float64)
     else:
         wanted = np.ones(len(classes))
-    if shares is None or not all(shares.get(name, 0) > 0 for name in classes):
+    if frequencies is None or not all(frequencies.get(name, 0) > 0 for name in classes):
         raise ModelError("another prior needs a model that states how frequent its classes were in training")
-    weights: NDArray[np.float64] = wanted / wanted.sum() / [shares[name] for name in classes]
+    weights: NDArray[np.float64] = wanted / wanted.sum() / [frequencies[name] for name in classes]
     return weights
 
 

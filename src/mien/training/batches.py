@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     faces: Tensor
     targets: Tensor
     moves: Tensor | None = None
-    answers: Tensor | None = None
+    predictions: Tensor | None = None
 
 
 def rows_of_step(order: Tensor, step: int, batch: int, *, rank: int = 0, ranks: int = 1) -> Tensor:

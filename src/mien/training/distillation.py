@@ -27,7 +27,7 @@ class Teacher:
     record: dict[str, Any]
 
     @torch.no_grad()
-    def answers(self, faces: Tensor) -> Tensor:
+    def probabilities(self, faces: Tensor) -> Tensor:
         """The calibrated probabilities (N, C) of faces (N, 1, S, S) float 0..1, which are resized where needed."""
         logits: Tensor = self.network(as_input(faces, self.network.config))
         return (logits.float() / self.temperature).softmax(1)

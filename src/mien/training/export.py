@@ -28,13 +28,13 @@ from mien.errors import ConfigError, ModelError
 from mien.evaluation.calibration import apply_temperature
 from mien.evaluation.metrics import Metrics, evaluate
 from mien.files import written_aside
-from mien.model_card import CARD_KEY, CLASS_SHARES, ModelCard
+from mien.model_card import CARD_KEY, CLASS_FREQUENCIES, ModelCard
 from mien.runtime.classifier import Classifier
 from mien.training.checkpoint import Description, load_network, logits_of
 from mien.training.deployed import Deployed
 from mien.training.network import Network
 from mien.training.recipes import Recipe
-from mien.training.splits import class_shares_record, gather
+from mien.training.splits import class_frequencies_record, gather
 
 PARITY: Final = 1e-4
 """The largest difference of any probability between torch and the float32 graph that an export lets pass."""
@@ -79,7 +79,7 @@ def export(
         classes=description.classes,
         architecture=description.network.to_dict(),
         temperature=description.temperature,
-        data=_with_class_shares(description, dataset),
+        data=_with_class_frequencies(description, dataset),
         source=description.commit,
     )
     with written_aside(out) as whole, tempfile.TemporaryDirectory() as folder, _quiet():
@@ -100,13 +100,13 @@ def export(
     return Exported(card, parity, figures)
 
 
-def _with_class_shares(description: Description, dataset: FaceDataset | None) -> Mapping[str, Any]:
+def _with_class_frequencies(description: Description, dataset: FaceDataset | None) -> Mapping[str, Any]:
     """What the checkpoint says of its data. Where it does not say how frequent its classes were, as before 0.4.0, the
     dataset does.
     """
-    if CLASS_SHARES in description.data or dataset is None or not len(dataset.of_split("training")):
+    if CLASS_FREQUENCIES in description.data or dataset is None or not len(dataset.of_split("training")):
         return description.data
-    return {**description.data, **class_shares_record(gather(dataset, Recipe.from_dict(description.recipe)))}
+    return {**description.data, **class_frequencies_record(gather(dataset, Recipe.from_dict(description.recipe)))}
 
 
 def _write_graph(deployed: Deployed, path: Path) -> None:

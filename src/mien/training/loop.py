@@ -10,11 +10,11 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -50,23 +50,12 @@ from mien.training.objectives import BarlowTwins, Objective, Supervised
 from mien.training.outliers import Outliers, load_outliers
 from mien.training.precision import precision_of
 from mien.training.recipes import Recipe
-from mien.training.splits import Examples, Material, class_shares, class_shares_record, gather
+from mien.training.splits import Examples, Material, class_frequencies, class_frequencies_record, gather
 from mien.training.state import TrainingState
-from mien.training.views import Views, answered
+from mien.training.views import Views, predict_views
+from mien.training.watcher import Step, Unwatched, Watcher
 
 _MULTINOMIAL: Final = 1 << 24  # torch.multinomial takes no more rows
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What the loop reports after a step: where it stands, the mean loss of the epoch so far, and its speed."""
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    faces_per_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +65,8 @@ class Start:
     resume    go on with the run in the folder; its recipe, data and teachers must be the same
     init      weights to begin with (see `initialization`); None: random ones
     teachers  checkpoints to distil from
-    answers   file of what teachers say of the recipe's `views`, written where it is not there; None: one in the folder
+    predictions
+              file of the teachers' predictions for the recipe's `views`, written where it is missing; None: in `out`
     outliers  folder of pictures without faces, for the recipe's `outliers`; None: without such pictures
     commit    git commit of the code, for the checkpoint
     """
@@ -84,7 +74,7 @@ class Start:
     resume: bool = False
     init: str | None = None
     teachers: Sequence[Path] = ()
-    answers: Path | None = None
+    predictions: Path | None = None
     outliers: Path | None = None
     commit: str | None = None
 
@@ -97,30 +87,6 @@ class Devices:
 
     accelerator: str = "auto"
     count: int | None = None
-
-
-class Watcher(Protocol):
-    """What is called while a run goes on, on the first rank; a subclass may define some of it."""
-
-    def on_begin(self, description: Description) -> None:
-        """The run begins, or goes on."""
-        return
-
-    def on_answers(self, done: int, total: int) -> None:
-        """Before the first step, teachers have answered for so many faces, a face counted once for each view."""
-        return
-
-    def on_step(self, step: Step) -> None:
-        """A step was made."""
-        return
-
-    def on_epoch(self, record: Mapping[str, Any]) -> None:
-        """An epoch was evaluated; record is a line of metrics.jsonl."""
-        return
-
-
-class _Unwatched(Watcher):
-    """Does nothing."""
 
 
 @one_of_ranks()
@@ -138,11 +104,11 @@ def train(
     The folder `out` receives last.safetensors, best.safetensors, metrics.jsonl and curves.png. Raises ConfigError,
     DataError or ModelError before any work begins.
     """
-    watcher = watcher or _Unwatched()
+    watcher = watcher or Unwatched()
     material = gather(dataset, recipe, taught=bool(start.teachers))
     recipe = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, classes=len(material.classes)))
     taught_by = load_teachers(start.teachers, material.classes)
-    outliers = load_outliers(recipe, start.outliers, class_shares(material))
+    outliers = load_outliers(recipe, start.outliers, class_frequencies(material))
     fabric = launch(recipe, devices.accelerator, devices.count, precision_of(recipe, devices.accelerator))
     described = Description(
         classes=material.classes,
@@ -164,55 +130,89 @@ def train(
     material = dataclasses.replace(material, held=taught(material.held, taught_by, recipe.teach))
     views = _views(out, material.learned, recipe, taught_by, start, fabric, watcher)
     feed = Feed(fabric, material.learned, views)
-    steps = len(material.learned) // recipe.batch
+    run = _Run(fabric, recipe, out, watcher, described, state, model, optimizer, material, feed, taught_by, outliers)
     progress = state.progress
-    saved_at = time.monotonic()
-
     for epoch in range(progress.epoch, recipe.epochs):
         network = recipe.network_in(epoch)
         if epoch and network != recipe.network_in(epoch - 1):
             progress.best, progress.best_epoch = math.inf, epoch - 1  # the best epoch is one at the final size
         if recipe.patience and network == recipe.network and epoch - 1 - progress.best_epoch >= recipe.patience:
             break
-        order = _order(material.learned, recipe.seed, epoch)
-        objective = _objective(recipe, network, taught_by, outliers, fabric)
-        model.train()
-        state.freeze(recipe.freeze if not recipe.thaw or epoch < recipe.thaw else 0)
-        speed = _Speed(recipe.batch)
-        batches = feed.batches(order, recipe.batch, start=progress.step, epoch=epoch)
-        for step, batch in enumerate(batches, progress.step):
-            torch.manual_seed(_seed(recipe.seed, epoch, step, fabric.global_rank))
-            loss = objective(model, batch)
-            value = mean_loss(fabric, loss)
-            if not math.isfinite(value):
-                raise ConfigError(f"the loss is {value} at epoch {epoch + 1}, step {step + 1}: lower learning_rate")
-            _update(fabric, model, optimizer, loss, rate=learning_rate(recipe, epoch + step / steps), clip=recipe.clip)
-            state.average(recipe.ema)
+        run.epoch(epoch, network)
+    return out / BEST
 
-            progress.step = step + 1
-            progress.updates += 1
-            progress.loss_sum += value
-            made = Step(epoch + 1, recipe.epochs, step + 1, steps, progress.loss_sum / (step + 1), speed.after_step())
-            if fabric.is_global_zero:
-                watcher.on_step(made)
-            if fabric.is_global_zero and time.monotonic() - saved_at > 60 * recipe.save_minutes:
-                state.save_whole(out / LAST, described)
-                saved_at = time.monotonic()
 
+@dataclass
+class _Run:
+    """A training that is set up, on one rank; described is what its checkpoints say of it."""
+
+    fabric: Fabric
+    recipe: Recipe
+    out: Path
+    watcher: Watcher
+    described: Description
+    state: TrainingState
+    model: Any
+    optimizer: torch.optim.Optimizer
+    material: Material
+    feed: Feed
+    teachers: Sequence[Teacher]
+    outliers: Outliers | None
+
+    def epoch(self, epoch: int, network: NetworkConfig) -> None:
+        """Pass over the faces once, or over those that an interruption left; then evaluate, report and save."""
+        recipe, progress = self.recipe, self.state.progress
+        self.model.train()
+        self.state.freeze(recipe.freeze if not recipe.thaw or epoch < recipe.thaw else 0)
+        order = _order(self.material.learned, recipe.seed, epoch)
+        steps, speed = len(order) // recipe.batch, _Speed(recipe.batch)
+        self._steps(epoch, order, steps, _objective(self, network), speed)
         record = {
             "epoch": epoch + 1,
             "train_loss": progress.loss_sum / steps,
             "learning_rate": learning_rate(recipe, epoch + 1),
             "faces_per_s": round(speed.value, 1),
             "input_size": network.input_size,
-            "protocol": material.protocol,
-            **_evaluated(fabric, state.averaged, network, material),
+            "protocol": self.material.protocol,
+            **_evaluated(self.fabric, self.state.averaged, network, self.material),
         }
-        first(fabric, partial(_keep, state, out, described, best=state.close_epoch(record)))
-        if fabric.is_global_zero:
-            watcher.on_epoch(record)
+        best = self.state.close_epoch(record)
+        first(self.fabric, partial(_keep, self.state, self.out, self.described, best=best))
+        if self.fabric.is_global_zero:
+            self.watcher.on_epoch(record)
+
+    def _steps(self, epoch: int, order: Tensor, steps: int, objective: Objective, speed: _Speed) -> None:
+        recipe, state, progress = self.recipe, self.state, self.state.progress
         saved_at = time.monotonic()
-    return out / BEST
+        batches = self.feed.batches(order, recipe.batch, start=progress.step, epoch=epoch)
+        for step, batch in enumerate(batches, progress.step):
+            torch.manual_seed(_seed(recipe.seed, epoch, step, self.fabric.global_rank))
+            loss = objective(self.model, batch)
+            value = mean_loss(self.fabric, loss)
+            if not math.isfinite(value):
+                raise ConfigError(f"the loss is {value} at epoch {epoch + 1}, step {step + 1}: lower learning_rate")
+            self._update(loss, learning_rate(recipe, epoch + step / steps))
+            state.average(recipe.ema)
+
+            progress.step = step + 1
+            progress.updates += 1
+            progress.loss_sum += value
+            made = Step(epoch + 1, recipe.epochs, step + 1, steps, progress.loss_sum / (step + 1), speed.after_step())
+            if self.fabric.is_global_zero:
+                self.watcher.on_step(made)
+            if self.fabric.is_global_zero and time.monotonic() - saved_at > 60 * recipe.save_minutes:
+                state.save_whole(self.out / LAST, self.described)
+                saved_at = time.monotonic()
+
+    def _update(self, loss: Tensor, rate: float) -> None:
+        """One step of the optimizer down the gradient of the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["rate"]
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if self.recipe.clip:
+            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.recipe.clip, error_if_nonfinite=False)
+        self.optimizer.step()
 
 
 def _views(
@@ -227,22 +227,9 @@ def _views(
     """The recipe's fixed views with what the teachers say of them; None where it has none, or there are no teachers."""
     if not (recipe.views and teachers):
         return None
-    path = start.answers or out / "answers.safetensors"
-    progress = watcher.on_answers if fabric.is_global_zero else (lambda done, total: None)
-    return answered(path, learned.faces, recipe, teachers, fabric=fabric, progress=progress)
-
-
-def _update(
-    fabric: Fabric, model: Any, optimizer: torch.optim.Optimizer, loss: Tensor, *, rate: float, clip: float
-) -> None:
-    """One step of the optimizer down the gradient of the loss."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["rate"]
-    optimizer.zero_grad()
-    fabric.backward(loss)
-    if clip:
-        fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
-    optimizer.step()
+    path = start.predictions or out / "predictions.safetensors"
+    progress = watcher.on_predictions if fabric.is_global_zero else (lambda done, total: None)
+    return predict_views(path, learned.faces, recipe, teachers, fabric=fabric, progress=progress)
 
 
 def _begin(
@@ -300,16 +287,17 @@ def _keep(state: TrainingState, out: Path, described: Description, *, best: bool
     state.save_whole(out / LAST, described)
 
 
-def _objective(
-    recipe: Recipe, network: NetworkConfig, teachers: Sequence[Teacher], outliers: Outliers | None, fabric: Fabric
-) -> Objective:
+def _objective(run: _Run, network: NetworkConfig) -> Objective:
     """What the steps of an epoch minimise, at the input size of that epoch."""
+    recipe = run.recipe
     augment = Augmenter(recipe.augmentation, network.input_size, recipe.spoiling)
     if recipe.labels == "none":
         return BarlowTwins(network, augment)
-    if outliers is not None:
-        fabric.to_device(outliers)
-    return Supervised(network, augment, recipe.label_smoothing, teachers, recipe.teach, fabric.autocast, outliers)
+    if run.outliers is not None:
+        run.fabric.to_device(run.outliers)
+    return Supervised(
+        network, augment, recipe.label_smoothing, run.teachers, recipe.teach, run.fabric.autocast, run.outliers
+    )
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
@@ -364,7 +352,7 @@ def _provenance(
         "source": Path(dataset.source).name,
         "fingerprint": fingerprint(dataset),
         "learned": len(material.learned),
-        **class_shares_record(material),
+        **class_frequencies_record(material),
         **({"unlabeled": unlabeled} if unlabeled else {}),
         "held_back": len(material.held),
         "validation": len(material.validation),

@@ -49,13 +49,13 @@ class Supervised:
         faces, outlying = batch.faces, None
         if self.outliers is not None:
             faces, outlying = self.outliers(faces)
-        live = bool(self.teachers) and batch.answers is None
+        live = bool(self.teachers) and batch.predictions is None
         seen, targets, whole = self.augment.with_whole(faces, batch.targets, whole=live, moves=batch.moves)
-        answers = self._taught(whole) if live else batch.answers
-        if answers is not None:
+        predictions = self._taught(whole) if live else batch.predictions
+        if predictions is not None:
             labels = (1 - self.teach) * targets
             missing = 1 - labels.sum(1, keepdim=True)  # `teach`, 1 without label, between them where MixUp mixed both
-            targets = labels + missing * answers
+            targets = labels + missing * predictions
         if self.outliers is not None and outlying is not None:
             targets = torch.where(outlying[:, None], self.outliers.target, targets)
         logits = model(as_input(seen, self.network))
@@ -64,7 +64,7 @@ class Supervised:
     def _taught(self, seen: Tensor) -> Tensor:
         """The mean probabilities (B, C) of the teachers."""
         with self.autocast():
-            return torch.stack([teacher.answers(seen) for teacher in self.teachers]).mean(0)
+            return torch.stack([teacher.probabilities(seen) for teacher in self.teachers]).mean(0)
 
 
 @dataclass(frozen=True)

@@ -90,10 +90,10 @@ def _plain(faces: Tensor) -> Tensor:
     return patches.clamp(0, 1)
 
 
-def load_outliers(recipe: Recipe, folder: Path | None, shares: NDArray[np.float32] | None) -> Outliers | None:
+def load_outliers(recipe: Recipe, folder: Path | None, frequencies: NDArray[np.float32] | None) -> Outliers | None:
     """What a recipe asks for, on the CPU; None where its `outliers` is 0.
 
-    shares  how frequent the classes are (C,), of `class_shares`; ConfigError where they are unknown
+    frequencies  how frequent the classes are (C,), of `class_frequencies`; ConfigError where they are unknown
     folder  pictures without faces, searched with its subfolders. Raises DataError where it holds none, ImageError where
             one is damaged, ConfigError where the recipe does not use them
     """
@@ -101,12 +101,12 @@ def load_outliers(recipe: Recipe, folder: Path | None, shares: NDArray[np.float3
         if folder is not None:
             raise ConfigError(f"the recipe's outliers is 0: set it, for example to 0.1, to learn from {folder}")
         return None
-    if shares is None:
+    if frequencies is None:
         raise ConfigError("outliers need the frequencies of classes, and there is no face with a label: set it to 0")
     squares = np.zeros((0, FACE_SIZE, FACE_SIZE), np.uint8)
     if folder is not None:
         squares = random_squares(folder, SQUARES, recipe.seed)
-    return Outliers(recipe.outliers, squares, shares)
+    return Outliers(recipe.outliers, squares, frequencies)
 
 
 def random_squares(folder: Path, count: int, seed: int) -> NDArray[np.uint8]:

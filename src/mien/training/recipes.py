@@ -39,7 +39,7 @@ class Recipe:
     teach           fraction of the target that the teachers' mean prediction gets when distilling
     teach_dropped   when distilling, learn rows that min_share leaves out from the teachers alone, unless not-a-face has
                     the most votes
-    views           fixed views of each face for which teachers answer once (`views.py`), while they look at whole
+    views           fixed views of each face for which teachers predict once (`views.py`), while they look at whole
                     faces only; 0: they look at every new one
     freeze          convolutions (of `resnet` stem and blocks), from the first, that keep weights and batch statistics
     thaw            epoch after which they learn as well; 0 never thaws them

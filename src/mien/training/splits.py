@@ -14,7 +14,7 @@ from mien.data.dataset import FaceDataset, Protocol, evaluated_rows
 from mien.data.packed_faces import Faces, keys_of, pick
 from mien.emotions import FERPLUS_COLUMNS
 from mien.errors import DataError
-from mien.model_card import CLASS_SHARES
+from mien.model_card import CLASS_FREQUENCIES
 from mien.training.recipes import Recipe
 
 
@@ -101,21 +101,22 @@ def gather(dataset: FaceDataset, recipe: Recipe, *, taught: bool = False) -> Mat
     )
 
 
-def class_shares(material: Material) -> NDArray[np.float32] | None:
+def class_frequencies(material: Material) -> NDArray[np.float32] | None:
     """The mean target (C,) of the learned faces with a label, each counted once; None where there are none."""
     targets = material.learned.targets[material.learned.labeled]
     if not len(targets) or targets.shape[1] != len(material.classes):
         return None
-    shares: NDArray[np.float32] = targets.mean(0, dtype=np.float64).astype(np.float32)
-    return shares
+    frequencies: NDArray[np.float32] = targets.mean(0, dtype=np.float64).astype(np.float32)
+    return frequencies
 
 
-def class_shares_record(material: Material) -> dict[str, Any]:
-    """`class_shares` by class, under the name that a model's card has for it; empty where there are none."""
-    shares = class_shares(material)
-    if shares is None:
+def class_frequencies_record(material: Material) -> dict[str, Any]:
+    """`class_frequencies` by class, under the name that a model's card has for it; empty where there are none."""
+    frequencies = class_frequencies(material)
+    if frequencies is None:
         return {}
-    return {CLASS_SHARES: {name: round(float(share), 5) for name, share in zip(material.classes, shares, strict=True)}}
+    by_class = zip(material.classes, frequencies, strict=True)
+    return {CLASS_FREQUENCIES: {name: round(float(frequency), 5) for name, frequency in by_class}}
 
 
 def _without_labels(training: FaceDataset, recipe: Recipe, protocol: Protocol) -> Material:
