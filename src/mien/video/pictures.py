@@ -10,8 +10,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -24,6 +23,7 @@ from mien.images.find import find_images
 from mien.images.limits import MAX_PIXELS
 from mien.types import Frame
 from mien.video.convert import UNTOLD, usual_matrix
+from mien.video.frame_reader import FrameReader
 from mien.video.problems import CHANGES_SIZE, Problems
 from mien.video.reader import check_range
 
@@ -45,7 +45,7 @@ class _Shown:
 _Play: TypeAlias = Generator[_Shown, None, None]
 
 
-class PictureSequence:
+class PictureSequence(FrameReader):
     """A video of pictures, which gives frames as `mien.VideoFile` does, with the same attributes; it has no sound.
 
     path               the animation, or the folder
@@ -93,27 +93,11 @@ class PictureSequence:
             raise ImageError(self._why_none())
         self._frames = chain([first], frames)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self._frames
-
     def close(self) -> None:
         """Close the file; no more frames come."""
         self._is_closed = True
         with suppress(ValueError):  # another thread is reading it, and closes it in the end
             self._play.close()
-
-    @property
-    def name(self) -> str:
-        """The path, as text."""
-        return str(self.path)
 
     @property
     def colors(self) -> tuple[int, int, int]:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from mien.errors import ConfigError, ImageError
 from mien.images.limits import MAX_PIXELS
@@ -24,6 +23,7 @@ from mien.video.containers import (
     shown_width,
 )
 from mien.video.convert import BT709, UNTOLD, Converter, usual_matrix
+from mien.video.frame_reader import FrameReader
 from mien.video.problems import CHANGES_SIZE, Problems
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _BACK_S: Final = (1.0, 15.0)
 """How many seconds before the wanted time a search aims: some containers find a place behind the one asked for."""
 
 
-class VideoFile:
+class VideoFile(FrameReader):
     """The frames of a video file, in order, each once.
 
         with VideoFile("interview.mp4", every=0.5) as video:
@@ -94,28 +94,12 @@ class VideoFile:
             raise
         self._frames = self._kept()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self._frames
-
     def close(self) -> None:
         """Close the file; no more frames come."""
         self._left: Iterator[tuple[VideoFrame, float]] = iter(())
         if self._container is not None:
             self._container.close()
             self._container = None
-
-    @property
-    def name(self) -> str:
-        """The path, as text."""
-        return str(self.path)
 
     @property
     def end_s(self) -> float | None:
