@@ -71,3 +71,14 @@ def test_its_card_tells_the_truth() -> None:
     assert found.accuracy >= 0.84
     # int8 may round otherwise on another processor, but not by more than a few faces.
     assert found.accuracy == pytest.approx(classifier.card.metrics["ferplus/validation"]["accuracy"], abs=0.003)
+
+
+def test_it_can_be_asked_by_another_prior() -> None:
+    frequencies = Classifier(find_model()).card.class_frequencies
+    assert frequencies is not None
+    assert sum(frequencies.values()) == pytest.approx(1, abs=1e-3)
+    assert min(frequencies, key=frequencies.__getitem__) == "disgust"
+    weights = mien.load(detector="none", prior="uniform").prior_weights
+    assert weights is not None
+    assert EMOTIONS[weights.argmax()] == "disgust"
+    assert weights == pytest.approx([1 / 7 / frequencies[name] for name in EMOTIONS])
