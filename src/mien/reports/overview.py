@@ -107,7 +107,7 @@ def changes(timelines: Sequence[Timeline]) -> str:
 
 
 def scenes_table(timeline: Timeline) -> str:
-    """A line for each scene: who was there, and how the time seen was shared out; nothing for a single scene."""
+    """A line for each scene: who was seen, and for how much of the time; nothing for a single scene."""
     spans = scenes(timeline)
     if len(spans) < 2:
         return ""

@@ -147,13 +147,13 @@ def in_spans(person: Person, classes: Sequence[str], spans: Sequence[Span]) -> l
     seconds = named.sum(1)
     visible = seconds > 1e-6
     seconds = np.where(visible, seconds, 0.0)
-    shares = np.where(visible[:, None], sums / np.where(visible, seconds, 1.0)[:, None], np.nan)
+    fractions = np.where(visible[:, None], sums / np.where(visible, seconds, 1.0)[:, None], np.nan)
     began = np.zeros((len(spans), len(classes)), np.int64)
     for stretch in person.stretches:
         at = int(np.searchsorted(edges, stretch.start_s + 1e-9, side="right")) - 1
         if at >= 0 and at % 2 == 0:
             began[at // 2, classes.index(stretch.emotion)] += 1
     return [
-        SpanFigures(span, float(seconds[i]), float(shares[i, -1]), named[i], shares[i, :-1], began[i])
+        SpanFigures(span, float(seconds[i]), float(fractions[i, -1]), named[i], fractions[i, :-1], began[i])
         for i, span in enumerate(spans)
     ]
