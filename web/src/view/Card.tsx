@@ -1,7 +1,7 @@
 // What was read of one face: its emotion and its probabilities.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { classColor, css } from "../colors.ts";
 import { emojiAddress, UNCERTAIN } from "../emoji.ts";
 import { percent } from "../format.ts";
@@ -34,7 +34,8 @@ export function BriefCard({ mark: { face, number } }: { mark: Marked }) {
 function StackedBars({ face, number }: { face: Face; number: number | null }) {
   const [isOpen, setOpen] = useState(false);
   const [isOver, setOver] = useState(false);
-  useEffect(() => {
+  // At once, not after the next paint: an Escape in between would be missed.
+  useLayoutEffect(() => {
     if (!isOver) return;
     const onKey = (event: KeyboardEvent) => event.key === "Escape" && setOver(false);
     document.addEventListener("keydown", onKey);
