@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mien.runtime import face_search
-from mien.runtime.face_search import TABLE, detail, search
+from mien.runtime.face_search import detail, search
+from mien.runtime.search_table import TABLE
 from mien.runtime.yunet import YuNet
 from mien.types import Box, Detection, DetectOptions
 

@@ -16,7 +16,7 @@ import mien
 from mien.analyzer import Analyzer
 from mien.emotions import EMOTIONS
 from mien.runtime.detectors import BUILT_IN, YuNetDetector
-from mien.runtime.face_search import TABLE
+from mien.runtime.search_table import TABLE
 from mien.service import pages
 from mien.service.app import create_app
 from mien.service.server import running

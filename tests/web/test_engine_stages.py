@@ -16,6 +16,7 @@ from mien.runtime.crops import crop_face, to_grey
 from mien.runtime.detectors import YuNetDetector
 from mien.runtime.head_roll import face_roll
 from mien.runtime.resize import fitted
+from mien.runtime.turning import turned_upright
 from mien.runtime.yunet import decode
 from mien.tracking.smoothing import Smoother
 from mien.types import Box
@@ -69,6 +70,21 @@ def test_crops_of_any_place_size_and_roll_are_pythons_to_the_last_bit(tab: Tab) 
     for result, box, roll in zip(results, boxes, rolls, strict=True):
         expected = crop_face(picture, box, rule, roll)
         np.testing.assert_array_equal(unpacked(result, np.uint8, 48, 48), expected)
+
+
+def test_colors_are_turned_upright_as_in_python(tab: Tab) -> None:
+    picture = noise(120, 150, 3)
+    rng = np.random.default_rng(3)
+    squares = [Box(x, y, 92, 92) for x, y in rng.uniform(-40, 100, (12, 2)).tolist()]
+    rolls = rng.uniform(-180, 180, 12).tolist()
+    results = tab.run(
+        """({ picture, squares, rolls }) =>
+          squares.map((square, index) => text(bgr(turnedUpright(rgba(picture), square, rolls[index]).image)))""",
+        {"picture": packed(picture), "squares": [asdict(square) for square in squares], "rolls": rolls},
+    )
+    for result, square, roll in zip(results, squares, rolls, strict=True):
+        expected, _ = turned_upright(picture, square, roll)
+        np.testing.assert_array_equal(unpacked(result, np.uint8, 96, 96, 3), expected)
 
 
 def test_roll_is_measured_as_in_python(tab: Tab) -> None:

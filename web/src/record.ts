@@ -114,9 +114,31 @@ export interface SearchTable {
   look_side: number;
   /** A large face keeps the box and landmarks of the first look if they overlap by this with the closer look's. */
   same_overlap: number;
-  /** A face whose closer look has a lower score may be turned, if the first look gave it `turn_score` or more. */
+  /**
+   * A face whose closer look has a lower score may be turned: a little, if the first look gave it `oblique_score` or
+   * more, on its side or its head, if that gave it `turn_score`.
+   */
   upright_score: number;
+  oblique_score: number;
   turn_score: number;
+  /** Degrees. Upright faces keep `upright_score` if they lean by 15, so this shows those from 20 to 50. */
+  oblique_turn: number;
+  /** A turned look with less than `upright_score` counts if its score is higher than upright by more than this. */
+  turn_gain: number;
+  /**
+   * Degrees that the landmarks of a face lean by at least if it is looked at straightened: small faces that lean by 20
+   * show 5.
+   */
+  least_lean: number;
+  /**
+   * The size of a face in pixels that it is then scaled to, in a cut of `roll_side`. Larger ones show their lean as it
+   * is.
+   */
+  roll_face: number;
+  roll_side: number;
+  /** Up to so many such looks, until one shows the face within `roll_step` degrees of upright. */
+  roll_looks: number;
+  roll_step: number;
   /**
    * The most confident face of a picture is looked at upside down where its score is lower: studio portraits that stand
    * on their heads have up to 0.91.

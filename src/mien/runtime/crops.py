@@ -11,7 +11,7 @@ The rule, exact enough to be written again in another language (tests/runtime/go
    faces below 48 pixels it is bilinear interpolation, and a 48x48 square on whole pixels comes back as it is.
 4. The mean is rounded, halves up; a millionth is added first, so that a half stays a half in any arithmetic.
 
-A face that is rolled (roll.py) is cut from a square that is rolled with it: the picture is turned back around the
+A face that is rolled (head_roll.py) is cut from a square that is rolled with it: the picture is turned back around the
 square's centre by bilinear interpolation, and 3 and 4 follow. Upright faces are never resampled so.
 """
 
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ConfigError, ImageError
+from mien.runtime.turning import turned_upright
 from mien.types import Box, CropRule
 
 FACE_SIZE: Final = 48
@@ -87,7 +88,7 @@ def crop_face(grey: NDArray[np.uint8], box: Box, rule: CropRule, roll: float = 0
     if not (square.width > 0 and all(map(math.isfinite, (square.x, square.y, square.width)))):
         raise ConfigError(f"expected a box of some size to cut a face from, got {box}")
     if roll != 0:
-        grey, square = _turned_back(grey, square, roll)
+        grey, square = turned_upright(grey, square, roll)
     rows, down = _weights(square.y, square.height, grey.shape[0])
     columns, across = _weights(square.x, square.width, grey.shape[1])
     patch = grey[rows, columns]
@@ -98,37 +99,6 @@ def crop_face(grey: NDArray[np.uint8], box: Box, rule: CropRule, roll: float = 0
         band = slice(used[0], used[-1] + 1)
         means[index] = weights[band] @ patch[band]
     return np.floor(means @ across.T + (0.5 + 1e-6)).clip(0, 255).astype(np.uint8)
-
-
-def _turned_back(grey: NDArray[np.uint8], square: Box, roll: float) -> tuple[NDArray[np.uint8], Box]:
-    """What lies in the square once it is rolled clockwise about its centre, upright, and where the square is in that.
-
-    A border of two pixels is kept around it, for the windows of step 3.
-    """
-    side = math.ceil(square.width) + 4
-    grey, left, top = _around(grey, square, side)
-    turn = np.array(cv2.getRotationMatrix2D((0.0, 0.0), roll, 1.0), np.float64)
-    # Pixels are unit squares, so the centre of pixel (0, 0) lies at (0.5, 0.5); cv2 counts from pixels' centres.
-    centre = np.array([square.x - left + square.width / 2 - 0.5, square.y - top + square.height / 2 - 0.5])
-    turn[:, 2] = (side - 1) / 2 - turn[:, :2] @ centre
-    patch = cv2.warpAffine(grey, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    start = (side - square.width) / 2
-    return np.asarray(patch, np.uint8), Box(start, start, square.width, square.height)
-
-
-def _around(grey: NDArray[np.uint8], square: Box, side: int) -> tuple[NDArray[np.uint8], int, int]:
-    """What a square of this side about the square's centre can reach of the picture, and its left top corner there.
-
-    cv2.warpAffine takes no picture of more than 32,766 pixels a side, such as a panorama.
-    """
-    parts: list[slice] = []
-    for middle, length in (
-        (square.y + square.height / 2, grey.shape[0]),
-        (square.x + square.width / 2, grey.shape[1]),
-    ):
-        first = min(max(math.floor(middle - 0.71 * side) - 1, 0), length - 1)
-        parts.append(slice(first, max(math.ceil(middle + 0.71 * side) + 1, first + 1)))
-    return grey[parts[0], parts[1]], parts[1].start, parts[0].start
 
 
 def _weights(start: float, side: float, length: int) -> tuple[slice, NDArray[np.float64]]:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from mien.errors import ConfigError, DetectorError
 from mien.runtime.crops import WHOLE_PICTURE, to_grey
-from mien.runtime.face_search import TABLE, search
+from mien.runtime.face_search import search
 from mien.runtime.resize import fitted
+from mien.runtime.search_table import TABLE
 from mien.runtime.weights import find_yunet
 from mien.runtime.yunet import YuNet
 from mien.types import Box, CropRule, Detection, DetectOptions, Detector

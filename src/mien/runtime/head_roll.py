@@ -11,13 +11,6 @@ import numpy as np
 # The mean of YuNet's landmarks on 275 upright faces of FER2013, centred, in units of their spread.
 _UPRIGHT: Final = np.array([(-1.03, -1.14), (1.06, -1.12), (-0.06, 0.11), (-0.83, 1.06), (0.86, 1.08)])
 
-_STRAIGHTENED: Final = 1.4
-"""YuNet's landmarks lean to the upright: at 15 and 30 degrees they show 11 and 21 (benchmarks/robustness.py)."""
-
-_MOST_LEAN: Final = 50.0
-"""Degrees that landmarks show at most of a face that YuNet found in an upright picture. What shows more was found in a
-picture that was turned by a multiple of 90 degrees, and leans from there."""
-
 LEAST_ROLL: Final = 10.0
 """Degrees below which a face counts as upright: the landmarks are off by four, and less costs no accuracy."""
 
@@ -25,15 +18,20 @@ LEAST_ROLL: Final = 10.0
 def face_roll(landmarks: Sequence[tuple[float, float]] | None) -> float:
     """Degrees by which a face is rolled clockwise, within -180 and 180; 0 below LEAST_ROLL and without landmarks.
 
-    landmarks are the five of a Detection. The rotation is that of the similarity which brings an upright face's
-    landmarks closest to them, in least squares (Umeyama, IEEE TPAMI 13(4), 1991).
+    landmarks are the five of a Detection. YuNet's lean to the upright where a head is tilted; `closer_look.py` sees to
+    it that they don't.
     """
-    if landmarks is None:
-        return 0.0
+    roll = 0.0 if landmarks is None else shown_roll(landmarks)
+    return roll if abs(roll) >= LEAST_ROLL else 0.0
+
+
+def shown_roll(landmarks: Sequence[tuple[float, float]]) -> float:
+    """Degrees clockwise, within -180 and 180, by which five landmarks are turned against an upright face's.
+
+    The rotation is that of the similarity which brings an upright face's landmarks closest to them, in least squares
+    (Umeyama, IEEE TPAMI 13(4), 1991).
+    """
     points = np.asarray(landmarks, np.float64)
     points = points - points.mean(axis=0)
     across = float((_UPRIGHT[:, 0] * points[:, 1] - _UPRIGHT[:, 1] * points[:, 0]).sum())
-    shown = math.degrees(math.atan2(across, float((_UPRIGHT * points).sum())))
-    turn = 0.0 if abs(shown) <= _MOST_LEAN else math.copysign(90 * max(1, round(abs(shown) / 90)), shown)
-    roll = math.remainder(turn + _STRAIGHTENED * (shown - turn), 360)
-    return roll if abs(roll) >= LEAST_ROLL else 0.0
+    return math.degrees(math.atan2(across, float((_UPRIGHT * points).sum())))

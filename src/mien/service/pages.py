@@ -20,7 +20,7 @@ from mien.analyzer import Analyzer
 from mien.emotions import EMOTION_COLORS
 from mien.options import Order
 from mien.runtime.detectors import BUILT_IN, YuNetDetector
-from mien.runtime.face_search import TABLE, SearchTable
+from mien.runtime.search_table import TABLE, SearchTable
 from mien.runtime.weights import find_yunet
 from mien.service.errors import Problem
 from mien.service.memory import PIECE, SharedResponse

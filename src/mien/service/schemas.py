@@ -17,7 +17,7 @@ from mien.reports.summary import (
     StretchSummary,
     VideoReport,
 )
-from mien.runtime.face_search import SearchTable
+from mien.runtime.search_table import SearchTable
 from mien.service.pages import CropRuleRecord, EngineFiles, PageConfig
 
 # Descriptions are the docstrings below the fields.

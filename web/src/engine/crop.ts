@@ -3,7 +3,7 @@
 
 import type { Box, CropRule } from "../record.ts";
 import { clamp, type Grey, rint } from "./pixels.ts";
-import { turnedBack } from "./headRoll.ts";
+import { turnedUpright } from "./turning.ts";
 
 /** Width and height of a face in pixels. */
 export const FACE_SIZE = 48;
@@ -36,7 +36,7 @@ export function cropFace(grey: Grey, box: Box, rule: CropRule, roll = 0): Uint8A
   if (!(square.width > 0 && [square.x, square.y, square.width].every(Number.isFinite))) {
     throw new Error(`expected a box of a positive size, got ${JSON.stringify(box)}`);
   }
-  if (roll !== 0) ({ grey, square } = turnedBack(grey, square, roll));
+  if (roll !== 0) ({ image: grey, square } = turnedUpright(grey, square, roll));
   const down = cells(square.y, square.height, grey.height);
   const across = cells(square.x, square.width, grey.width);
   const from = across.starts[0]!;

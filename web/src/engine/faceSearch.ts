@@ -3,8 +3,10 @@
 
 import type { PageConfig, SearchTable } from "../record.ts";
 import { brightened } from "./brightness.ts";
-import { clamp, cut, type Detection, moved, overlap, type Point, type Rgba, type Turn, turned } from "./pixels.ts";
+import { CloserLook, type FaceNetwork, type Look, scoreOf } from "./closerLook.ts";
+import { cut, type Detection, moved, type Rgba, rint } from "./pixels.ts";
 import { fitted, scaled } from "./resize.ts";
+import { QUARTERS, type Turn, turned, turnedBack } from "./turning.ts";
 import { notOverlapping } from "./yunet.ts";
 
 /** What is asked for: DetectOptions of src/mien/types.py. */
@@ -16,11 +18,6 @@ export interface DetectOptions {
   readonly mode: PageConfig["detect_mode"];
   /** Whether the picture is a frame of a stream: turned pictures are not searched then. */
   readonly stream: boolean;
-}
-
-/** What the search needs of YuNet: all detections of a picture, by falling score. */
-export interface FaceNetwork {
-  detect(image: Rgba): Promise<Detection[]>;
 }
 
 /** A copy of the picture, `across` times as wide and `down` times as high. */
@@ -40,21 +37,15 @@ interface Candidate {
   readonly level: Level;
 }
 
-/** A face after its closer look, and by how many degrees clockwise its cut was turned to show it upright. */
-interface Look {
-  readonly face: Detection;
-  readonly degrees: Turn;
-}
-
-const TURNS = [90, 180, 270] as const;
-
 export class FaceSearch {
   readonly #network: FaceNetwork;
   readonly #table: SearchTable;
+  readonly #closerLook: CloserLook;
 
   constructor(network: FaceNetwork, table: SearchTable) {
     this.#network = network;
     this.#table = table;
+    this.#closerLook = new CloserLook(network, table);
   }
 
   /** The faces of a picture, in its pixels, by falling score. */
@@ -62,7 +53,7 @@ export class FaceSearch {
     const { dark_level, bright_level } = this.#table;
     let image = picture;
     let looks = await this.#looks(image, options);
-    if (!looks.some((look) => score(look.face) >= options.minScore)) {
+    if (!looks.some((look) => scoreOf(look.face) >= options.minScore)) {
       image = brightened(picture, dark_level, bright_level);
       if (image !== picture) looks = await this.#looks(image, options);
     }
@@ -77,15 +68,15 @@ export class FaceSearch {
 
   /** The turns of the faces that were found, or, where none was, those in which a smaller copy shows a face. */
   async #turnsToSearch(looks: readonly Look[], image: Rgba, options: DetectOptions): Promise<Turn[]> {
-    const isCertain = (look: Look): boolean => score(look.face) >= options.minScore;
+    const isCertain = (look: Look): boolean => scoreOf(look.face) >= options.minScore;
     const certain = looks.filter(isCertain);
-    if (certain.length > 0) return TURNS.filter((degrees) => certain.some((look) => look.degrees === degrees));
+    if (certain.length > 0) return QUARTERS.filter((degrees) => certain.some((look) => quarter(look) === degrees));
     const { turned_side } = this.#table;
     const copy = fitted(image, 1, Math.min(options.side ?? turned_side, turned_side));
     const smaller = { ...options, side: null, minFace: (options.minFace * copy.width) / image.width };
     const turns: Turn[] = [];
-    for (const degrees of TURNS) {
-      const upright = (await this.#looks(turned(copy, degrees), smaller)).filter((look) => look.degrees === 0);
+    for (const degrees of QUARTERS) {
+      const upright = (await this.#looks(turned(copy, degrees), smaller)).filter((look) => quarter(look) === 0);
       if (upright.some(isCertain)) turns.push(degrees);
     }
     return turns;
@@ -99,14 +90,18 @@ export class FaceSearch {
     for (const level of this.#levels(image, detail(image.width, image.height, options, table))) {
       for (const face of await this.#inTiles(level)) {
         const size = Math.max(face.box.width, face.box.height);
-        if (score(face) >= least && size <= level.maxFace) candidates.push({ face, level });
+        if (scoreOf(face) >= least && size <= level.maxFace) candidates.push({ face, level });
       }
     }
     const inPicture = candidates.map(({ face, level }) => moved(face, 1 / level.across, 1 / level.down));
     const best = notOverlapping(inPicture, table.max_overlap).slice(0, table.max_candidates);
     const looks: Look[] = [];
-    for (const [rank, index] of best.entries()) looks.push(await this.#closer(candidates[index]!, rank === 0));
-    return looks.filter((look) => score(look.face) >= table.min_score);
+    for (const [rank, index] of best.entries()) {
+      const { face, level } = candidates[index]!;
+      const look = await this.#closerLook.at(level.image, face, rank === 0);
+      looks.push({ ...look, face: moved(look.face, 1 / level.across, 1 / level.down) });
+    }
+    return looks.filter((look) => scoreOf(look.face) >= table.min_score);
   }
 
   /** The copies of the picture that the network sees, the largest first. */
@@ -144,49 +139,11 @@ export class FaceSearch {
     }
     return found;
   }
+}
 
-  /** The candidate as its surroundings show it; score 0 where they show no face. isBest: the picture's first one. */
-  async #closer({ face, level }: Candidate, isBest: boolean): Promise<Look> {
-    const table = this.#table;
-    const { box } = face;
-    const size = Math.max(box.width, box.height);
-    const reach = (size * table.look_side) / table.look_face / 2;
-    const x = box.x + box.width / 2;
-    const y = box.y + box.height / 2;
-    const left = clamp(Math.floor(x - reach), 0, level.image.width - 1);
-    const top = clamp(Math.floor(y - reach), 0, level.image.height - 1);
-    const [right, bottom] = [Math.max(Math.ceil(x + reach), left + 1), Math.max(Math.ceil(y + reach), top + 1)];
-    const patch = cut(level.image, left, top, right, bottom);
-    const whole = scaled(patch, table.look_face / size);
-    const [across, down] = [patch.width / whole.width, patch.height / whole.height];
-    const view = cut(whole, 0, 0, Math.min(whole.width, table.look_side), Math.min(whole.height, table.look_side));
-
-    const look = async (degrees: Turn): Promise<Look> => {
-      let best: Detection = { ...face, score: 0 };
-      for (const hit of await this.#network.detect(turned(view, degrees))) {
-        const here = moved(turnedBack(hit, degrees, view), across, down, left, top);
-        if (score(here) > score(best) && overlap(here.box, box) > table.max_overlap) best = here;
-      }
-      return { face: best, degrees };
-    };
-
-    let best = await look(0);
-    for (const degrees of this.#turnsToTry(score(face), score(best.face), isBest)) {
-      const other = await look(degrees);
-      if (score(other.face) > score(best.face)) best = other;
-    }
-    // The first look saw a large face in more detail.
-    const isFirst = best.degrees === 0 && size >= table.look_face && overlap(best.face.box, box) >= table.same_overlap;
-    const seen = isFirst ? { ...face, score: best.face.score } : best.face;
-    return { face: moved(seen, 1 / level.across, 1 / level.down), degrees: best.degrees };
-  }
-
-  /** The turns in which a face may have a higher score than upright, by the scores of its first and closer look. */
-  #turnsToTry(first: number, closer: number, isBest: boolean): readonly Turn[] {
-    const { upright_score, turn_score, surely_upright_score } = this.#table;
-    if (closer < upright_score) return first >= turn_score ? TURNS : [];
-    return isBest && closer < surely_upright_score ? [180] : [];
-  }
+/** The turn of a face to the nearest multiple of 90 degrees. */
+function quarter({ degrees }: Look): Turn {
+  return (((rint(degrees / 90) + 4) % 4) * 90) as Turn;
 }
 
 /** How many times the picture is enlarged for the first level. */
@@ -210,26 +167,4 @@ export function spans(length: number, least: number, tile: number): [number, num
     const start = Math.floor(((length - size) * index) / (count - 1));
     return [start, start + size];
   });
-}
-
-function score(face: Detection): number {
-  return face.score ?? 0;
-}
-
-/** A detection in a picture that was turned clockwise, in pixels of the picture as it was. */
-function turnedBack(face: Detection, degrees: Turn, { width, height }: Rgba): Detection {
-  if (degrees === 0) return face;
-  const { box } = face;
-  const back = ({ x, y }: Point): Point => {
-    if (degrees === 90) return { x: y, y: height - x };
-    if (degrees === 180) return { x: width - x, y: height - y };
-    return { x: width - y, y: x };
-  };
-  const middle = back({ x: box.x + box.width / 2, y: box.y + box.height / 2 });
-  const [across, down] = degrees === 180 ? [box.width, box.height] : [box.height, box.width];
-  return {
-    box: { x: middle.x - across / 2, y: middle.y - down / 2, width: across, height: down },
-    score: face.score,
-    landmarks: face.landmarks && face.landmarks.map(back),
-  };
 }

@@ -15,6 +15,7 @@ export { fitted, scaled } from "./resize.ts";
 export { faceRoll } from "./headRoll.ts";
 export { Smoother } from "./smoothing.ts";
 export { Tracker } from "./tracker.ts";
+export { turnedUpright } from "./turning.ts";
 export { decode, notOverlapping } from "./yunet.ts";
 
 export interface OpenOptions {

@@ -74,31 +74,6 @@ export function cut(image: Rgba, left: number, top: number, right: number, botto
   return { data, width, height };
 }
 
-/** Degrees clockwise. */
-export type Turn = 0 | 90 | 180 | 270;
-
-/** The picture turned clockwise. */
-export function turned(image: Rgba, degrees: Turn): Rgba {
-  if (degrees === 0) return image;
-  const [width, height] = degrees === 180 ? [image.width, image.height] : [image.height, image.width];
-  // Where the first pixel of the result comes from, and the steps from there to the right and down.
-  const start = {
-    90: (image.height - 1) * image.width,
-    180: image.height * image.width - 1,
-    270: image.width - 1,
-  }[degrees];
-  const across = { 90: -image.width, 180: -1, 270: image.width }[degrees];
-  const down = { 90: 1, 180: -image.width, 270: -1 }[degrees];
-  const from = new Uint32Array(image.data.buffer, image.data.byteOffset, image.width * image.height);
-  const to = new Uint32Array(width * height);
-  for (let row = 0, at = 0; row < height; row += 1) {
-    for (let column = 0, pixel = start + row * down; column < width; column += 1, at += 1, pixel += across) {
-      to[at] = from[pixel]!;
-    }
-  }
-  return { data: new Uint8ClampedArray(to.buffer), width, height };
-}
-
 /** The pixels of a picture. Transparent parts are laid over white, as in src/mien/images/decode.py. */
 export function readPixels(image: ImageBitmap): Rgba {
   const canvas = new OffscreenCanvas(image.width, image.height);
