@@ -123,7 +123,7 @@ export interface SearchTable {
   turn_score: number;
   /** Degrees. Upright faces keep `upright_score` if they lean by 15, so this shows those from 20 to 50. */
   oblique_turn: number;
-  /** A turned look with less than `upright_score` counts if its score is higher than upright by more than this. */
+  /** A look with less than `upright_score` counts if its score is higher than at smaller turns by more than this. */
   turn_gain: number;
   /**
    * Degrees that the landmarks of a face lean by at least if it is looked at straightened: small faces that lean by 20

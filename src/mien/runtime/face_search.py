@@ -5,8 +5,8 @@
    in tiles that overlap.
 2. A closer look. Each detection is cut out with its surroundings, scaled to a face of `look_face` pixels, and detected
    anew: the score of that counts. Texture that looks like a face at one scale seldom does so at another, and small
-   faces show better when they are enlarged, so the first look may take many candidates. A cut that shows a face better
-   when it is turned by 90, 180 or 270 degrees holds a face that is turned so.
+   faces show better when they are enlarged, so the first look may take many candidates. Faces that are tilted or turned
+   are looked at turned (`closer_look.py`).
 3. Dark pictures. Where nothing is found, and nearly all of the picture is dark, a brightened copy is searched.
 4. Turned pictures. Where nothing is found, or faces that are turned, the picture may lie on its side or its head: it is
    searched turned as well.
@@ -127,6 +127,7 @@ def _looks(network: YuNet, image: NDArray[np.uint8], options: DetectOptions) -> 
 
 
 def _in_picture(look: Look, level: _Level) -> Look:
+    """A look at a level, in pixels of the picture."""
     return replace(look, face=look.face.scaled(1 / level.across, 1 / level.down))
 
 

@@ -12,17 +12,20 @@ import numpy as np
 _UPRIGHT: Final = np.array([(-1.03, -1.14), (1.06, -1.12), (-0.06, 0.11), (-0.83, 1.06), (0.86, 1.08)])
 
 LEAST_ROLL: Final = 10.0
-"""Degrees below which a face counts as upright: the landmarks are off by four, and less costs no accuracy."""
+"""Degrees below which a lean does not count: the landmarks are off by three, and less costs no accuracy."""
 
 
 def face_roll(landmarks: Sequence[tuple[float, float]] | None) -> float:
-    """Degrees by which a face is rolled clockwise, within -180 and 180; 0 below LEAST_ROLL and without landmarks.
+    """Degrees by which a face is rolled clockwise, within -180 and 180; 0 without landmarks.
 
-    landmarks are the five of a Detection. YuNet's lean to the upright where a head is tilted; `closer_look.py` sees to
-    it that they don't.
+    A face that leans from a multiple of 90 degrees by less than LEAST_ROLL is rolled by that multiple. landmarks are
+    the five of a Detection. YuNet's lean to the upright where a head is tilted; `closer_look.py` straightens them.
     """
-    roll = 0.0 if landmarks is None else shown_roll(landmarks)
-    return roll if abs(roll) >= LEAST_ROLL else 0.0
+    if landmarks is None:
+        return 0.0
+    roll = shown_roll(landmarks)
+    lean = math.remainder(roll, 90)
+    return roll - lean if abs(lean) < LEAST_ROLL else roll
 
 
 def shown_roll(landmarks: Sequence[tuple[float, float]]) -> float:

@@ -48,7 +48,7 @@ class SearchTable:
     oblique_turn: int = 35
     """Degrees. Upright faces keep `upright_score` if they lean by 15, so this shows those from 20 to 50."""
     turn_gain: float = 0.1
-    """A turned look with less than `upright_score` counts if its score is higher than upright by more than this."""
+    """A look with less than `upright_score` counts if its score is higher than at smaller turns by more than this."""
     least_lean: float = 4.0
     """Degrees that the landmarks of a face lean by at least if it is looked at straightened: small faces that lean by
     20 show 5."""

@@ -1,6 +1,6 @@
 // The roll of a head, as in src/mien/runtime/head_roll.py.
 
-import type { Point } from "./pixels.ts";
+import { type Point, rint } from "./pixels.ts";
 
 // The mean of YuNet's landmarks on upright faces, centred, in units of their spread.
 const UPRIGHT: readonly Point[] = [
@@ -11,13 +11,18 @@ const UPRIGHT: readonly Point[] = [
   { x: 0.86, y: 1.08 },
 ];
 
-/** Degrees below which a face counts as upright. */
+/** Degrees below which a lean does not count. */
 export const LEAST_ROLL = 10;
 
-/** A face's clockwise roll in degrees, -180..180; 0 where it is below LEAST_ROLL, and without landmarks. */
+/**
+ * A face's clockwise roll in degrees, -180..180; 0 without landmarks. One that leans from a multiple of 90 degrees by
+ * less than LEAST_ROLL is rolled by that multiple.
+ */
 export function faceRoll(landmarks: readonly Point[] | null): number {
-  const roll = landmarks === null ? 0 : shownRoll(landmarks);
-  return Math.abs(roll) >= LEAST_ROLL ? roll : 0;
+  if (landmarks === null) return 0;
+  const roll = shownRoll(landmarks);
+  const quarters = 90 * rint(roll / 90);
+  return Math.abs(roll - quarters) < LEAST_ROLL ? quarters : roll;
 }
 
 /** By how many degrees five landmarks are turned clockwise against an upright face's, -180..180. */
