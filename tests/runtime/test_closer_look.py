@@ -20,7 +20,7 @@ from mien.runtime.detectors import YuNetDetector
 from mien.runtime.head_roll import face_roll
 from mien.runtime.search_table import TABLE
 from mien.runtime.yunet import YuNet
-from mien.types import Box, Detection, DetectOptions
+from mien.types import MIN_FACE_SCORE, Box, Detection, DetectOptions
 
 from ..conftest import YUNET_FILE, needs_yunet
 
@@ -99,7 +99,7 @@ def test_an_upright_face_is_what_the_first_look_saw(astronaut: Image) -> None:
             seen.append(image.shape)
             return network.detect(image)
 
-    look = closer_look(cast(YuNet, Counted()), astronaut, first, is_best=True)
+    look = closer_look(cast(YuNet, Counted()), astronaut, first, is_best=True, min_score=MIN_FACE_SCORE)
     assert (look.face.box, look.face.landmarks, look.degrees) == (first.box, first.landmarks, 0)
     assert seen == [(TABLE.look_side, TABLE.look_side, 3)]
 
@@ -123,11 +123,15 @@ class Scored:
         return np.array([[*box, *points, score]], np.float32)
 
 
-def look_at(network: Scored, first: float = 0.6, *, is_best: bool = False) -> tuple[int, float, float]:
-    """The turn, the score and the roll of a face of 80 pixels whose first look had this score."""
+def look_at(
+    network: Scored, first: float = 0.6, *, size: float = 80, is_best: bool = False, min_score: float = 0.3
+) -> tuple[int, float, float]:
+    """The turn, the score and the roll of a face of this size whose first look had this score."""
     image = np.full((200, 200, 3), 90, np.uint8)
-    points = tuple((60 + 80 * x, 60 + 80 * y) for x, y in LANDMARKS.tolist())
-    look = closer_look(cast(YuNet, network), image, Detection(Box(60, 60, 80, 80), first, points), is_best=is_best)
+    start = 100 - size / 2
+    points = tuple((start + size * x, start + size * y) for x, y in LANDMARKS.tolist())
+    face = Detection(Box(start, start, size, size), first, points)
+    look = closer_look(cast(YuNet, network), image, face, is_best=is_best, min_score=min_score)
     return look.degrees, look.face.score or 0.0, face_roll(look.face.landmarks)
 
 
@@ -157,11 +161,17 @@ def test_the_smallest_turn_stays_unless_another_one_is_clearly_better(scores: li
 
 
 @pytest.mark.parametrize(
-    ("first", "looks"), [(TABLE.turn_score, 6), (TABLE.oblique_score, 3), (TABLE.oblique_score - 0.01, 1)]
+    ("first", "size", "looks"),
+    [
+        (TABLE.turn_score, 20, 6),
+        (TABLE.oblique_score, TABLE.full_detail, 3),
+        (TABLE.oblique_score, TABLE.full_detail - 1, 1),
+        (TABLE.oblique_score - 0.01, 80, 1),
+    ],
 )
-def test_only_a_likely_face_is_looked_at_turned(first: float, looks: int) -> None:
+def test_only_a_likely_face_is_looked_at_turned(first: float, size: float, looks: int) -> None:
     network = Scored([0.1] * 6)
-    assert look_at(network, first)[0] == 0
+    assert look_at(network, first, size=size)[0] == 0
     assert network.sides == [TABLE.look_side] * looks
 
 
@@ -169,6 +179,26 @@ def test_the_best_face_of_a_picture_is_looked_at_upside_down() -> None:
     assert look_at(Scored([0.9, 0.92]), is_best=True)[0] == 180
     assert look_at(Scored([0.91, 0.9]), is_best=True)[0] == 0
     assert look_at(Scored([0.9]), is_best=False)[0] == 0
+
+
+@pytest.mark.parametrize(("min_score", "larger"), [(0.6, True), (0.61, False)])
+def test_only_what_is_reported_is_straightened(min_score: float, larger: bool) -> None:
+    network = Scored([0.3, 0.6, 0.3, 0.1, 0.1, 0.1])
+    assert look_at(network, min_score=min_score)[0] == OBLIQUE
+    assert (TABLE.roll_side in network.sides) == larger
+
+
+def test_a_lean_that_does_not_count_takes_one_larger_copy() -> None:
+    """The landmarks show eight degrees, and in the larger copy none beyond those."""
+    points = LANDMARKS - 0.5
+    cos, sin = math.cos(math.radians(8)), math.sin(math.radians(8))
+    leaning = 100 + 80 * points @ np.array([(cos, sin), (-sin, cos)])
+    face = Detection(Box(60, 60, 80, 80), 0.9, tuple(map(tuple, leaning.tolist())))
+    network = Scored([0.9])
+    image = np.full((200, 200, 3), 90, np.uint8)
+    look = closer_look(cast(YuNet, network), image, face, is_best=False, min_score=0.3)
+    assert (look.face.box, look.face.landmarks) == (face.box, face.landmarks)
+    assert network.sides == [TABLE.look_side, TABLE.roll_side]
 
 
 def test_what_is_no_face_in_the_larger_copy_has_its_score() -> None:

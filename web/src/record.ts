@@ -115,8 +115,8 @@ export interface SearchTable {
   /** A large face keeps the box and landmarks of the first look if they overlap by this with the closer look's. */
   same_overlap: number;
   /**
-   * A face whose closer look has a lower score may be turned: a little, if the first look gave it `oblique_score` or
-   * more, on its side or its head, if that gave it `turn_score`.
+   * A face whose closer look has a lower score may be turned, if the first look gave it `turn_score` or more. It may be
+   * tilted from `oblique_score` on, if it has `full_detail` pixels: most of what is smaller is texture.
    */
   upright_score: number;
   oblique_score: number;

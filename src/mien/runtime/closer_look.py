@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mien.runtime.head_roll import LEAST_ROLL, shown_roll
 from mien.runtime.resize import scaled
 from mien.runtime.search_table import TABLE
-from mien.runtime.turning import turned, turned_back, turned_upright
+from mien.runtime.turning import QUARTERS, turned, turned_back, turned_upright
 from mien.runtime.yunet import YuNet
 from mien.types import Box, Detection
 
@@ -61,14 +61,15 @@ def score_of(face: Detection) -> float:
     return face.score or 0.0
 
 
-def closer_look(network: YuNet, image: NDArray[np.uint8], face: Detection, *, is_best: bool) -> Look:
+def closer_look(network: YuNet, image: NDArray[np.uint8], face: Detection, *, is_best: bool, min_score: float) -> Look:
     """The face as its surroundings in the (H, W, 3) picture show it, in its pixels; score 0 where they show none.
 
-    is_best: whether it is the picture's most confident one.
+    is_best: whether it is the picture's most confident one. What has a lower score than min_score is not straightened.
     """
+    size = max(face.box.width, face.box.height)
     copy = _copy(image, face.box, TABLE.look_face, TABLE.look_side / 2)
     best = Look(_by_quarters(network, copy, face, 0) or replace(face, score=0.0), 0)
-    for degrees in _turns_to_try(score_of(face), score_of(best.face), is_best=is_best):
+    for degrees in _turns_to_try(size, score_of(face), score_of(best.face), is_best=is_best):
         if degrees % 90 == 0:
             other = _by_quarters(network, copy, face, degrees)
         else:
@@ -77,19 +78,25 @@ def closer_look(network: YuNet, image: NDArray[np.uint8], face: Detection, *, is
             best = Look(other, degrees)
             if score_of(other) >= TABLE.upright_score:
                 break
-    size, least = max(face.box.width, face.box.height), TABLE.least_lean
+    least = TABLE.least_lean
     if best.degrees == 0 and size >= TABLE.look_face and best.face.box.iou(face.box) >= TABLE.same_overlap:
         # The first look saw it in more detail, and a large face's lean rightly.
         best = replace(best, face=replace(face, score=best.face.score))
         least = least if size < TABLE.roll_face else LEAST_ROLL
+    if score_of(best.face) < min_score:
+        return best
     return replace(best, face=_straightened(network, image, best.face, least))
 
 
-def _turns_to_try(first: float, closer: float, *, is_best: bool) -> tuple[int, ...]:
-    """The turns in which a face may have a higher score than upright, by the scores of its first and closer look."""
+def _turns_to_try(size: float, first: float, closer: float, *, is_best: bool) -> tuple[int, ...]:
+    """The turns in which a face may have a higher score than upright, by its size in pixels and the scores of its first
+    and closer look.
+    """
     if closer < TABLE.upright_score:
-        oblique = (TABLE.oblique_turn, -TABLE.oblique_turn) if first >= TABLE.oblique_score else ()
-        return (*oblique, 90, 180, 270) if first >= TABLE.turn_score else oblique
+        oblique = TABLE.oblique_turn, -TABLE.oblique_turn
+        if first >= TABLE.turn_score:
+            return (*oblique, *QUARTERS)
+        return oblique if first >= TABLE.oblique_score and size >= TABLE.full_detail else ()
     return (180,) if is_best and closer < TABLE.surely_upright_score else ()
 
 
@@ -165,7 +172,7 @@ def _straightened(network: YuNet, image: NDArray[np.uint8], face: Detection, lea
 
     Such a look is more detailed, and what has a low score there is no face.
     """
-    if face.landmarks is None or score_of(face) < TABLE.min_score:
+    if face.landmarks is None:
         return face
     first = roll = shown_roll(face.landmarks)
     if not _leans(roll, least):
@@ -176,13 +183,11 @@ def _straightened(network: YuNet, image: NDArray[np.uint8], face: Detection, lea
         if other is None or other.landmarks is None:
             return face
         seen, before, roll = other, roll, shown_roll(other.landmarks)
+        if not (_leans(first, LEAST_ROLL) or _leans(roll, LEAST_ROLL)):
+            return face
         if abs(math.remainder(roll - before, 360)) < TABLE.roll_step:
             break
-    return (
-        replace(seen, score=min(score_of(face), score_of(seen)))
-        if _leans(first, LEAST_ROLL) or _leans(roll, LEAST_ROLL)
-        else face
-    )
+    return replace(seen, score=min(score_of(face), score_of(seen)))
 
 
 def _leans(roll: float, least: float) -> bool:

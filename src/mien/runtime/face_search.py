@@ -120,14 +120,16 @@ def _looks(network: YuNet, image: NDArray[np.uint8], options: DetectOptions) -> 
         if score_of(face) >= least and face.box.height <= level.max_face and face.box.width <= level.max_face
     ]
     looks = (
-        _in_picture(closer_look(network, candidate.level.image, candidate.face, is_best=index == 0), candidate.level)
+        _closer(network, candidate, is_best=index == 0, min_score=options.min_score)
         for index, candidate in enumerate(_best(candidates))
     )
     return [look for look in looks if score_of(look.face) >= TABLE.min_score]
 
 
-def _in_picture(look: Look, level: _Level) -> Look:
-    """A look at a level, in pixels of the picture."""
+def _closer(network: YuNet, candidate: _Candidate, *, is_best: bool, min_score: float) -> Look:
+    """A closer look at a candidate, in pixels of the picture."""
+    level = candidate.level
+    look = closer_look(network, level.image, candidate.face, is_best=is_best, min_score=min_score)
     return replace(look, face=look.face.scaled(1 / level.across, 1 / level.down))
 
 

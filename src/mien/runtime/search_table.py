@@ -41,8 +41,8 @@ class SearchTable:
     same_overlap: float = 0.7
     """A large face keeps the box and landmarks of the first look if they overlap by this with the closer look's."""
     upright_score: float = 0.88
-    """A face whose closer look has a lower score may be turned: a little, if the first look gave it `oblique_score` or
-    more, on its side or its head, if that gave it `turn_score`."""
+    """A face whose closer look has a lower score may be turned, if the first look gave it `turn_score` or more. It may
+    be tilted from `oblique_score` on, if it has `full_detail` pixels: most of what is smaller is texture."""
     oblique_score: float = 0.2
     turn_score: float = 0.3
     oblique_turn: int = 35

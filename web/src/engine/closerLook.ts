@@ -4,7 +4,7 @@ import type { Box, SearchTable } from "../record.ts";
 import { LEAST_ROLL, shownRoll } from "./headRoll.ts";
 import { clamp, cut, type Detection, moved, overlap, type Point, type Rgba, rint } from "./pixels.ts";
 import { scaled } from "./resize.ts";
-import { type Turn, turned, turnedBack, turnedUpright } from "./turning.ts";
+import { QUARTERS, type Turn, turned, turnedBack, turnedUpright } from "./turning.ts";
 
 /** What the search needs of YuNet: all detections of a picture, by falling score. */
 export interface FaceNetwork {
@@ -41,14 +41,18 @@ export class CloserLook {
     this.#table = table;
   }
 
-  /** The face as its surroundings show it; score 0 where they show none. isBest: the picture's most confident one. */
-  async at(image: Rgba, face: Detection, isBest: boolean): Promise<Look> {
+  /**
+   * The face as its surroundings show it; score 0 where they show none. isBest: the picture's most confident one. What
+   * has a lower score than minScore is not straightened.
+   */
+  async at(image: Rgba, face: Detection, isBest: boolean, minScore: number): Promise<Look> {
     const table = this.#table;
     const { box } = face;
+    const size = Math.max(box.width, box.height);
     const sizes = { face: table.look_face, side: table.look_side };
     const copy = copyOf(image, box, table.look_face, table.look_side / 2);
     let best: Look = { face: (await this.#byQuarters(copy, face, 0)) ?? { ...face, score: 0 }, degrees: 0 };
-    for (const degrees of this.#turnsToTry(scoreOf(face), scoreOf(best.face), isBest)) {
+    for (const degrees of this.#turnsToTry(size, scoreOf(face), scoreOf(best.face), isBest)) {
       const other =
         degrees % 90 === 0
           ? await this.#byQuarters(copy, face, degrees as Turn)
@@ -58,7 +62,6 @@ export class CloserLook {
         if (scoreOf(other) >= table.upright_score) break;
       }
     }
-    const size = Math.max(box.width, box.height);
     let least = table.least_lean;
     let seen = best.face;
     if (best.degrees === 0 && size >= table.look_face && overlap(seen.box, box) >= table.same_overlap) {
@@ -66,15 +69,21 @@ export class CloserLook {
       seen = { ...face, score: seen.score };
       if (size >= table.roll_face) least = LEAST_ROLL;
     }
-    return { face: await this.#straightened(image, seen, least), degrees: best.degrees };
+    if (scoreOf(seen) >= minScore) seen = await this.#straightened(image, seen, least);
+    return { face: seen, degrees: best.degrees };
   }
 
-  /** The turns in which a face may have a higher score than upright, by the scores of its first and closer look. */
-  #turnsToTry(first: number, closer: number, isBest: boolean): readonly number[] {
-    const { upright_score, oblique_score, oblique_turn, turn_score, surely_upright_score } = this.#table;
+  /**
+   * The turns in which a face may have a higher score than upright, by its size in pixels and the scores of its first and
+   * closer look.
+   */
+  #turnsToTry(size: number, first: number, closer: number, isBest: boolean): readonly number[] {
+    const table = this.#table;
+    const { upright_score, surely_upright_score } = table;
     if (closer < upright_score) {
-      const oblique = first >= oblique_score ? [oblique_turn, -oblique_turn] : [];
-      return first >= turn_score ? [...oblique, 90, 180, 270] : oblique;
+      const oblique = [table.oblique_turn, -table.oblique_turn];
+      if (first >= table.turn_score) return [...oblique, ...QUARTERS];
+      return first >= table.oblique_score && size >= table.full_detail ? oblique : [];
     }
     return isBest && closer < surely_upright_score ? [180] : [];
   }
@@ -126,8 +135,8 @@ export class CloserLook {
    * degrees, as its landmarks show, or by less than LEAST_ROLL in truth.
    */
   async #straightened(image: Rgba, face: Detection, least: number): Promise<Detection> {
-    const { min_score, roll_face, roll_side, roll_looks, roll_step } = this.#table;
-    if (face.landmarks === null || scoreOf(face) < min_score) return face;
+    const { roll_face, roll_side, roll_looks, roll_step } = this.#table;
+    if (face.landmarks === null) return face;
     const first = shownRoll(face.landmarks);
     if (!leans(first, least)) return face;
     let roll = first;
@@ -138,9 +147,9 @@ export class CloserLook {
       const before = roll;
       seen = other;
       roll = shownRoll(other.landmarks);
+      if (!leans(first, LEAST_ROLL) && !leans(roll, LEAST_ROLL)) return face;
       if (Math.abs(remainder(roll - before, 360)) < roll_step) break;
     }
-    if (!leans(first, LEAST_ROLL) && !leans(roll, LEAST_ROLL)) return face;
     return { ...seen, score: Math.min(scoreOf(face), scoreOf(seen)) };
   }
 

@@ -98,7 +98,7 @@ export class FaceSearch {
     const looks: Look[] = [];
     for (const [rank, index] of best.entries()) {
       const { face, level } = candidates[index]!;
-      const look = await this.#closerLook.at(level.image, face, rank === 0);
+      const look = await this.#closerLook.at(level.image, face, rank === 0, options.minScore);
       looks.push({ ...look, face: moved(look.face, 1 / level.across, 1 / level.down) });
     }
     return looks.filter((look) => scoreOf(look.face) >= table.min_score);
