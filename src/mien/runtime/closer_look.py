@@ -168,7 +168,7 @@ def rolled_box(box: Box, centre: tuple[float, float], roll: float) -> Box:
 
 def _straightened(network: YuNet, image: NDArray[np.uint8], face: Detection, least: float) -> Detection:
     """The face with the box and the landmarks of the look that shows it upright; itself if it leans by less than
-    `least` degrees, as its landmarks show, or by less than LEAST_ROLL in truth.
+    `least` degrees, as its landmarks show, or by less than LEAST_ROLL in truth, or if such a look does not show it.
 
     Such a look is more detailed, and what has a low score there is no face.
     """

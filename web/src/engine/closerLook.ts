@@ -132,7 +132,7 @@ export class CloserLook {
 
   /**
    * The face with the box and the landmarks of the look that shows it upright; itself if it leans by less than `least`
-   * degrees, as its landmarks show, or by less than LEAST_ROLL in truth.
+   * degrees, as its landmarks show, or by less than LEAST_ROLL in truth, or if such a look does not show it.
    */
   async #straightened(image: Rgba, face: Detection, least: number): Promise<Detection> {
     const { roll_face, roll_side, roll_looks, roll_step } = this.#table;
