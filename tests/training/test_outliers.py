@@ -92,6 +92,12 @@ def test_small_pictures_are_enlarged(tmp_path: Path) -> None:
     assert (random_squares(tmp_path, 3, 0) == 90).all()
 
 
+def test_pictures_of_a_faces_size_are_taken_whole(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "square.png")
+    assert (random_squares(tmp_path, 20, 0) == pixels).all()
+
+
 def test_bad_folders_are_refused(tmp_path: Path) -> None:
     recipe = dataclasses.replace(scratch(), outliers=0.1)
     assert load_outliers(scratch(), None, EVEN) is None

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from mien.errors import ConfigError
-from mien.training.spoil import Spoiler, Spoiling
+from mien.training.spoil import Spoiler, Spoiling, _downscale
 
 Y, X = torch.meshgrid(torch.linspace(0, 1, 48), torch.linspace(0, 1, 48), indexing="ij")
 FACES = (0.5 + 0.25 * torch.sin(9 * X + 4 * Y) + 0.1 * torch.cos(60 * X)).expand(200, 1, 48, 48)
@@ -59,6 +60,15 @@ def test_a_fault_is_drawn_from_hardly_any_to_its_strongest_form(
     assert values.max() <= most
     spread = values.quantile(0.9) - values.quantile(0.1)
     assert spread > 0.3 * (values.max() - values.min()), "all strengths occur"
+
+
+def test_a_far_face_is_scaled_down_and_up_again() -> None:
+    strength = Spoiling(side=12)
+    (far,) = _downscale(FACES[:1], torch.ones(1, 1, 1, 1), strength)
+    small = functional.interpolate(FACES[:1], size=(12, 12), mode="area")
+    (expected,) = functional.interpolate(small, size=(48, 48), mode="bilinear")
+    assert torch.allclose(far, expected, atol=1e-5)
+    assert torch.allclose(_downscale(FACES, torch.zeros(200, 1, 1, 1), strength), FACES, atol=1e-5)
 
 
 def test_gamma_goes_both_ways() -> None:

@@ -12,20 +12,19 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from mien.training.draws import drawn_kinds
+
 Cover = tuple[Tensor, Tensor]
 """How much of each pixel is hidden, 0..1, and the grey that hides it; each broadcasts to (n, 48, 48)."""
 
 
 def covered(faces: Tensor) -> Tensor:
     """Faces (N, 1, 48, 48) float 0..1, each with one of the covers over it; all covers are equally likely."""
-    which = torch.randint(len(_COVERS), (len(faces),), device=faces.device)
     result = faces.clone()
-    for number, cover in enumerate(_COVERS):
-        picked = which == number
-        if picked.any():
-            side = torch.arange(faces.shape[-1], device=faces.device, dtype=faces.dtype)
-            uniform = _Uniform(int(picked.sum()), faces)
-            hidden, grey = cover(uniform, side[None, None, :], side[None, :, None])
+    side = torch.arange(faces.shape[-1], device=faces.device, dtype=faces.dtype)
+    for cover, picked in zip(_COVERS, drawn_kinds(faces, len(_COVERS)), strict=True):
+        if len(picked):
+            hidden, grey = cover(_Uniform(len(picked), faces), side[None, None, :], side[None, :, None])
             result[picked, 0] = torch.lerp(faces[picked, 0], grey.clamp(0, 1), hidden)
     return result
 

@@ -22,6 +22,7 @@ from mien.errors import ConfigError, DataError
 from mien.images.decode import read_picture
 from mien.images.find import find_images
 from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, crop_face, to_grey
+from mien.training.draws import drawn_kinds, drawn_rows
 from mien.training.recipes import Recipe
 from mien.types import Box
 
@@ -58,13 +59,13 @@ class Outliers(nn.Module):
     @torch.no_grad()
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         """Faces (N, 1, 48, 48) float 0..1 with outliers in the place of some, and a mask (N,) bool of the outliers."""
-        mask = torch.rand(len(faces), device=faces.device) < self.fraction
-        rows = mask.nonzero().flatten()
-        kinds = (_turned, _plain, self._without_faces) if len(self.squares) else (_turned, _plain)
-        which = torch.randint(len(kinds), (len(rows),), device=faces.device)
         faces = faces.clone()
-        for number, kind in enumerate(kinds):
-            picked = rows[which == number]
+        mask = torch.zeros(len(faces), dtype=torch.bool, device=faces.device)
+        rows = drawn_rows(faces, self.fraction)
+        mask[rows] = True
+        kinds = (_turned, _plain, self._without_faces) if len(self.squares) else (_turned, _plain)
+        for kind, which in zip(kinds, drawn_kinds(rows, len(kinds)), strict=True):
+            picked = rows[which]
             if len(picked):
                 faces[picked] = kind(faces[picked])
         return faces, mask
@@ -126,7 +127,7 @@ def random_squares(folder: Path, count: int, seed: int) -> NDArray[np.uint8]:
         height, width = grey.shape
         shorter = min(height, width)
         for row in range(number, count, len(found)):
-            side = np.exp(rng.uniform(np.log(min(FACE_SIZE, shorter)), np.log(shorter)))
+            side = min(shorter, np.exp(rng.uniform(np.log(min(FACE_SIZE, shorter)), np.log(shorter))))
             left, top = rng.uniform(0, width - side), rng.uniform(0, height - side)
             squares[row] = crop_face(grey, Box(left, top, side, side), WHOLE_PICTURE)
     return squares

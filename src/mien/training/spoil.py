@@ -8,6 +8,7 @@ is batched, on the faces' own device, and drawn from torch's global generators.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from kornia import augmentation as kornia
@@ -18,6 +19,7 @@ from torch.nn import functional
 
 from mien.errors import ConfigError
 from mien.training.cover import covered
+from mien.training.draws import drawn_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,13 @@ class Spoiler(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         """As many faces (N, 1, 48, 48), in 0..1."""
         faces = faces.clone()
-        picked = torch.rand(len(faces), device=faces.device) < self.strength.cover
-        if picked.any():
+        picked = drawn_rows(faces, self.strength.cover)
+        if len(picked):
             faces[picked] = covered(faces[picked])
         for fault in (_darken, _flatten, _apply_gamma, _blur, _downscale, _add_noise, _compress):
-            picked = torch.rand(len(faces), device=faces.device) < self.strength.chance
-            if picked.any():
-                severity = torch.rand(int(picked.sum()), 1, 1, 1, device=faces.device)
+            picked = drawn_rows(faces, self.strength.chance)
+            if len(picked):
+                severity = torch.rand(len(picked), 1, 1, 1, device=faces.device)
                 faces[picked] = fault(faces[picked], severity, self.strength).clamp(0, 1)
         return faces
 
@@ -122,14 +124,23 @@ def _blur(faces: Tensor, severity: Tensor, strength: Spoiling) -> Tensor:
 
 
 def _downscale(faces: Tensor, severity: Tensor, strength: Spoiling) -> Tensor:
-    """Down and up again, one face at a time; the logarithm of the side is uniform."""
+    """Down and up again; the logarithm of the side is uniform."""
     whole = faces.shape[-1]
-    sides = (whole * (strength.side / whole) ** severity).round().int().flatten().tolist()
-    small = (
-        functional.interpolate(face[None], size=(side, side), mode="area")
-        for face, side in zip(faces, sides, strict=True)
-    )
-    return torch.cat([functional.interpolate(face, size=(whole, whole), mode="bilinear") for face in small])
+    sides = (whole * (strength.side / whole) ** severity.flatten()).round().long()
+    along = _there_and_back(whole).to(faces.device)[sides][:, None]
+    return along @ faces @ along.mT
+
+
+@cache
+def _there_and_back(whole: int) -> Tensor:
+    """What scaling to a number of pixels and back does along one axis: matrices (whole + 1, whole, whole), by number.
+
+    Down each pixel is the mean of its area, up it is bilinear. Of 0 pixels there is no matrix.
+    """
+    lines = torch.eye(whole)[:, None]
+    small = [functional.interpolate(lines, size=side, mode="area") for side in range(1, whole + 1)]
+    back = [functional.interpolate(line, size=whole, mode="linear")[:, 0].T for line in small]
+    return torch.stack([torch.zeros(whole, whole), *back])
 
 
 def _add_noise(faces: Tensor, severity: Tensor, strength: Spoiling) -> Tensor:
