@@ -24,6 +24,7 @@ _NAMES: Final = {
     "FaceRecord": "Face",
     "PointRecord": "Point",
     "LandmarksRecord": "Landmarks",
+    "PoseRecord": "Pose",
     "CropRuleRecord": "CropRule",
 }
 _WIDTH: Final = 120

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mien.emotions import EMOTIONS
 from mien.records import ROW_COLUMNS, Origin, csv_rows, json_lines, to_record, to_rows
-from mien.types import Box, Face
+from mien.types import Box, Face, Pose
 
 SHARES = dict(zip(EMOTIONS, (0.01, 0.02, 0.03, 0.8, 0.1, 0.03, 0.01), strict=True))
 
@@ -38,6 +38,7 @@ def test_a_record_has_the_schema_of_the_wire_format() -> None:
                 "uncertain": False,
                 "probabilities": SHARES,
                 "track": None,
+                "pose": None,
             }
         ],
         "error": None,
@@ -60,6 +61,14 @@ def test_a_record_has_landmarks_only_where_they_are_asked_for() -> None:
     without = to_record(faces, Origin(None, 100, 60), model="m")
     assert not any("landmarks" in face for face in without["faces"])
     assert to_rows(to_record(faces, Origin(None, 100, 60), model="m", landmarks=True)) == to_rows(without)
+
+
+def test_a_record_tells_which_way_a_head_is_turned() -> None:
+    face = Face(Box(0, 0, 5, 5), None, SHARES, pose=Pose(-68.96, 4.04, np.float64(-0.04)))
+    (found,) = json.loads(json.dumps(to_record([face], Origin(None, 9, 9), model="m")))["faces"]
+    assert found["pose"] == {"yaw": -69.0, "pitch": 4.0, "roll": 0.0}
+    assert "-0.0" not in json.dumps(found["pose"])
+    assert found["uncertain"]
 
 
 def test_the_record_of_a_streams_frame_tells_when_it_is_shown_and_whose_face_it_is() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mien.types import UNCERTAIN_BELOW, Box, Detection, Face
+from mien.types import UNCERTAIN_BELOW, Box, Detection, Face, Pose
 
 # What pictures have, to a millionth of a pixel. A number as small as 6.5e-308 is none of theirs: halved and doubled it
 # is another one.
@@ -82,6 +82,18 @@ def test_a_face_below_its_threshold_is_uncertain() -> None:
     assert shown(UNCERTAIN_BELOW - 1e-6).uncertain
     assert shown(0.7, 0.8).uncertain
     assert not shown(0.3, 0.0).uncertain
+
+
+def test_a_head_turned_far_aside_is_uncertain_whatever_the_probabilities() -> None:
+    def turned(yaw: float, pitch: float, threshold: float = UNCERTAIN_BELOW) -> Face:
+        pose = Pose(yaw, pitch, 30.0)
+        return Face(Box(0, 0, 9, 9), 0.9, {"surprise": 0.99, "calm": 0.01}, None, threshold, pose=pose)
+
+    assert not turned(40, -15).uncertain
+    assert turned(69, 0).uncertain
+    assert turned(-69, 0).uncertain
+    assert turned(0, 35).uncertain
+    assert not turned(69, 0, threshold=0.0).uncertain
 
 
 def test_a_box_has_its_edges() -> None:

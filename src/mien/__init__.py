@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from mien.model_card import ModelCard
     from mien.options import AnalyzerOptions
-    from mien.types import Box, CropRule, Detection, Detector, Face, Frame
+    from mien.types import Box, CropRule, Detection, Detector, Face, Frame, Pose
     from mien.video.reader import VideoFile
 
 __version__ = "0.3.0"
@@ -63,6 +63,7 @@ _HOMES = {
     "MissingExtraError": "mien.errors",
     "ModelCard": "mien.model_card",
     "ModelError": "mien.errors",
+    "Pose": "mien.types",
     "StorageError": "mien.errors",
     "VideoFile": "mien.video.reader",
     "load": "mien.analyzer",
@@ -90,6 +91,7 @@ __all__ = [
     "MissingExtraError",
     "ModelCard",
     "ModelError",
+    "Pose",
     "StorageError",
     "VideoFile",
     "__version__",

@@ -21,6 +21,7 @@ from mien.options import AnalyzerOptions, OptionFields
 from mien.runtime.classifier import Classifier, FaceClassifier
 from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, check_box, crop_face, to_grey
 from mien.runtime.detectors import check_detector, load_detector
+from mien.runtime.head_pose import head_pose
 from mien.runtime.head_roll import face_roll
 from mien.runtime.int8_backend import Int8
 from mien.runtime.prior import named_prior, prior_weights, reweighted
@@ -326,6 +327,7 @@ class Analyzer:
                     dict(zip(self.card.classes, next(rows), strict=True)),
                     found.landmarks,
                     self._options.uncertain_below,
+                    pose=head_pose(found.landmarks),
                 )
                 for found in detected.found
             )

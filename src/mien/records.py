@@ -54,6 +54,17 @@ class LandmarksRecord(TypedDict):
     left_mouth: PointRecord
 
 
+class PoseRecord(TypedDict):
+    """Which way a head is turned, in degrees, rounded to 0.1; all 0 where it looks into the camera."""
+
+    yaw: float
+    """Positive where it looks to the picture's right, -90 to 90."""
+    pitch: float
+    """Positive where it looks up."""
+    roll: float
+    """Clockwise, -180 to 180."""
+
+
 class FaceRecord(TypedDict):
     """One face and its emotion."""
 
@@ -65,11 +76,13 @@ class FaceRecord(TypedDict):
     confidence: float
     """The probability of `emotion`, 0 to 1, calibrated."""
     uncertain: bool
-    """Whether `confidence` is below the threshold."""
+    """Whether `confidence` is below the threshold, or the head is turned too far aside, up or down."""
     probabilities: dict[str, float]
     """By class, in the model's order, each 0 to 1, of sum 1; rounded to 6 digits."""
     track: int | None
     """The same number for the same face in all frames of a stream; null in a photo."""
+    pose: NotRequired[PoseRecord | None]
+    """Null where the detector has no landmarks; records of Mien 0.3 have none."""
     landmarks: NotRequired[LandmarksRecord | None]
     """Only where they were asked for; null where the detector has none."""
 
@@ -173,10 +186,22 @@ def _face(face: Face, width: int | None, height: int | None, *, landmarks: bool)
         "uncertain": bool(face.uncertain),
         "probabilities": {name: round(float(value), 6) for name, value in face.probabilities.items()},
         "track": face.track,
+        "pose": _pose(face),
     }
     if landmarks:
         record["landmarks"] = _landmarks(face)
     return record
+
+
+def _pose(face: Face) -> PoseRecord | None:
+    pose = face.pose
+    if pose is None:
+        return None
+    return {"yaw": _degrees(pose.yaw), "pitch": _degrees(pose.pitch), "roll": _degrees(pose.roll)}
+
+
+def _degrees(angle: float) -> float:
+    return round(float(angle), 1) + 0.0  # no -0.0
 
 
 def _landmarks(face: Face) -> LandmarksRecord | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mien.errors import ConfigError
 from mien.runtime.crops import check_picture
+from mien.runtime.head_pose import head_pose
 from mien.tracking.smoothing import Smoother
 from mien.tracking.tracker import SHOWN_S, Tracked, Tracker
 from mien.types import Detection, Detector, Face, Frame
@@ -102,6 +103,7 @@ class FaceStream:
                 one.detection.landmarks,
                 self._options.uncertain_below,
                 one.track,
+                head_pose(one.detection.landmarks),
             )
             for one, row in zip(tracked, rows.tolist(), strict=True)
         )

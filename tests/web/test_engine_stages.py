@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mien.runtime.crops import crop_face, to_grey
 from mien.runtime.detectors import YuNetDetector
+from mien.runtime.head_pose import head_pose
 from mien.runtime.head_roll import face_roll
 from mien.runtime.resize import fitted
 from mien.runtime.turning import turned_upright
@@ -100,6 +101,19 @@ def test_roll_is_measured_as_in_python(tab: Tab) -> None:
     np.testing.assert_allclose(results, [*expected, 0], atol=1e-9)
     assert 0 in expected
     assert {round(roll / 90) for roll in expected} == {-2, -1, 0, 1, 2}
+
+
+def test_pose_is_measured_as_in_python(tab: Tab) -> None:
+    rng = np.random.default_rng(4)
+    upright = np.array([(-30, -30), (30, -30), (0, 0), (-25, 30), (25, 30)])
+    faces = upright + rng.normal(0, 30, (60, 5, 2))
+    sent = [*faces.tolist(), [(5.0, 7.0)] * 5, [(float(i), 3.0 * i) for i in range(5)]]
+    found = tab.run("(all) => [...all, null].map(headPose)", [[{"x": x, "y": y} for x, y in face] for face in sent])
+    for result, landmarks in zip(found, [*sent, None], strict=True):
+        expected = head_pose(landmarks and [(x, y) for x, y in landmarks])
+        assert (result is None) == (expected is None)
+        if expected is not None:
+            assert result == pytest.approx(asdict(expected), abs=0.01)
 
 
 @pytest.mark.parametrize(

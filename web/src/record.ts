@@ -17,12 +17,14 @@ export interface Face {
   emotion: string;
   /** The probability of `emotion`, 0 to 1, calibrated. */
   confidence: number;
-  /** Whether `confidence` is below the threshold. */
+  /** Whether `confidence` is below the threshold, or the head is turned too far aside, up or down. */
   uncertain: boolean;
   /** By class, in the model's order, each 0 to 1, of sum 1; rounded to 6 digits. */
   probabilities: Record<string, number>;
   /** The same number for the same face in all frames of a stream; null in a photo. */
   track: number | null;
+  /** Null where the detector has no landmarks; records of Mien 0.3 have none. */
+  pose?: Pose | null;
   /** Only where they were asked for; null where the detector has none. */
   landmarks?: Landmarks | null;
 }
@@ -41,6 +43,16 @@ export interface Landmarks {
 export interface Point {
   x: number;
   y: number;
+}
+
+/** Which way a head is turned, in degrees, rounded to 0.1; all 0 where it looks into the camera. */
+export interface Pose {
+  /** Positive where it looks to the picture's right, -90 to 90. */
+  yaw: number;
+  /** Positive where it looks up. */
+  pitch: number;
+  /** Clockwise, -180 to 180. */
+  roll: number;
 }
 
 /** What was found in one picture: a line of `mien predict --json`. */

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from mien.records import BoxRecord, FaceRecord, LandmarksRecord, PictureRecord, PointRecord
+from mien.records import BoxRecord, FaceRecord, LandmarksRecord, PictureRecord, PointRecord, PoseRecord
 from mien.reports.summary import (
     EmotionSummary,
     EveryoneSummary,
@@ -21,7 +21,7 @@ from mien.runtime.search_table import SearchTable
 from mien.service.pages import CropRuleRecord, EngineFiles, PageConfig
 
 # Descriptions are the docstrings below the fields.
-_RECORDS: Final = (BoxRecord, PointRecord, LandmarksRecord, FaceRecord, PictureRecord)
+_RECORDS: Final = (BoxRecord, PointRecord, LandmarksRecord, PoseRecord, FaceRecord, PictureRecord)
 _REPORTS: Final = (
     *(EmotionSummary, StretchSummary, PersonSummary, EveryoneSummary),
     *(SpanEmotion, SpanPerson, SpanSummary, VideoReport),
@@ -54,6 +54,7 @@ _EXAMPLE: Final[PictureRecord] = {
                 "surprise": 0.0,
             },
             "track": None,
+            "pose": {"yaw": 1.5, "pitch": 2.2, "roll": -0.4},
         }
     ],
     "error": None,

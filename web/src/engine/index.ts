@@ -12,6 +12,7 @@ export { detail, spans } from "./faceSearch.ts";
 export type { Detection, Grey, Point, Rgba } from "./pixels.ts";
 export { rounded } from "./output.ts";
 export { fitted, scaled } from "./resize.ts";
+export { headPose } from "./headPose.ts";
 export { faceRoll } from "./headRoll.ts";
 export { Smoother } from "./smoothing.ts";
 export { Tracker } from "./tracker.ts";

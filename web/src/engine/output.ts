@@ -1,6 +1,7 @@
 // Makes the record of one picture, rounded as src/mien/records.py does it.
 
 import type { Box, Face, PageConfig, PictureRecord } from "../record.ts";
+import { headPose, isExtreme } from "./headPose.ts";
 import { clamp, type Detection, rint } from "./pixels.ts";
 import { likeliest } from "./smoothing.ts";
 
@@ -41,16 +42,19 @@ function toFace(prediction: Prediction, width: number, height: number, config: P
   const { detection, probabilities, track } = prediction;
   const best = likeliest(probabilities);
   const confidence = probabilities[best]!;
+  const pose = headPose(detection.landmarks);
+  const below = config.uncertain_below;
   return {
     box: clipped(detection.box, width, height),
     score: detection.score === null ? null : rounded(detection.score, 4),
     emotion: config.classes[best]!,
     confidence: rounded(confidence, 6),
-    uncertain: confidence < config.uncertain_below,
+    uncertain: confidence < below || (below > 0 && pose !== null && isExtreme(pose)),
     probabilities: Object.fromEntries(
       config.classes.map((name, index) => [name, rounded(probabilities[index]!, 6)]),
     ),
     track,
+    pose: pose && { yaw: rounded(pose.yaw, 1), pitch: rounded(pose.pitch, 1), roll: rounded(pose.roll, 1) },
   };
 }
 
