@@ -222,8 +222,7 @@ def is_alive(pid: int) -> bool:
     "how",
     [
         signal.Signals.SIGKILL,
-        signal.Signals.SIGINT,
-        *(pytest.param(how, marks=pytest.mark.slow) for how in ENDING if how != signal.Signals.SIGINT),
+        *(pytest.param(how, marks=pytest.mark.slow) for how in ENDING),
     ],
 )
 def test_a_driver_that_is_killed_or_interrupted_goes_on(
