@@ -15,18 +15,24 @@ CPU time of one thread: of a frame between detections, and of one with a detecti
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import thread_time
 
 import cv2
+import numpy as np
 from moving_faces import KINDS, Film, Image, TrueDetector, Truth, any_portraits, film
+from numpy.typing import NDArray
 from output import write_json
 from rich.table import Table
 
 from mien.cli import console
-from mien.runtime.detectors import load_detector
+from mien.runtime.crops import crop_face, stacked, to_grey
+from mien.runtime.detectors import YuNetDetector, load_detector
+from mien.runtime.face_embedding import FaceEmbedder
+from mien.runtime.head_roll import face_roll
 from mien.tracking.tracker import Tracked, Tracker
 from mien.types import MIN_FACE_SCORE, Detection
 
@@ -92,7 +98,7 @@ def run(
     frames: Iterable[tuple[float, Image, list[Truth]]], detect: Detect, counts: Counts, *, every: int = EVERY
 ) -> None:
     """Track the frames of one film, and count."""
-    tracker, scorer, before = Tracker(), Scorer(counts), 0
+    tracker, scorer, before = Tracker(embed), Scorer(counts), 0
     counts.films += 1
     for index, (time_s, image, truth) in enumerate(frames):
         tracked: Sequence[Tracked] = ()
@@ -108,6 +114,18 @@ def run(
             counts.detect_ms += 1000 * (thread_time() - began)
             before = len(tracked)
         scorer.see(truth, tracked)
+
+
+@functools.cache
+def _embedder() -> FaceEmbedder:
+    return FaceEmbedder(threads=1)
+
+
+def embed(image: Image, found: Sequence[Detection]) -> NDArray[np.float32]:
+    """As `Analyzer.stream`, of boxes as YuNet's are."""
+    grey = to_grey(image)
+    crops = [crop_face(grey, one.box, YuNetDetector.crop_rule, face_roll(one.landmarks)) for one in found]
+    return _embedder().embed(stacked(crops))
 
 
 def detection(name: str, shown: Film, model: Path | None) -> Detect:

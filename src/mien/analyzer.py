@@ -19,7 +19,7 @@ from mien.images.decode import ImageSource, Picture, read_image, read_picture, s
 from mien.model_card import ModelCard
 from mien.options import AnalyzerOptions, OptionFields
 from mien.runtime.classifier import Classifier, FaceClassifier
-from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, check_box, crop_face, to_grey
+from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, check_box, crop_face, stacked, to_grey
 from mien.runtime.detectors import check_detector, load_detector
 from mien.runtime.head_pose import head_pose
 from mien.runtime.head_roll import face_roll
@@ -225,12 +225,15 @@ class Analyzer:
         tracks, so several streams may run at once. `Analysis.stages` has the time of each stage. Raises ImageError on a
         frame that is no picture, ConfigError on a time that goes back and on an option that is invalid.
         """
-        from mien.stream import FaceStream, StreamOptions  # photos do without
+        from mien.runtime.face_embedding import FaceEmbedder  # photos do without both
+        from mien.stream import FaceStream, StreamOptions
 
+        embedder = FaceEmbedder(threads=1)
         stream = FaceStream(
             self._detector.with_options(self._options.for_detector(stream=True)),
             self._selected,
             lambda image, found: self._probabilities(self._crop_faces(Picture.of(image), found)),
+            lambda image, found: embedder.embed(stacked(self._crop_faces(Picture.of(image), found))),
             self.card.classes,
             StreamOptions(
                 uncertain_below=self._options.uncertain_below, detect_every=detect_every, smooth=smooth, live=live
@@ -348,7 +351,7 @@ class Analyzer:
 
     def _probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(N, C) float32 of N faces (48, 48), by the prior."""
-        rows = self._as_trained(np.stack(crops) if crops else np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8))
+        rows = self._as_trained(stacked(crops))
         return rows if self.prior_weights is None else reweighted(rows, self.prior_weights)
 
     def _as_trained(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,11 @@ from mien.errors import ConfigError
 from mien.runtime.crops import check_picture
 from mien.runtime.head_pose import head_pose
 from mien.tracking.smoothing import Smoother
-from mien.tracking.tracker import SHOWN_S, Tracked, Tracker
+from mien.tracking.tracker import CONFIDENT_SCORE, SHOWN_S, Tracked, Tracker
 from mien.types import Detection, Detector, Face, Frame
+
+SEARCH_S: Final = 1.0
+"""Seconds for which every frame is searched after a face was lost: it may be back in any of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,7 @@ class FaceStream:
     detector  finds faces; one that takes whole pictures as faces runs on every frame
     selected  those of all detections that are to be reported
     classify  the picture and N faces in it to probabilities (N, C) float32
+    embed     the picture and N faces in it to vectors (N, D) float32, as `runtime/face_embedding.py` makes them
     classes   the names of the C classes
     """
 
@@ -56,18 +61,20 @@ class FaceStream:
         detector: Detector,
         selected: Callable[[Iterable[Detection]], list[Detection]],
         classify: Callable[[NDArray[np.uint8], Sequence[Detection]], NDArray[np.float32]],
+        embed: Callable[[NDArray[np.uint8], Sequence[Detection]], NDArray[np.float32]],
         classes: Sequence[str],
         options: StreamOptions,
     ) -> None:
         self._detector, self._selected, self._classify, self._classes = detector, selected, classify, classes
         self._options = options
         self._detect_every = 0.0 if detector.whole_picture else options.detect_every
-        self._tracker = Tracker()
+        self._tracker = Tracker(embed)
         self._smoother = Smoother(len(classes)) if options.smooth else None
         self._time_s = self._detected_s = -math.inf
         # seconds from a detection to the next one: usually, and at least where detection is slow
         self._interval_s = self._pause_s = 0.0
-        self._count = 0
+        self._count = self._sought = 0
+        self._search_until_s = -math.inf
 
     def faces(self, frame: Frame) -> tuple[tuple[Face, ...], dict[str, float]]:
         """The faces of the next frame, from left to right, and the milliseconds of each stage.
@@ -110,23 +117,38 @@ class FaceStream:
         return faces, stages
 
     def _track(self, frame: Frame, stages: dict[str, float]) -> Sequence[Tracked]:
-        """The faces that are there, each with its id. Where a face was lost, a detection runs at once."""
+        """The faces that are there, each with its id.
+
+        A detection runs at once where the picture changed as at a cut, and on each frame for SEARCH_S after a face was
+        lost, until it is there again.
+        """
         since = frame.time_s - self._detected_s + 1e-6
         if since < max(self._interval_s, self._pause_s):
             with _timed(stages, "track"):
                 tracked = self._tracker.followed(frame.image, frame.time_s)
-            if len(tracked) >= self._count or since < self._pause_s:
+            searches = _certain(tracked) < self._count or frame.time_s <= self._search_until_s
+            if not (searches or self._tracker.is_doubtful) or since < self._pause_s:
                 return tracked
         with _timed(stages, "detect"):
             found = self._selected(self._detector.detect(frame.image))
         with _timed(stages, "track"):
             tracked = self._tracker.detected(found, frame.image, frame.time_s)
-        self._detected_s, self._count = frame.time_s, len(tracked)
+        count = _certain(tracked)
+        if count < self._count:
+            self._sought, self._search_until_s = max(self._count, self._sought), frame.time_s + SEARCH_S
+        elif count >= self._sought or frame.time_s > self._search_until_s:
+            self._sought, self._search_until_s = 0, -math.inf
+        self._detected_s, self._count = frame.time_s, count
         self._interval_s = self._detect_every / 2 if self._tracker.is_waiting else self._detect_every
         if self._options.live:
             # A pause beyond SHOWN_S would hide faces that are there.
             self._pause_s = min(2 * stages["detect"] / 1000, SHOWN_S / 2)
         return tracked
+
+
+def _certain(tracked: Sequence[Tracked]) -> int:
+    """How many of the faces are worth a search when they are lost: what is hardly a face comes and goes."""
+    return sum(one.detection.score is None or one.detection.score >= CONFIDENT_SCORE for one in tracked)
 
 
 @contextmanager

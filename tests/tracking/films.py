@@ -47,6 +47,19 @@ def detection_of(place: Place, score: float | None = 0.9) -> Detection:
     return Detection(box(place), score)
 
 
+def embedded(image: Image, found: Sequence[Detection]) -> NDArray[np.float32]:
+    """Vectors (N, 144) of faces that are textures: their pixels at 12x12, less the mean, of length 1."""
+    rows: list[NDArray[np.float32]] = []
+    for one in found:
+        matrix = np.array([[one.box.width / 12, 0, one.box.x], [0, one.box.height / 12, one.box.y]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        smooth = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (0, 0), 3)
+        patch = cv2.warpAffine(smooth, matrix, (12, 12), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        row = patch.astype(np.float32).ravel() - patch.mean()
+        rows.append(row / (np.linalg.norm(row) + 1e-6))
+    return np.stack(rows) if rows else np.zeros((0, 144), np.float32)
+
+
 @dataclass(frozen=True)
 class Moment:
     """places of the faces, the last in front; found are those that a detector finds, None for all; faces are what

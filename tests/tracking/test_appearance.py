@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mien.tracking.appearance import Appearance, appearance_of
 from mien.tracking.optical_flow import reduced
-from mien.types import Box
+from mien.types import Box, Detection
 
 BOX = Box(100, 80, 60, 60)
 
@@ -21,7 +21,7 @@ def textured(seed: int, sigma: float = 8) -> NDArray[np.uint8]:
 
 
 def appearance(image: NDArray[np.uint8], box: Box = BOX) -> Appearance:
-    return appearance_of(reduced(image), box)
+    return appearance_of(reduced(image), Detection(box))
 
 
 def test_a_face_is_like_itself_and_not_like_others() -> None:
@@ -94,3 +94,24 @@ def test_blended() -> None:
     np.testing.assert_allclose(one.blended(other, 1).color, other.color)
     half = one.blended(other, 0.5)
     assert min(half.similarity(one), half.similarity(other)) > one.similarity(other)
+
+
+def test_a_tilted_face_is_turned_upright_by_its_eyes() -> None:
+    image = textured(0)
+    turn = cv2.getRotationMatrix2D((129.5, 109.5), -40, 1.0)
+    tilted = np.asarray(cv2.warpAffine(image, turn, (320, 240)), np.uint8)
+    eyes = np.array([(115, 100, 1), (145, 100, 1), (130, 110, 1), (120, 125, 1), (140, 125, 1)]) @ turn.T
+    seen = Detection(BOX, 0.9, tuple((float(x), float(y)) for x, y in eyes))
+    known = appearance(image)
+    assert known.similarity(appearance_of(reduced(tilted), seen)) > 0.95
+    assert known.similarity(appearance_of(reduced(tilted), Detection(BOX))) < 0.7
+
+
+def test_what_comes_before_a_face_leaves_half_of_it_steady_and_a_cut_does_not() -> None:
+    image, other = textured(0), textured(1)
+    covered = image.copy()
+    covered[80:140, 100:125] = other[80:140, 100:125]
+    known = appearance(image)
+    assert appearance(covered).steadiness(known) > 0.95
+    assert appearance(other).steadiness(known) < 0.85
+    assert known.steadiness(known) == pytest.approx(1, abs=1e-4)

@@ -18,6 +18,7 @@ square's centre by bilinear interpolation, and 3 and 4 follow. Upright faces are
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -99,6 +100,11 @@ def crop_face(grey: NDArray[np.uint8], box: Box, rule: CropRule, roll: float = 0
         band = slice(used[0], used[-1] + 1)
         means[index] = weights[band] @ patch[band]
     return np.floor(means @ across.T + (0.5 + 1e-6)).clip(0, 255).astype(np.uint8)
+
+
+def stacked(crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Faces (N, 48, 48) uint8 of N crops, N from 0 on."""
+    return np.stack(crops) if crops else np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8)
 
 
 def _weights(start: float, side: float, length: int) -> tuple[slice, NDArray[np.float64]]:
