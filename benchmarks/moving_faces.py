@@ -74,7 +74,7 @@ class Film:
     def frames(self) -> Iterator[tuple[float, Image, list[Truth]]]:
         """The time in seconds, the picture (height, width, 3) uint8 BGR, and the truth of each frame."""
         rng = _random(self.kind, self.number, 1)
-        scenery = _scenery(rng, self.size)
+        place = scenery(rng, self.size)
         phases = rng.uniform(0, 2 * np.pi, (len(self.curves), 2))
         light = rng.uniform(0, 2 * np.pi)
         slab = rng.integers(40, 216, (8, 8, 3)).astype(np.uint8)
@@ -83,18 +83,18 @@ class Film:
         for index in range(round(self.seconds * RATE)):
             time_s = index / RATE
             left, top = (40 + 40 * math.sin(0.7 * time_s + one) for one in phases[0])
-            image = _view(scenery, left, top, self.size)
+            image = view(place, left, top, self.size)
             owner = np.full((height, width), -1, np.int8)
             boxes = [_box(portrait, curve(time_s)) for portrait, curve in zip(self.portraits, self.curves, strict=True)]
             for person in reversed(range(len(boxes))):  # the front one last
                 roll = 8 * math.sin(1.5 * time_s + phases[person, 1])
-                _paste(image, owner, self.portraits[person], boxes[person], roll, person)
+                pasted(image, owner, self.portraits[person], boxes[person], roll, person)
             if self.bar is not None:
                 _lay(image, owner, self.bar, slab, time_s)
             y, x = rng.integers(0, 64, 2)  # the noise of one frame is that of another, elsewhere
             image = np.asarray(cv2.convertScaleAbs(image, alpha=1 + 0.08 * math.sin(2 * time_s + light)), np.uint8)
             image = np.asarray(cv2.add(image, noise[y : y + height, x : x + width], dtype=cv2.CV_8U), np.uint8)
-            truth = [Truth(person, box, _visible(owner, box, person)) for person, box in enumerate(boxes)]
+            truth = [Truth(person, box, seen_part(owner, box, person)) for person, box in enumerate(boxes)]
             yield time_s, image, truth
 
 
@@ -132,17 +132,17 @@ def film(kind: str, number: int, portraits: Sequence[Portrait]) -> Film:
     cast = [portraits[index] for index in rng.permutation(len(portraits))[:2]]
     side = float(rng.uniform(60, 110))
     if kind == "crossing":
-        return Film(kind, number, cast, _crossing(rng, side))
-    other = _wandering(rng, float(rng.uniform(60, 90)), 500, 140)
+        return Film(kind, number, cast, crossing(rng, side))
+    other = wandering(rng, float(rng.uniform(60, 90)), 500, 140)
     if kind == "occlusion":
         if rng.random() < 0.5:
             return Film(kind, number, cast, [_over_the_edge(rng, side), other])
-        curve = _wandering(rng, side, 200, 280)
+        curve = wandering(rng, side, 200, 280)
         return Film(kind, number, cast, [curve, other], bar=_bar(rng, curve, side))
     if kind == "dropped":
-        curve = _wandering(rng, side, 230, 280, speed=float(rng.uniform(150, 300)))
+        curve = wandering(rng, side, 230, 280, speed=float(rng.uniform(150, 300)))
         return Film(kind, number, cast, [curve, other], dropped=(EVENT_S, EVENT_S + 1.0))
-    return Film(kind, number, cast, [_sized(_wandering(rng, side, 220, 270), rng.random() < 0.5), other])
+    return Film(kind, number, cast, [_sized(wandering(rng, side, 220, 270), rng.random() < 0.5), other])
 
 
 def wandering_film(
@@ -154,7 +154,7 @@ def wandering_film(
     curves = []
     for place in range(count):
         x, y = (place + 0.5) / count * size[0], size[1] * (0.35 if place % 2 else 0.65)
-        inner = _wandering(rng, float(rng.uniform(80, 120)), x, y, speed=float(rng.uniform(60, 120)))
+        inner = wandering(rng, float(rng.uniform(80, 120)), x, y, speed=float(rng.uniform(60, 120)))
         curves.append(_breathing(inner, float(rng.uniform(0, 2 * np.pi))))
     return Film(WANDERING, number, cast, curves, size=size, seconds=seconds)
 
@@ -219,7 +219,7 @@ def _portrait(image: Image, box: Box) -> Portrait:
     return Portrait(image, np.asarray(cv2.GaussianBlur(mask, (0, 0), 0.03 * box.width), np.float32), box)
 
 
-def _crossing(rng: np.random.Generator, side: float) -> list[Curve]:
+def crossing(rng: np.random.Generator, side: float) -> list[Curve]:
     """Two faces that meet in the middle and pass each other, or turn back; more than half of a box is shared."""
     returns, gap = rng.random() < 0.4, float(rng.uniform(0.0, 0.25)) * side
     bend, steep = float(rng.uniform(-60, 60)), float(rng.uniform(1.5, 3.0))
@@ -237,7 +237,7 @@ def _crossing(rng: np.random.Generator, side: float) -> list[Curve]:
     return [curve(1), curve(-1)]
 
 
-def _wandering(rng: np.random.Generator, side: float, x: float, y: float, *, speed: float = 80) -> Curve:
+def wandering(rng: np.random.Generator, side: float, x: float, y: float, *, speed: float = 80) -> Curve:
     """A face that goes round about a place."""
     turns, phase = rng.uniform(1.5, 3, 2), rng.uniform(0, 2 * np.pi, 2)
 
@@ -301,7 +301,7 @@ def _box(portrait: Portrait, place: tuple[float, float, float]) -> Box:
     return Box(x - width / 2, y - height / 2, width, height)
 
 
-def _scenery(rng: np.random.Generator, size: tuple[int, int]) -> Image:
+def scenery(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     """A picture of a place without a face, 80 pixels wider and higher than the frames."""
     shown = getattr(skimage.data, str(rng.choice(BACKGROUNDS)))()
     shown = np.asarray(shown[0] if isinstance(shown, tuple) else shown, np.uint8)
@@ -309,12 +309,13 @@ def _scenery(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(shown, (size[0] + 80, size[1] + 80), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _view(scenery: Image, left: float, top: float, size: tuple[int, int]) -> Image:
+def view(scenery: Image, left: float, top: float, size: tuple[int, int]) -> Image:
+    """The part of a place that a frame shows."""
     centre = left + (size[0] - 1) / 2, top + (size[1] - 1) / 2
     return np.asarray(cv2.getRectSubPix(scenery, size, centre), np.uint8)
 
 
-def _paste(shown: Image, owner: NDArray[np.int8], portrait: Portrait, box: Box, roll: float, person: int) -> None:
+def pasted(shown: Image, owner: NDArray[np.int8], portrait: Portrait, box: Box, roll: float, person: int) -> None:
     """Blend a face into a picture, and note whose its pixels are."""
     scale = box.width / portrait.box.width
     middle = portrait.box.x + portrait.box.width / 2, portrait.box.y + portrait.box.height / 2
@@ -345,7 +346,7 @@ def _lay(shown: Image, owner: NDArray[np.int8], bar: tuple[Curve, int, int], sla
     owner[rows, columns] = -1
 
 
-def _visible(owner: NDArray[np.int8], box: Box, person: int) -> float:
+def seen_part(owner: NDArray[np.int8], box: Box, person: int) -> float:
     """The fraction of a face's box that shows it; the ellipse of a whole face counts as all of it."""
     part = box.clipped(owner.shape[1], owner.shape[0])
     rows = slice(round(part.y), round(part.y + part.height))
