@@ -17,7 +17,7 @@ const MAX_PITCH = 20;
 
 /** The pose in degrees, not rounded; null without landmarks, or where they lie on a line. */
 export function headPose(landmarks: readonly Point[] | null): Pose | null {
-  if (landmarks === null) return null;
+  if (landmarks === null || landmarks.length !== 5) return null;
   const across = FIT.map((weights) => sum(weights, landmarks.map(({ x }) => x)));
   const down = FIT.map((weights) => sum(weights, landmarks.map(({ y }) => y)));
   const [aa, ab, bb] = [sum(across, across), sum(across, down), sum(down, down)];
