@@ -20,7 +20,7 @@ _FIT: Final = np.linalg.pinv(_HEAD - _HEAD.mean(0))
 
 
 def head_pose(landmarks: Sequence[tuple[float, float]] | None) -> Pose | None:
-    """The pose of a head whose landmarks are those of a Detection; None where there are not five, or they lie on a line.
+    """The pose of a head whose landmarks are those of a Detection; None where they are not five, or lie on a line.
 
     The camera is taken as far away (scaled orthographic projection): the linear map from the head's points to the
     landmarks, in least squares, and the rotation closest to it ("POS" of DeMenthon and Davis, IJCV 15, 1995). A person
