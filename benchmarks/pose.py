@@ -50,6 +50,7 @@ def main() -> None:
     faces, truth = np.asarray(dataset.faces[:])[counts], truth[counts]
     detector = YuNetDetector(sorted(args.detectors.glob("face_detection_yunet_*.onnx"))[-1])
     angles = np.array([pose_of_face(face, detector) for face in faces])
+    mirrored = np.array([pose_of_face(np.ascontiguousarray(face[:, ::-1]), detector) for face in faces[::4]])
     probabilities = Classifier(find_model(args.model), threads=1).probabilities(faces)
     right, confidence = probabilities.argmax(1) == truth, probabilities.max(1)
     seen = ~np.isnan(angles[:, 0])
@@ -57,6 +58,8 @@ def main() -> None:
     for axis, name in enumerate(("yaw", "pitch")):
         low, lower, higher, high = np.percentile(angles[seen, axis], [0.5, 2.5, 97.5, 99.5])
         print(f"{name}: 95 % within {lower:.0f} and {higher:.0f} degrees, 99 % within {low:.0f} and {high:.0f}")
+    aside = np.nanmedian(angles[::4, 0] + mirrored[:, 0]) / 2
+    print(f"median yaw of faces and their mirror images together: {aside:.1f} degrees")
     print("\n| degrees | faces | right, % | confidence, % |\n| --- | --- | --- | --- |")
     for axis, edges in enumerate((YAWS, PITCHES)):
         values = np.abs(angles[:, 0]) if axis == 0 else angles[:, 1]

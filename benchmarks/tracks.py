@@ -15,7 +15,6 @@ CPU time of one thread: of a frame between detections, and of one with a detecti
 from __future__ import annotations
 
 import argparse
-import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from rich.table import Table
 from mien.cli import console
 from mien.runtime.crops import crop_face, stacked, to_grey
 from mien.runtime.detectors import YuNetDetector, load_detector
-from mien.runtime.face_embedding import FaceEmbedder
+from mien.runtime.face_embedding import face_embedder
 from mien.runtime.head_roll import face_roll
 from mien.tracking.tracker import Tracked, Tracker
 from mien.types import MIN_FACE_SCORE, Detection
@@ -116,16 +115,11 @@ def run(
         scorer.see(truth, tracked)
 
 
-@functools.cache
-def _embedder() -> FaceEmbedder:
-    return FaceEmbedder(threads=1)
-
-
 def embed(image: Image, found: Sequence[Detection]) -> NDArray[np.float32]:
     """As `Analyzer.stream`, of boxes as YuNet's are."""
     grey = to_grey(image)
     crops = [crop_face(grey, one.box, YuNetDetector.crop_rule, face_roll(one.landmarks)) for one in found]
-    return _embedder().embed(stacked(crops))
+    return face_embedder().embed(stacked(crops))
 
 
 def detection(name: str, shown: Film, model: Path | None) -> Detect:

@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,6 +33,7 @@ from mien.training.augment import Augmentation, Augmenter
 from mien.training.dlib_weights import read_tensors
 from mien.training.initialization import initialise
 from mien.training.network import as_input, build, named_network
+from mien.training.onnx_graphs import quantize, write_graph
 
 DIMENSIONS: Final = 64
 VIEWS: Final = 2
@@ -148,48 +147,13 @@ def train(faces: NDArray[np.uint8], moves: Tensor, wanted: Tensor, epochs: int) 
     return averaged
 
 
-class _Batches(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, faces: NDArray[np.uint8]) -> None:
-        self.parts = iter([faces[start : start + 32, None] for start in range(0, len(faces), 32)])
-
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        part = next(self.parts, None)
-        return None if part is None else {"faces": part}
-
-
 def write(network: Embedding, faces: NDArray[np.uint8], out: Path) -> None:
-    """The network as an int8 graph, calibrated on some of the faces; weights of 7 bits, as docs/int8.md says."""
+    """The network as an int8 graph, calibrated on some of the faces."""
     with written_aside(out) as part:
         plain = part.with_suffix(".float.onnx")
         try:
-            torch.onnx.export(
-                network,
-                (torch.zeros(2, 1, FACE_SIZE, FACE_SIZE, dtype=torch.uint8),),
-                plain,
-                dynamo=True,
-                input_names=["faces"],
-                output_names=["embedding"],
-                dynamic_shapes=({0: torch.export.Dim("N")},),
-                opset_version=18,
-                external_data=False,
-                verbose=False,
-            )
-            model = onnx.load(plain)
-            for noted in (model.graph, *model.graph.node, *model.graph.value_info):
-                del noted.metadata_props[:]  # the exporter notes paths of this machine
-                noted.doc_string = ""
-            onnx.save(model, plain)
-            quantize_static(
-                plain,
-                part,
-                _Batches(faces[:: max(1, len(faces) // 512)]),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=["Conv", "Gemm", "Relu"],
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                reduce_range=True,
-            )
+            write_graph(network, plain, "embedding")
+            quantize(plain, part, faces[:: max(1, len(faces) // 512)])
         finally:
             plain.unlink(missing_ok=True)
 

@@ -225,10 +225,10 @@ class Analyzer:
         tracks, so several streams may run at once. `Analysis.stages` has the time of each stage. Raises ImageError on a
         frame that is no picture, ConfigError on a time that goes back and on an option that is invalid.
         """
-        from mien.runtime.face_embedding import FaceEmbedder  # photos do without both
+        from mien.runtime.face_embedding import face_embedder  # photos do without both
         from mien.stream import FaceStream, StreamOptions
 
-        embedder = FaceEmbedder(threads=1)
+        embedder = face_embedder()
         stream = FaceStream(
             self._detector.with_options(self._options.for_detector(stream=True)),
             self._selected,

@@ -127,7 +127,7 @@ class FaceStream:
             with _timed(stages, "track"):
                 tracked = self._tracker.followed(frame.image, frame.time_s)
             searches = _certain(tracked) < self._count or frame.time_s <= self._search_until_s
-            if not (searches or self._tracker.is_doubtful) or since < self._pause_s:
+            if not (searches or self._tracker.needs_detection) or since < self._pause_s:
                 return tracked
         with _timed(stages, "detect"):
             found = self._selected(self._detector.detect(frame.image))

@@ -355,11 +355,11 @@ def test_a_face_that_changes_at_once_though_hardly_asks_for_a_detection() -> Non
     place, tracker = (160.0, 120.0, 70.0), Tracker(embedded)
     tracker.detected([detection_of(place)], shot({0: place}), 0.0)
     tracker.followed(shot({0: place}), 1 / 30)
-    assert not tracker.is_doubtful
+    assert not tracker.needs_detection
     other = np.asarray(cv2.addWeighted(FACES[0], 0.68, FACES[1], 0.32, 0), np.uint8)
     image = shot({0: place}, faces={0: other})
     assert [one.track for one in tracker.followed(image, 2 / 30)] == [1]
-    assert tracker.is_doubtful
+    assert tracker.needs_detection
     assert not tracker.scene_changed
     assert [one.track for one in tracker.detected([detection_of(place)], image, 2 / 30)] == [1]
-    assert not tracker.is_doubtful
+    assert not tracker.needs_detection

@@ -148,7 +148,7 @@ export interface SearchTable {
    */
   roll_face: number;
   roll_side: number;
-  /** Up to so many such looks, until one shows the face within `roll_step` degrees of upright. */
+  /** At most this number of such looks, until one shows the face within `roll_step` degrees of upright. */
   roll_looks: number;
   roll_step: number;
   /**

@@ -191,7 +191,7 @@ def _straightened(network: YuNet, image: NDArray[np.uint8], face: Detection, lea
 
 
 def _leans(roll: float, least: float) -> bool:
-    """Whether a face is off the nearest multiple of 90 degrees by so many."""
+    """Whether a face is off the nearest multiple of 90 degrees by at least this."""
     return abs(math.remainder(roll, 90)) >= least
 
 

@@ -7,6 +7,7 @@ held in memory as long as it runs, and neither stored nor returned.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -37,3 +38,9 @@ class FaceEmbedder:
         check_faces(faces)
         (rows,) = self._session.run(["embedding"], {"faces": np.ascontiguousarray(faces[:, None])})
         return np.asarray(rows, np.float32)
+
+
+@cache
+def face_embedder() -> FaceEmbedder:
+    """The shipped network on one thread, loaded once: streams and threads use the same one."""
+    return FaceEmbedder(threads=1)

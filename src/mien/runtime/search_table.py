@@ -57,7 +57,7 @@ class SearchTable:
     it is."""
     roll_side: int = 224
     roll_looks: int = 2
-    """Up to so many such looks, until one shows the face within `roll_step` degrees of upright."""
+    """At most this number of such looks, until one shows the face within `roll_step` degrees of upright."""
     roll_step: float = 5.0
     surely_upright_score: float = 0.92
     """The most confident face of a picture is looked at upside down where its score is lower: studio portraits that

@@ -54,9 +54,7 @@ _LOST_COST: Final = 0.3  # what it costs to take a detection for a lost face rat
 _ALIKE: Final = 0.85  # similarity of appearances from which on a face is itself, whatever the embedding says
 _UNLIKE: Final = 0.35  # cosine below which one embedding, be it of a face half hidden, is of another person
 _FOLLOWED_LIKE: Final = 0.45  # what is less similar to the face is something before it
-_JUMPED: Final = (
-    0.8  # steadiness of what is in a box since the frame before, below which something else is there at once
-)
+_JUMPED: Final = 0.8  # steadiness of what is in a box from frame to frame, below which something else is there
 _SETTLED: Final = 0.95  # the same, below which a detector has to see, and the embedding to agree, at once
 _UNSETTLED_A_SECOND: Final = 1.5  # by how much both are lower for each second between the frames
 _SCENE_CHANGE: Final = 8.0  # mean difference of coarse brightness from one frame to the next, 0..255
@@ -108,9 +106,9 @@ class Tracker:
         return any(face.is_followed and not face.is_shown for face in self._faces)
 
     @property
-    def is_doubtful(self) -> bool:
+    def needs_detection(self) -> bool:
         """Whether the last frame asks for a detection: the picture, or a face's box, changed as at a cut."""
-        return self.scene_changed or any(face.is_doubted and face.is_followed for face in self._faces)
+        return self.scene_changed or any(face.may_have_changed and face.is_followed for face in self._faces)
 
     def followed(self, image: NDArray[np.uint8], time_s: float) -> list[Tracked]:
         """The faces in a frame on which no detector ran: those whose motion is known, with their last scores.
@@ -147,7 +145,7 @@ class Tracker:
                 continue
             # At a cut somebody else is found there; what is found nowhere is behind something.
             face.has_jumped &= any(face.box.iou(box) > _APART for box in boxes)
-            face.since_s, face.is_doubted = math.inf, False
+            face.since_s, face.may_have_changed = math.inf, False
             if not face.is_certain or any(face.box.iou(box) > _SAME_BOX for box in boxes):
                 face.is_followed = False
         self._faces = [
@@ -190,7 +188,7 @@ class Tracker:
                     alike = (face.patch or appearance_of(picture, face.detection)).steadiness(was)
                     alike += _UNSETTLED_A_SECOND * max(0.0, time_s - self._time_s - 1 / 30)
                     face.has_jumped |= alike < _JUMPED
-                    face.is_doubted |= alike < _SETTLED
+                    face.may_have_changed |= alike < _SETTLED
                 if box is not None and face.alike >= _FOLLOWED_LIKE and not face.has_jumped:
                     face.follow(box, time_s)
                 else:
@@ -233,7 +231,7 @@ class _Face:
         self.patch: Appearance | None = None  # what is in the box of the last frame, where that is known
         self.is_followed = True
         self.has_jumped = False  # whether something else was in its box at once, since it was last detected
-        self.is_doubted = False  # whether it might be something else
+        self.may_have_changed = False  # whether it might be something else
         self.learnt = 1  # how many detections the embedding is the mean of
         self.recent = seen.embedding  # the mean of the last few detections, of any look
         self.awaited_s = math.inf  # since when there are detections near that may be this face, lost before
@@ -308,7 +306,7 @@ class _Face:
 
     def _least(self, patch: float) -> float:
         """The cosine below which no detection is this face, even where it is expected; by how much alike it appears."""
-        if self.is_doubted or not (self.is_itself or patch >= _ALIKE):
+        if self.may_have_changed or not (self.is_itself or patch >= _ALIKE):
             return OTHER
         return -1.0 if self.is_followed else _UNLIKE
 
@@ -320,7 +318,7 @@ class _Face:
         self.follow(detection.box, time_s)
         self.detection = detection
         self.since_s = min(self.since_s, time_s)
-        self.found_s, self.has_jumped, self.is_doubted, self.patch = time_s, False, False, None
+        self.found_s, self.has_jumped, self.may_have_changed, self.patch = time_s, False, False, None
         self.is_certain |= self._is_confident or (detection.score is None and self.found_s > self.since_s)
         same = float(self.embedding @ seen.embedding)
         self.recent = _mixed(self.recent, seen.embedding, _RECENT_FRACTION)

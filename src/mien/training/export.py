@@ -18,9 +18,6 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
-import torch
-from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from mien.data.dataset import PROTOCOLS, FaceDataset, evaluated_rows
 from mien.data.packed_faces import chunks
@@ -33,6 +30,7 @@ from mien.runtime.classifier import Classifier
 from mien.training.checkpoint import Description, load_network, logits_of
 from mien.training.deployed import Deployed
 from mien.training.network import Network
+from mien.training.onnx_graphs import quantize, write_graph
 from mien.training.recipes import Recipe
 from mien.training.splits import class_frequencies_record, gather
 
@@ -85,7 +83,7 @@ def export(
     with written_aside(out) as whole, tempfile.TemporaryDirectory() as folder, _quiet():
         whole.touch()  # a path that cannot be written is refused before the work
         graph = Path(folder) / "float32.onnx"
-        _write_graph(Deployed(network, description.temperature), graph)
+        write_graph(Deployed(network, description.temperature), graph, "probabilities")
         _stamp(graph, card)
         parity = _parity(graph, network, description.temperature, dataset)
         figures = {card.precision: _figures(graph, dataset)}
@@ -107,28 +105,6 @@ def _with_class_frequencies(description: Description, dataset: FaceDataset | Non
     if CLASS_FREQUENCIES in description.data or dataset is None or not len(dataset.of_split("training")):
         return description.data
     return {**description.data, **class_frequencies_record(gather(dataset, Recipe.from_dict(description.recipe)))}
-
-
-def _write_graph(deployed: Deployed, path: Path) -> None:
-    example = torch.zeros(2, 1, 48, 48, dtype=torch.uint8)
-    torch.onnx.export(
-        deployed,
-        (example,),
-        path,
-        dynamo=True,
-        input_names=["faces"],
-        output_names=["probabilities"],
-        dynamic_shapes=({0: torch.export.Dim("N")},),
-        opset_version=18,
-        external_data=False,
-        verbose=False,
-    )
-    model = onnx.load(path)
-    # The exporter notes the stack at each node, with paths of the machine that it ran on.
-    for noted in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
-        del noted.metadata_props[:]
-        noted.doc_string = ""
-    onnx.save(model, path)
 
 
 @contextlib.contextmanager
@@ -168,35 +144,11 @@ def _parity(path: Path, network: Network, temperature: float, dataset: FaceDatas
     return worst
 
 
-class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, faces: NDArray[np.uint8], batch: int = 32) -> None:
-        self.batches: Iterator[NDArray[np.uint8]] = iter(
-            [faces[start : start + batch, None] for start in range(0, len(faces), batch)]
-        )
-
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        batch = next(self.batches, None)
-        return None if batch is None else {"faces": batch}
-
-
 def _quantised(graph: Path, training: FaceDataset) -> Path:
-    """Static int8 (QDQ), weights per channel, activations by their range on training faces.
-
-    Weights get 7 bits: products of 8 bits would overflow on CPUs without VNNI (docs/int8.md), and cost nothing here.
-    """
+    """The graph in int8, calibrated on some of the training faces."""
     picked = np.random.default_rng(0).permutation(len(training))[:CALIBRATION_FACES]
     target = graph.with_name("int8.onnx")
-    quantize_static(
-        graph,
-        target,
-        _Calibration(training.faces[picked]),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["Conv", "Gemm", "Relu"],
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        reduce_range=True,
-    )
+    quantize(graph, target, training.faces[picked])
     return target
 
 

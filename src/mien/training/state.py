@@ -74,7 +74,7 @@ class TrainingState:
 
     def average(self, decay: float) -> None:
         """Move the averaged weights and batch statistics towards the current ones; the decay rises at first."""
-        share = 1 - min(decay, (1 + self.progress.updates) / (10 + self.progress.updates))
+        fraction = 1 - min(decay, (1 + self.progress.updates) / (10 + self.progress.updates))
         pairs = zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True)
         with torch.no_grad():
             means, values = [], []
@@ -84,7 +84,7 @@ class TrainingState:
                     values.append(value)
                 else:
                     mean.copy_(value)
-            torch._foreach_lerp_(means, values, share)
+            torch._foreach_lerp_(means, values, fraction)
 
     def close_epoch(self, record: Mapping[str, Any]) -> bool:
         """Note a finished epoch. True when it is the best so far, by held-back or validation loss."""
