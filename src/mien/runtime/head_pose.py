@@ -12,9 +12,9 @@ from mien.runtime.head_roll import shown_roll
 from mien.types import Pose
 
 # The five landmarks of an adult's head in millimetres: x to the viewer's right, y down, z towards the viewer. The tip
-# of the nose lies aside, as YuNet puts it there: by 4 degrees of yaw, in FER2013's faces and in their mirror images.
+# of the nose lies aside as YuNet puts it, in faces and in their mirror images alike (benchmarks/pose.py).
 _HEAD: Final = np.array(
-    [(-31.5, -35.0, 0.0), (31.5, -35.0, 0.0), (-2.7, 5.0, 35.0), (-25.0, 35.0, 5.0), (25.0, 35.0, 5.0)]
+    [(-31.5, -35.0, 0.0), (31.5, -35.0, 0.0), (-0.7, 5.0, 35.0), (-25.0, 35.0, 5.0), (25.0, 35.0, 5.0)]
 )
 _FIT: Final = np.linalg.pinv(_HEAD - _HEAD.mean(0))
 

@@ -7,8 +7,8 @@ import type { Point } from "./pixels.ts";
 /** From landmarks to the head's axes, in least squares: the pseudo-inverse of `_HEAD` in head_pose.py. */
 const FIT: readonly (readonly number[])[] = [
   [-0.0097388, 0.0097388, 0, -0.0077292, 0.0077292],
-  [-0.0066082, -0.0067251, -0.0022222, 0.0078242, 0.0077314],
-  [-0.0074847, -0.0058486, 0.0311111, -0.0095381, -0.0082396],
+  [-0.0066515, -0.0066818, -0.0022222, 0.0077898, 0.0077658],
+  [-0.0068788, -0.0064546, 0.0311111, -0.0090572, -0.0087206],
 ];
 
 /** Degrees beyond which a face counts as uncertain: MAX_YAW and MAX_PITCH in src/mien/types.py. */
