@@ -14,6 +14,19 @@ const COPIED = {
   "assets/icon.svg": at("../src/mien/assets/emoji/happiness.svg"),
 };
 
+/** The licenses of what is built, one text. */
+function licenses(): string {
+  const paths = {
+    Mien: at("../LICENSE"),
+    Preact: at("node_modules/preact/LICENSE"),
+    "@preact/signals": at("node_modules/@preact/signals/LICENSE"),
+  };
+  const rule = "=".repeat(80);
+  return Object.entries(paths)
+    .map(([name, path]) => `${rule}\n${name}\n${rule}\n\n${readFileSync(path, "utf8")}`)
+    .join("\n");
+}
+
 function copied(): Plugin {
   return {
     name: "copied",
@@ -22,6 +35,7 @@ function copied(): Plugin {
       for (const [fileName, path] of Object.entries(COPIED)) {
         this.emitFile({ type: "asset", fileName, source: readFileSync(path) });
       }
+      this.emitFile({ type: "asset", fileName: "assets/licenses.txt", source: licenses() });
     },
   };
 }

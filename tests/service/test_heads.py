@@ -11,7 +11,8 @@ import pytest
 from fastapi import FastAPI
 
 from mien.analyzer import Analyzer
-from mien.service.pages import is_built, page_router
+from mien.service.page_files import is_built
+from mien.service.pages import page_router
 from mien.service.settings import Settings
 
 VARYING = {"date", "x-request-id"}
@@ -35,7 +36,7 @@ def heads(url: str, path: str, **headers: str) -> list[tuple[int, dict[str, str]
 def get_paths(app: FastAPI, analyzer: Analyzer) -> set[str]:
     """All that can be got: of the document, and the page's own."""
     documented = {path for path, methods in app.openapi()["paths"].items() if "get" in methods and "{" not in path}
-    pages = {route.path for route in page_router(analyzer, Settings(), version="1").routes}
+    pages = {route.path for route in page_router(analyzer, Settings()).routes}
     return {*documented, "/openapi.json", "/engine/model.onnx", *(path for path in pages if "{" not in path)}
 
 

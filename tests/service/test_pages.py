@@ -17,7 +17,7 @@ from mien.analyzer import Analyzer
 from mien.emotions import EMOTIONS
 from mien.runtime.detectors import BUILT_IN, YuNetDetector
 from mien.runtime.search_table import TABLE
-from mien.service import pages
+from mien.service import page_config, page_files
 from mien.service.app import create_app
 from mien.service.server import running
 from mien.service.settings import Settings
@@ -37,7 +37,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         (tmp_path / "page" / f"{name}.gz").write_bytes(gzip.compress(content))
     (tmp_path / "secret.gz").write_bytes(gzip.compress(b"secret"))
-    monkeypatch.setattr(pages, "BUILT", tmp_path / "page")
+    monkeypatch.setattr(page_files, "BUILT", tmp_path / "page")
     return tmp_path / "page"
 
 
@@ -91,7 +91,7 @@ def test_a_client_that_fetches_nothing_costs_little(built: Path, analyzer: Analy
 def test_without_a_built_page_the_page_says_how_to_build_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, analyzer: Analyzer
 ) -> None:
-    monkeypatch.setattr(pages, "BUILT", tmp_path / "nowhere")
+    monkeypatch.setattr(page_files, "BUILT", tmp_path / "nowhere")
     with running(create_app(analyzer), Settings()) as url:
         for path in ("/", "/docs"):
             assert "make page" in httpx.get(url + path).text
@@ -110,9 +110,9 @@ def test_the_page_is_told_what_the_service_does(client: httpx.Client) -> None:
     assert about["classes"] == list(EMOTIONS)
     assert about["colors"]["anger"] == "#d55e00"
     assert set(about["crop_rules"]) == set(BUILT_IN)
-    assert about["key_required"] is False
-    assert about["max_body"] == Settings().max_body
-    assert about["detector"] == "none"
+    assert about["service"]["key_required"] is False
+    assert about["service"]["max_body"] == Settings().max_body
+    assert about["service"]["detector"] == "none"
 
 
 def test_page_json_is_what_the_typescript_expects(client: httpx.Client) -> None:
@@ -148,7 +148,7 @@ def test_yunet_is_served_where_it_is_found(
 ) -> None:
     path = tmp_path / "yunet.onnx"
     path.write_bytes(b"a network")
-    monkeypatch.setattr(pages, "find_yunet", lambda: path if has_it else None)
+    monkeypatch.setattr(page_config, "find_yunet", lambda: path if has_it else None)
     with running(create_app(analyzer), Settings()) as url:
         assert httpx.get(f"{url}/engine/yunet.onnx").status_code == (200 if has_it else 404)
         expected = "engine/yunet.onnx" if has_it else None

@@ -18,7 +18,7 @@ from skimage.data import astronaut
 
 from mien import Analyzer, load
 from mien.service.app import create_app
-from mien.service.pages import BUILT
+from mien.service.page_files import BUILT
 from mien.service.server import running
 from mien.service.settings import Settings
 

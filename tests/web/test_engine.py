@@ -251,9 +251,9 @@ def test_without_a_network_it_works_on(chromium: Browser, service: str) -> None:
 @pytest.mark.parametrize(
     ("respond", "message"),
     [
-        (lambda route: route.fulfill(status=404), "Error: cannot fetch the model: the service responded with 404"),
-        (lambda route: route.fulfill(status=401), "Error: cannot fetch the model: the service needs its key"),
-        (lambda route: route.abort(), "Error: cannot fetch the model: the service does not respond"),
+        (lambda route: route.fulfill(status=404), "Error: cannot fetch the model: the server responded with 404"),
+        (lambda route: route.fulfill(status=401), "Error: cannot fetch the model: the server needs its key"),
+        (lambda route: route.abort(), "Error: cannot fetch the model: the server does not respond"),
         (lambda route: route.fulfill(body=b"no model"), "Error: the model cannot run in this browser: "),
     ],
     ids=["missing", "key", "gone", "damaged"],

@@ -145,7 +145,8 @@ def test_no_more_is_sent_than_the_service_takes_and_the_detector_sees(visit: Vis
     """Of a heavy photo: all its pixels in fewer bytes, or fewer pixels."""
     config = httpx.get(f"{service}/page.json").json()
     about: dict[str, int] = {}
-    respond = lambda route: route.fulfill(json=config | about)  # noqa: E731
+    limits = config["service"]
+    respond = lambda route: route.fulfill(json=config | about | {"service": limits | about})  # noqa: E731
     page = visit(service, prepare=lambda page: page.route("**/page.json", respond))
     for changed, pixels in (
         ({}, 1400 * 1400),

@@ -129,7 +129,7 @@ async function fetched(path: string, init: RequestInit = {}, send: typeof fetch 
 }
 
 export function noResponse(): Problem {
-  return new Problem(0, "The service does not respond. Is it still running?");
+  return new Problem(0, "The server does not respond. Is it still running, and is there a network?");
 }
 
 async function detailOf(response: Response): Promise<string> {

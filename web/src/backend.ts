@@ -4,7 +4,7 @@ import { ensureKey, noResponse, Problem } from "./api.ts";
 import type { Engine } from "./engine/index.ts";
 import { putUp, takeDown } from "./notes.ts";
 import {
-  backend, canDetect, config, drawing, errorText, loading, rectangles, wantedBackend, type Backend,
+  backend, canDetect, config, drawing, errorText, loading, needsKey, rectangles, wantedBackend, type Backend,
 } from "./state.ts";
 
 let loaded: Promise<Engine> | null = null;
@@ -41,9 +41,9 @@ export async function switchBackend(next: Backend): Promise<boolean> {
 
 async function load(): Promise<Engine> {
   const settings = config.value;
-  if (settings === null) throw new Error("the service has not responded yet");
-  const key = settings.key_required ? await ensureKey() : null;
-  if (settings.key_required && key === null) throw new Error("the service asks for its key");
+  if (settings === null) throw new Error("page.json is not loaded yet");
+  const key = needsKey.value ? await ensureKey() : null;
+  if (needsKey.value && key === null) throw new Error("the service asks for its key");
   loading.value = 0;
   try {
     const { Engine } = await import("./engine/index.ts").catch(() => {

@@ -12,7 +12,8 @@ import { RecordLog } from "./recordLog.ts";
 import { scaledRecord } from "./scaleRecord.ts";
 import { ConnectionLost, StreamSocket, type Link } from "./socket.ts";
 import {
-  backend, canDetect, config, covering, drawing, errorText, marked, reading, record, rectangles, shown, tick, view,
+  backend, canDetect, config, covering, drawing, errorText, marked, needsKey, reading, record, rectangles, shown, tick,
+  view,
 } from "./state.ts";
 
 /** Of the JPEG that the service gets, 0..1. */
@@ -42,8 +43,7 @@ export const now = (): number => performance.now() / 1000;
 
 /** Starts the camera of that id, or the one that faces the user. A running camera is stopped. */
 export async function startCamera(deviceId: string | null = null): Promise<void> {
-  const settings = config.value;
-  if (settings === null || starting.value) return;
+  if (config.value === null || starting.value) return;
   const attempt = ++attempts;
   starting.value = true;
   takeDown("camera");
@@ -62,7 +62,7 @@ export async function startCamera(deviceId: string | null = null): Promise<void>
     }
     mirror.value = !camera.facesAway;
     chosenCamera.value = camera.deviceId;
-    session = new Session(camera, settings.key_required);
+    session = new Session(camera);
     view.value = "camera";
     drawing.value = backend.value === "browser" && !canDetect.value;
     cameraChoices.value = await cameras();
@@ -82,9 +82,7 @@ export function stopCamera(): void {
 
 /** Begins a new stream, after the backend changed. */
 export function restartStream(): void {
-  const settings = config.value;
-  if (session === null || settings === null) return;
-  session.connect(settings.key_required);
+  session?.connect();
 }
 
 /** The last frame that was read: it fits the marks, so it is the one to save. */
@@ -120,11 +118,8 @@ class Session {
   /** Counts the streams: each numbers its tracks anew. */
   #stream = 0;
 
-  constructor(
-    private readonly camera: Camera,
-    needsKey: boolean,
-  ) {
-    this.connect(needsKey);
+  constructor(private readonly camera: Camera) {
+    this.connect();
     camera.stream.getVideoTracks()[0]?.addEventListener("ended", () => {
       if (this.#ended) return;
       stopCamera();
@@ -145,7 +140,7 @@ class Session {
   }
 
   /** Begins a stream with the chosen backend. */
-  connect(needsKey: boolean): void {
+  connect(): void {
     this.#socket?.close();
     this.#socket = null;
     this.#stream++;
@@ -156,11 +151,12 @@ class Session {
     pace.value = null;
     if (backend.value === "browser") {
       link.value = "open";
-      void engine().then((reader) => reader.reset());
+      // Without an engine, the first frame says why.
+      engine().then((reader) => reader.reset(), () => undefined);
       return;
     }
     this.#socket = new StreamSocket(
-      needsKey,
+      needsKey.value,
       (state) => {
         link.value = state;
         if (state === "open") this.#stream++;

@@ -2,7 +2,7 @@ import { render } from "preact";
 import { loadConfig } from "./api.ts";
 import { EmojiSheet } from "./emoji.ts";
 import { putUp, takeDown } from "./notes.ts";
-import { config, emoji, errorText } from "./state.ts";
+import { configure, emoji, errorText } from "./state.ts";
 import "./styles/index.css";
 import { App } from "./view/App.tsx";
 
@@ -13,7 +13,7 @@ async function start(): Promise<void> {
   try {
     const settings = await loadConfig();
     emoji.value = await EmojiSheet.load(settings.classes, settings.colors);
-    config.value = settings;
+    configure(settings);
     takeDown("service");
   } catch (error) {
     putUp("service", errorText(error));

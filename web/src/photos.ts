@@ -260,8 +260,8 @@ async function readOne(photo: Photo, settings: PageConfig): Promise<void> {
     const thumbnail = photo.thumbnail ?? (await smaller(full, THUMBNAIL_SIDE));
     change(photo.id, { thumbnail, ...size });
     const read =
-      backend.value === "server"
-        ? await onServer(photo.file, full, settings, signal)
+      backend.value === "server" && settings.service !== null
+        ? await onServer(photo.file, full, settings, settings.service, signal)
         : await inBrowser(full, photo.rectangles);
     if (signal.aborted) return;
     if (read !== null && read.error !== null) throw new Unreadable(read.error);

@@ -5,7 +5,7 @@ import { predict } from "./api.ts";
 import { engine } from "./backend.ts";
 import { count } from "./format.ts";
 import { putUp, takeDown } from "./notes.ts";
-import type { Box, PageConfig, PictureRecord } from "./record.ts";
+import type { Box, PageConfig, PictureRecord, ServiceConfig } from "./record.ts";
 import { forService } from "./sent.ts";
 import { canDetect } from "./state.ts";
 
@@ -17,12 +17,13 @@ export async function onServer(
   file: Blob,
   full: ImageBitmap,
   settings: PageConfig,
+  service: ServiceConfig,
   signal: AbortSignal,
 ): Promise<PictureRecord> {
-  const body = await forService(file, full, settings);
+  const body = await forService(file, full, settings, service);
   signal.throwIfAborted();
   try {
-    return await predict(body, settings.key_required, {
+    return await predict(body, service.key_required, {
       signal,
       onSent: (fraction) => (sent.value = fraction),
       onBusy: (seconds) => {

@@ -2,7 +2,7 @@
 
 import { Unreadable } from "./decode.ts";
 import { megabytes } from "./format.ts";
-import type { PageConfig } from "./record.ts";
+import type { PageConfig, ServiceConfig } from "./record.ts";
 
 /** A file of at most this many bytes is sent as it is, if the service takes it. */
 const LIGHT = 2_000_000;
@@ -11,27 +11,32 @@ const QUALITY = 0.9;
 const MAX_TRIES = 8;
 
 /** Throws Unreadable if the picture cannot be made small enough. */
-export async function forService(file: Blob, full: ImageBitmap, settings: PageConfig): Promise<Blob> {
+export async function forService(
+  file: Blob,
+  full: ImageBitmap,
+  settings: PageConfig,
+  service: ServiceConfig,
+): Promise<Blob> {
   const isTaken =
-    settings.formats.includes(file.type) &&
-    file.size <= settings.max_body &&
-    full.width * full.height <= settings.max_pixels;
+    service.formats.includes(file.type) &&
+    file.size <= service.max_body &&
+    full.width * full.height <= service.max_pixels;
   if (isTaken && file.size <= LIGHT) return file;
-  let scale = seenScale(full, settings);
+  let scale = seenScale(full, settings, service.max_pixels);
   for (let tries = 0; tries < MAX_TRIES; tries++, scale *= Math.SQRT1_2) {
     const blob = await asJpeg(full, scale);
-    if (blob === null || blob.size > settings.max_body) continue;
+    if (blob === null || blob.size > service.max_body) continue;
     return isTaken && blob.size >= file.size ? file : blob;
   }
   if (isTaken) return file;
-  throw new Unreadable(`This picture cannot be made small enough for the service, which takes ${megabytes(settings.max_body)}.`);
+  throw new Unreadable(`This picture cannot be made small enough for the service, which takes ${megabytes(service.max_body)}.`);
 }
 
 /** The part of the picture's sides that the detector sees, 0..1. Faces are cropped with twice the detector's detail. */
-function seenScale({ width, height }: ImageBitmap, settings: PageConfig): number {
-  const { search, detect_mode, detect_side, max_pixels } = settings;
+function seenScale({ width, height }: ImageBitmap, settings: PageConfig, maxPixels: number): number {
+  const { search, detect_mode, detect_side } = settings;
   const seen = detect_mode === "thorough" ? search.thorough_max_pixels : search.max_pixels;
-  const scale = Math.min(1, Math.sqrt(Math.min(seen, max_pixels) / (width * height)));
+  const scale = Math.min(1, Math.sqrt(Math.min(seen, maxPixels) / (width * height)));
   return detect_side === null ? scale : Math.min(scale, (2 * detect_side) / Math.max(width, height));
 }
 

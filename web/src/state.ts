@@ -7,7 +7,7 @@ import type { EmojiSheet } from "./emoji.ts";
 import type { Marked, Pens } from "./layout.ts";
 import type { Box, PageConfig, PictureRecord } from "./record.ts";
 
-/** What reads pictures: the service, or the engine in this browser. */
+/** What reads pictures: the service, or the engine in this browser. A site of static files has no service. */
 export type Backend = "server" | "browser";
 
 /** The picture under the marks. */
@@ -27,6 +27,9 @@ export const wantedBackend = signal<Backend>("server");
 export const loading = signal<number | null>(null);
 /** Whether the engine has a face detector; without one the user draws rectangles. */
 export const canDetect = signal(true);
+
+/** Whether requests to the service need its key. */
+export const needsKey = computed(() => config.value?.service?.key_required ?? false);
 
 export const view = signal<"start" | "photos" | "camera">("start");
 /** Whether faces are covered, and with what. */
@@ -50,6 +53,15 @@ export const drawing = signal(false);
 export function pensOf(text: number): Pens | null {
   const { colors, max_faces } = config.value ?? { colors: {}, max_faces: null };
   return emoji.value && { emoji: emoji.value, colors, text, mostFaces: max_faces };
+}
+
+/** Takes what page.json says. */
+export function configure(settings: PageConfig): void {
+  if (settings.service === null) {
+    backend.value = wantedBackend.value = "browser";
+    canDetect.value = settings.engine.detector !== null;
+  }
+  config.value = settings;
 }
 
 export function errorText(error: unknown): string {

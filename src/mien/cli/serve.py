@@ -206,7 +206,7 @@ def _serve(make_analyzer: Callable[[], Analyzer], settings: Settings, *, open_pa
     """Serve until Ctrl-C or SIGTERM. Raises MissingExtraError before the analyzer is made."""
     try:
         from mien.service.app import create_app
-        from mien.service.pages import is_built
+        from mien.service.page_files import is_built
         from mien.service.server import network_address
         from mien.service.server import serve as run
     except ModuleNotFoundError as error:

@@ -62,7 +62,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
         video_router(videos, settings),
         stream_router(served, settings, pool, metrics),
         _status_router(served, pool, metrics),
-        page_router(served, settings, version=mien.__version__),
+        page_router(served, settings),
         _no_other_stream(),
     )
 

@@ -6,34 +6,19 @@ import gzip
 import hashlib
 import mimetypes
 import re
-import sys
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, Request
-from fastapi.encoders import jsonable_encoder
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from mien.analyzer import Analyzer
-from mien.emotions import EMOTION_COLORS
-from mien.options import Order
-from mien.runtime.detectors import BUILT_IN, YuNetDetector
-from mien.runtime.search_table import TABLE, SearchTable
-from mien.runtime.weights import find_yunet
 from mien.service.errors import Problem
 from mien.service.memory import PIECE, SharedResponse
-from mien.service.settings import FORMATS, Settings
-from mien.types import CropRule, DetectMode
-
-if sys.version_info >= (3, 12):
-    from typing import TypedDict
-else:
-    from typing_extensions import TypedDict
-
-BUILT: Final = Path(__file__).parent / "page"
-"""Where `make page` builds the page. Each file is stored gzipped, as NAME.gz: in the wheel it takes a quarter."""
+from mien.service.page_config import EngineFiles, as_json, engine_yunet, page_config, service_config
+from mien.service.page_files import built_files
+from mien.service.settings import Settings
 
 _BINARY: Final = "application/octet-stream"
 _HASHED: Final = re.compile(r"-[\w-]{8}\.\w+$")
@@ -64,70 +49,14 @@ _DOCS_SCRIPT: Final = """SwaggerUIBundle({ url: "openapi.json", dom_id: "#docs",
 """
 
 
-class EngineFiles(TypedDict):
-    """The ONNX files that run in the browser, by their addresses relative to the page."""
-
-    model: str
-    detector: str | None
-    """YuNet; null where it is not installed."""
-
-
-class CropRuleRecord(TypedDict):
-    """Where FER2013's frame lies relative to a detector's box (`mien.CropRule`)."""
-
-    side: float
-    x: float
-    y: float
-
-
-class PageConfig(TypedDict):
-    """What the page must know of the service: GET page.json."""
-
-    version: str
-    model: str
-    """Id of the model."""
-    classes: list[str]
-    colors: dict[str, str]
-    """#rrggbb by class; a custom class may have none."""
-    uncertain_below: float
-    prior_weights: list[float] | None
-    """By class, the prior over that of the training data; null: the same."""
-    min_face: float
-    min_face_score: float
-    max_faces: int | None
-    """Of a picture, the largest ones; null: all."""
-    order: Order
-    detect_mode: DetectMode
-    detect_side: int | None
-    """Faces are detected in at most N pixels of a picture's longer side; null: every pixel of a photo."""
-    stream_side: int
-    """The same of a stream's frame, where detect_side is null."""
-    search: SearchTable
-    """How YuNet is used."""
-    detector: str
-    """Name of the service's detector."""
-    key_required: bool
-    formats: list[str]
-    """Media types of pictures that the service decodes."""
-    max_body: int
-    """In bytes, of one request's body."""
-    max_frame: int
-    """In bytes, of one frame of a stream."""
-    max_pixels: int
-    """Width times height of one picture."""
-    crop_rules: dict[str, CropRuleRecord]
-    """By the detector's name."""
-    engine: EngineFiles
-
-
-def page_router(analyzer: Analyzer, settings: Settings, *, version: str) -> APIRouter:
+def page_router(analyzer: Analyzer, settings: Settings) -> APIRouter:
     """The routes. What the page may run in the browser are the analyzer's model, and YuNet where it is installed."""
     router = APIRouter(include_in_schema=False)
-    detector = analyzer.detector
-    yunet = detector.model_file if isinstance(detector, YuNetDetector) else find_yunet()
-    about = jsonable_encoder(_about(analyzer, settings, version, has_yunet=yunet is not None))
+    yunet = engine_yunet(analyzer)
+    engine: EngineFiles = {"model": "engine/model.onnx", "detector": None if yunet is None else "engine/yunet.onnx"}
+    about = as_json(page_config(analyzer, engine, service_config(analyzer, settings)))
     # All that is served is known from the beginning, so that no path is ever made of what a client says.
-    files = {name: _File(path.read_bytes(), _kind(name), is_zipped=True) for name, path in _built().items()}
+    files = {name: _File(path.read_bytes(), _kind(name), is_zipped=True) for name, path in built_files().items()}
     files["engine/model.onnx"] = _File(analyzer.model_path.read_bytes(), _BINARY)
     if yunet is not None:
         files["engine/yunet.onnx"] = _File(yunet.read_bytes(), _BINARY)
@@ -162,48 +91,6 @@ def page_router(analyzer: Analyzer, settings: Settings, *, version: str) -> APIR
         return Response(_DOCS_SCRIPT, media_type="text/javascript")
 
     return router
-
-
-def is_built() -> bool:
-    """Whether this copy of Mien holds the page."""
-    return "index.html" in _built()
-
-
-def _about(analyzer: Analyzer, settings: Settings, version: str, *, has_yunet: bool) -> PageConfig:
-    options = analyzer.options
-    return {
-        "version": version,
-        "model": analyzer.model_id,
-        "classes": list(analyzer.card.classes),
-        "colors": {name: "#{:02x}{:02x}{:02x}".format(*color) for name, color in EMOTION_COLORS.items()},
-        "uncertain_below": options.uncertain_below,
-        "prior_weights": None if (weights := analyzer.prior_weights) is None else weights.tolist(),
-        "min_face": options.min_face,
-        "min_face_score": options.min_face_score,
-        "max_faces": options.max_faces,
-        "order": options.order,
-        "detect_mode": options.detect_mode,
-        "detect_side": options.detect_side,
-        "stream_side": YuNetDetector.STREAM_SIDE,
-        "search": TABLE,
-        "detector": analyzer.detector.name,
-        "key_required": bool(settings.api_keys),
-        "formats": list(FORMATS.values()),
-        "max_body": settings.max_body,
-        "max_frame": settings.max_frame,
-        "max_pixels": settings.max_pixels,
-        "crop_rules": {name: _rule(detector.crop_rule) for name, detector in BUILT_IN.items()},
-        "engine": {"model": "engine/model.onnx", "detector": "engine/yunet.onnx" if has_yunet else None},
-    }
-
-
-def _rule(rule: CropRule) -> CropRuleRecord:
-    return {"side": rule.side, "x": rule.x, "y": rule.y}
-
-
-def _built() -> dict[str, Path]:
-    """The files of the built page, by their addresses; none where it is not built."""
-    return {path.relative_to(BUILT).as_posix().removesuffix(".gz"): path for path in BUILT.rglob("*.gz")}
 
 
 def _kind(name: str) -> str:

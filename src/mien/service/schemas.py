@@ -18,7 +18,7 @@ from mien.reports.summary import (
     VideoReport,
 )
 from mien.runtime.search_table import SearchTable
-from mien.service.pages import CropRuleRecord, EngineFiles, PageConfig
+from mien.service.page_config import CropRuleRecord, EngineFiles, PageConfig, ServiceConfig
 
 # Descriptions are the docstrings below the fields.
 _RECORDS: Final = (BoxRecord, PointRecord, LandmarksRecord, PoseRecord, FaceRecord, PictureRecord)
@@ -26,7 +26,7 @@ _REPORTS: Final = (
     *(EmotionSummary, StretchSummary, PersonSummary, EveryoneSummary),
     *(SpanEmotion, SpanPerson, SpanSummary, VideoReport),
 )
-for _record in (*_RECORDS, *_REPORTS, EngineFiles, CropRuleRecord, SearchTable, PageConfig):
+for _record in (*_RECORDS, *_REPORTS, EngineFiles, CropRuleRecord, ServiceConfig, SearchTable, PageConfig):
     setattr(_record, "__pydantic_config__", ConfigDict(use_attribute_docstrings=True))  # noqa: B010 - not declared
 
 _EXAMPLE: Final[PictureRecord] = {

@@ -101,7 +101,7 @@ export class Analyzer {
     faces.forEach((face, index) => {
       const box = face.score === null ? squareAround(face.box) : face.box;
       const rule = this.#config.crop_rules[face.score === null ? "none" : "yunet"];
-      if (rule === undefined) throw new Error("the service names no crop rule for this detector");
+      if (rule === undefined) throw new Error("the config names no crop rule for this detector");
       crops.set(cropFace(grey, box, rule, faceRoll(face.landmarks)), index * FACE_SIZE ** 2);
     });
     const rows = await this.#classifier.probabilities(crops);

@@ -45,10 +45,10 @@ async function request(file: Remote, key: string | undefined): Promise<Response>
   try {
     response = await fetch(file.url, key === undefined ? {} : { headers: { Authorization: `Bearer ${key}` } });
   } catch {
-    throw new Error(`cannot fetch ${file.name}: the service does not respond`);
+    throw new Error(`cannot fetch ${file.name}: the server does not respond`);
   }
-  if (response.status === 401) throw new Error(`cannot fetch ${file.name}: the service needs its key`);
-  if (!response.ok) throw new Error(`cannot fetch ${file.name}: the service responded with ${response.status}`);
+  if (response.status === 401) throw new Error(`cannot fetch ${file.name}: the server needs its key`);
+  if (!response.ok) throw new Error(`cannot fetch ${file.name}: the server responded with ${response.status}`);
   return response;
 }
 

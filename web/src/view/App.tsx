@@ -69,8 +69,10 @@ function Header() {
   );
 }
 
-/** The choice of the backend, and what it means for the user's pictures. */
+/** The choice of the backend, where there is one, and what it means for the user's pictures. */
 function BackendSwitch() {
+  const settings = config.value;
+  if (settings === null) return <div class="backends" />;
   const { host, hostname } = location;
   const service = isLoopback(hostname) ? `${host} (this computer)` : host;
   const privacy =
@@ -90,11 +92,13 @@ function BackendSwitch() {
   );
   return (
     <div class="backends">
-      <fieldset>
-        <legend class="unseen">Where pictures are read</legend>
-        {option("server", "On this server")}
-        {option("browser", "In this browser")}
-      </fieldset>
+      {settings.service !== null && (
+        <fieldset>
+          <legend class="unseen">Where pictures are read</legend>
+          {option("server", "On this server")}
+          {option("browser", "In this browser")}
+        </fieldset>
+      )}
       <p class="privacy">{loading.value === null ? privacy : `Loading the engine: ${percent(loading.value)}`}</p>
       {loading.value !== null && <progress class="unseen" value={loading.value} aria-label="Loading" />}
     </div>
@@ -112,14 +116,14 @@ function Notes() {
             ? "The faces that were detected are covered. Check the picture before you share it."
             : faces === 0
               ? "No face was found, so there is nothing to cover: the picture is shown and saved blurred."
-              : `This service reports no more than ${faces} of the faces in a picture, and others would stay bare: the picture is shown and saved blurred.`}
+              : `No more than ${faces} of the faces in a picture are reported here, and others would stay bare: the picture is shown and saved blurred.`}
           {words === null && coverWith.value !== "emoji" && " An emoji leaves nothing of a face; a blur or pixels leave its rough colors."}
         </p>
       )}
       {backend.value === "browser" && !canDetect.value && failure.value?.canRetry !== false && (
         <p class="note">
-          This service has no face detector for browsers (<code>mien detector yunet</code> on the server installs one).
-          Draw a rectangle round each face, from the hairline to the chin.
+          There is no face detector here (<code>mien detector yunet</code> on the server installs one, before{" "}
+          <code>{config.value?.service === null ? "mien page" : "mien serve"}</code>). Draw a rectangle round each face, from the hairline to the chin.
         </p>
       )}
     </>
@@ -135,9 +139,13 @@ function Footer() {
         {settings !== null && (
           <>
             Mien {settings.version} · model {settings.model} ·{" "}
+            {settings.service === null ? (
+              <a href="assets/licenses.txt">Licenses</a>
+            ) : (
+              <a href="docs">Interface for programs</a>
+            )}
           </>
         )}
-        <a href="docs">Interface for programs</a>
       </p>
     </footer>
   );
