@@ -31,6 +31,7 @@ WRITING = (
     "distill",
     "evaluate",
     "export",
+    "page",
     "data pack",
     "data get ferplus",
     "data get fer2013",

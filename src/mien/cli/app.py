@@ -13,6 +13,7 @@ from mien.cli.distill import distill
 from mien.cli.evaluate import evaluate
 from mien.cli.export import export
 from mien.cli.info import info
+from mien.cli.page import page
 from mien.cli.predict import predict
 from mien.cli.report import report
 from mien.cli.serve import serve
@@ -30,6 +31,7 @@ app.command()(webcam)
 app.command()(report)
 app.command()(annotate)
 app.command()(serve)
+app.command()(page)
 app.command()(train)
 app.command()(distill)
 app.command()(evaluate)
