@@ -24,7 +24,8 @@ def script() -> dict[str, Any]:
 
 
 def test_the_committed_files_are_what_the_types_make(script: dict[str, Any]) -> None:
-    for path, text in ((script["SCHEMA"], script["schema_text"]()), (script["TYPES"], script["types_text"]())):
+    for name in ("schema", "types", "config"):
+        path, text = script[name.upper()], script[f"{name}_text"]()
         assert path.read_text(encoding="utf-8") == text, f"run python scripts/record_types.py: {path.name} differs"
 
 

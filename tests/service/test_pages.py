@@ -116,7 +116,7 @@ def test_the_page_is_told_what_the_service_does(client: httpx.Client) -> None:
 
 
 def test_page_json_is_what_the_typescript_expects(client: httpx.Client) -> None:
-    source = Path(__file__).parents[2] / "web" / "src" / "record.ts"
+    source = Path(__file__).parents[2] / "web" / "src" / "config.ts"
     if not source.is_file():
         pytest.skip("the page's sources are not here")
     body = source.read_text(encoding="utf-8").split("interface PageConfig {")[1].split("\n}")[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from mien import Analyzer, load
+from mien.runtime.weights import find_yunet
 from mien.service.app import create_app
 from mien.service.page_files import BUILT
 from mien.service.server import running
@@ -24,6 +27,7 @@ from mien.service.settings import Settings
 
 from ..conftest import YUNET_FILE
 from .engine_tab import Tab
+from .npm_project import MODULES, NODE, NPM, ROOT, Project
 from .visits import KEEP_CAMERAS, Visit
 
 if TYPE_CHECKING:
@@ -96,12 +100,25 @@ def service(built_page: None, analyzer: Analyzer) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def npm_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """An empty project into which the npm package was installed from its tarball, without network."""
+    if NODE is None or NPM is None or not (MODULES / "rolldown").is_dir():
+        pytest.skip("Node.js and the packages of web/ are not installed: run `make page`")
+    if find_yunet() is None:
+        pytest.skip("YuNet is not in the package: run `make vendor`")
+    out = tmp_path_factory.mktemp("tarball")
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "npm_package.py"), str(out)], check=True, timeout=240)
+    [tarball] = out.iterdir()
+    return Project(tmp_path_factory.mktemp("project"), tarball)
+
+
 @pytest.fixture(scope="module")
 def tab(chromium: Browser, service: str) -> Iterator[Tab]:
     """A tab in which `engine` is open, with the model that ships and YuNet where the service has it."""
     with chromium.new_context() as context:
         tab = Tab(context.new_page(), service)
-        tab.run("async () => { globalThis.engine = await Engine.open(config); }")
+        tab.run("async () => { globalThis.engine = await openEngine(config); }")
         yield tab
 
 

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from skimage import data
 
 from mien import load
 from mien.emotions import EMOTIONS
@@ -23,30 +22,11 @@ from mien.runtime.weights import find_model
 from mien.types import Box
 
 from ..conftest import YUNET_FILE, needs_yunet
-from .engine_tab import Tab, noise, packed, png, unpacked
+from .engine_tab import Tab, packed, png, unpacked
+from .parity import ASTRONAUT, assert_alike, faces, rolled
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-
-ASTRONAUT: NDArray[np.uint8] = np.ascontiguousarray(data.astronaut()[..., ::-1])  # type: ignore[no-untyped-call]
-
-
-def faces() -> NDArray[np.uint8]:
-    """(96, 48, 48) uint8: noise, blurred noise, ramps, and cuts of the astronaut's face and what is around it."""
-    rng = np.random.default_rng(0)
-    grey = to_grey(ASTRONAUT)
-    down, across = np.mgrid[:48, :48] / 47
-    made = [noise(48, 48, seed=seed) for seed in range(24)]
-    for size in range(3, 27):
-        blurred = cv2.resize(noise(size, size, seed=size), (48, 48), interpolation=cv2.INTER_CUBIC)
-        made.append(blurred.astype(np.uint8))
-    for fraction, low, high in rng.uniform(0, 1, (12, 3)):
-        made.append((255 * (low + (high - low) * (fraction * down + (1 - fraction) * across))).astype(np.uint8))
-    for x, y, side, gain in rng.uniform((130, 30, 70, 0.5), (220, 90, 170, 1.3), (36, 4)):
-        crop = crop_face(grey, Box(x, y, side, side), CropRule())
-        made.append((crop * gain).clip(0, 255).astype(np.uint8))
-    return np.stack(made)
 
 
 def classified(tab: Tab, engine: str, sent: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -88,7 +68,7 @@ def test_another_prior_changes_predictions_as_in_python(tab: Tab) -> None:
     weights = np.array([1.6, 14.8, 4.7, 0.5, 0.4, 1.0, 1.2])
     expected = reweighted(Classifier(find_model()).probabilities(sent), weights)
     tab.run(
-        "async (weights) => { globalThis.prior = await Engine.open({ ...config, prior_weights: weights }); }",
+        "async (weights) => { globalThis.prior = await openEngine({ ...config, prior_weights: weights }); }",
         weights.tolist(),
     )
     try:
@@ -112,7 +92,7 @@ def test_a_float32_model_predicts_as_in_python(
     tab.run(
         """async () => {
           const engine = { model: "engine/float32.onnx", detector: null };
-          globalThis.float32 = await Engine.open({ ...config, engine });
+          globalThis.float32 = await openEngine({ ...config, engine });
         }"""
     )
     try:
@@ -139,35 +119,14 @@ def test_yunet_detects_what_it_detects_in_python(tab: Tab, side: int) -> None:
         np.testing.assert_allclose(points, np.array(other.landmarks), atol=0.002 * other.box.height)
 
 
-def _rolled(degrees: float) -> NDArray[np.uint8]:
-    turn = cv2.getRotationMatrix2D((223, 118), degrees, 1)
-    return np.asarray(cv2.warpAffine(ASTRONAUT, turn, (512, 512), borderMode=cv2.BORDER_REFLECT), np.uint8)
-
-
 @needs_yunet
 @pytest.mark.parametrize("degrees", [0, -25, 90, 180, 250])
 def test_a_photo_gets_pythons_record(tab: Tab, degrees: float) -> None:
-    image = _rolled(degrees)
+    image = rolled(degrees)
     expected = load(detector="yunet", detector_model=YUNET_FILE).analyze(image).to_dict()
     got = tab.run("async (image) => engine.analyze(await bitmap(image), { source: null })", png(image))
     assert expected["faces"]  # two where the border mirrors the first
-    _assert_alike(got, expected)
-
-
-def _assert_alike(got: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Both records are the same but for the last digits."""
-    one, other = got["faces"], expected["faces"]
-    assert {**got, "faces": len(one)} == {**expected, "faces": len(other)}
-    for mine, theirs in zip(one, other, strict=True):
-        assert list(mine) == list(theirs)
-        assert mine["box"] == pytest.approx(theirs["box"], abs=0.2)
-        assert mine["score"] == pytest.approx(theirs["score"], abs=1e-3)
-        assert mine["confidence"] == pytest.approx(theirs["confidence"], abs=0.01)
-        assert list(mine["probabilities"]) == list(theirs["probabilities"])
-        assert mine["probabilities"] == pytest.approx(theirs["probabilities"], abs=0.01)
-        assert [mine[key] for key in ("emotion", "uncertain", "track")] == [
-            theirs[key] for key in ("emotion", "uncertain", "track")
-        ]
+    assert_alike(got, expected)
 
 
 @needs_yunet
@@ -224,7 +183,7 @@ def test_without_a_network_it_works_on(chromium: Browser, service: str) -> None:
         progress = tab.run(
             """async () => {
               const parts = [];
-              globalThis.engine = await Engine.open(config, { onProgress: (part) => parts.push(part) });
+              globalThis.engine = await openEngine(config, { onProgress: (part) => parts.push(part) });
               return parts;
             }"""
         )
@@ -254,14 +213,14 @@ def test_without_a_network_it_works_on(chromium: Browser, service: str) -> None:
         (lambda route: route.fulfill(status=404), "Error: cannot fetch the model: the server responded with 404"),
         (lambda route: route.fulfill(status=401), "Error: cannot fetch the model: the server needs its key"),
         (lambda route: route.abort(), "Error: cannot fetch the model: the server does not respond"),
-        (lambda route: route.fulfill(body=b"no model"), "Error: the model cannot run in this browser: "),
+        (lambda route: route.fulfill(body=b"no model"), "Error: the model cannot be opened: "),
     ],
     ids=["missing", "key", "gone", "damaged"],
 )
 def test_a_failure_to_open_is_reported_in_one_line(tab: Tab, respond: Callable[[Any], None], message: str) -> None:
     tab.page.route("**/engine/model.onnx", respond)
     try:
-        error = tab.run("() => failure(Engine.open(config))")
+        error = tab.run("() => failure(openEngine(config))")
     finally:
         tab.page.unroute("**/engine/model.onnx")
     assert error.startswith(message)
@@ -271,7 +230,7 @@ def test_a_failure_to_open_is_reported_in_one_line(tab: Tab, respond: Callable[[
 def test_a_worker_that_does_not_start_is_reported(tab: Tab) -> None:
     tab.page.route("**/assets/worker-*.js", lambda route: route.fulfill(status=404))
     try:
-        error = tab.run("() => failure(Engine.open(config))")
+        error = tab.run("() => failure(openEngine(config))")
     finally:
         tab.page.unroute("**/assets/worker-*.js")
     assert error == "Error: the engine cannot run in this browser"
@@ -286,7 +245,7 @@ def test_the_key_goes_with_what_is_guarded(tab: Tab) -> None:
 
     tab.page.route("**/*", respond)
     try:
-        tab.run("async () => (await Engine.open(config, { key: 'secret' })).close()")
+        tab.run("async () => (await openEngine(config, { key: 'secret' })).close()")
     finally:
         tab.page.unroute("**/*")
     assert seen.pop("model.onnx") == "Bearer secret"
@@ -321,7 +280,7 @@ def test_an_invalid_request_is_reported_in_one_line(tab: Tab, ask: str, message:
 def test_a_closed_engine_rejects_requests(tab: Tab) -> None:
     error = tab.run(
         """async () => {
-          const engine = await Engine.open({ ...config, engine: { ...config.engine, detector: null } });
+          const engine = await openEngine({ ...config, engine: { ...config.engine, detector: null } });
           const detection = await failure(engine.analyze(await createImageBitmap(new ImageData(9, 9))));
           const running = failure(engine.classify(new Uint8Array(2304 * 64)));
           engine.close();

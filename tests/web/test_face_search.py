@@ -179,7 +179,7 @@ def test_the_services_options_hold_in_the_browser(
     expected = analyzer.with_options(**changes).analyze(image).to_dict()
     got = tab.run(
         """async ([image, changes]) => {
-          const changed = await Engine.open({ ...config, ...changes });
+          const changed = await openEngine({ ...config, ...changes });
           try {
             return await changed.analyze(await bitmap(image));
           } finally {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from mien import load
 from mien.service.site import write_site
 
 from ..conftest import YUNET_FILE, needs_yunet
+from .file_server import file_server
 from .visits import Visit, choose, read, start_camera
 
 if TYPE_CHECKING:
@@ -28,13 +27,8 @@ def served(built_page: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """The address of a site at /some/folder of `python -m http.server`."""
     root = tmp_path_factory.mktemp("host")
     write_site(load(detector="yunet", detector_model=YUNET_FILE), root / "some" / "folder")
-    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        assert server.stdout is not None
-        port = re.search(r"port (\d+)", server.stdout.readline())
-        assert port is not None
-        yield f"http://127.0.0.1:{port[1]}/some/folder/"
-        server.terminate()
+    with file_server(root) as address:
+        yield f"{address}some/folder/"
 
 
 class Requests:

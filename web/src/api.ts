@@ -1,7 +1,8 @@
 // Requests to the service by REST: its key, its errors (RFC 9457) and its records.
 
 import { signal } from "@preact/signals";
-import type { PageConfig, PictureRecord } from "./record.ts";
+import type { PageConfig } from "./config.ts";
+import type { PictureRecord } from "./record.ts";
 import { uploader } from "./upload.ts";
 
 /** Why a request failed, as a text for users. status is 0 where there was no response. */

@@ -46,13 +46,13 @@ async function load(): Promise<Engine> {
   if (needsKey.value && key === null) throw new Error("the service asks for its key");
   loading.value = 0;
   try {
-    const { Engine } = await import("./engine/index.ts").catch(() => {
+    const { openEngine } = await import("./engine/index.ts").catch(() => {
       throw noResponse(); // instead of the browser's message, which differs between browsers
     });
     const onProgress = (fraction: number) => {
       loading.value = fraction;
     };
-    return await Engine.open(settings, { ...(key === null ? {} : { key }), onProgress });
+    return await openEngine(settings, { ...(key === null ? {} : { key }), onProgress });
   } finally {
     loading.value = null;
   }

@@ -8,7 +8,8 @@ import type { Marked } from "./layout.ts";
 import { forgetFaces, goToPicture } from "./linked.ts";
 import { takeDown } from "./notes.ts";
 import { inBrowser, onServer } from "./read.ts";
-import type { Box, PageConfig, PictureRecord } from "./record.ts";
+import type { PageConfig } from "./config.ts";
+import type { Box, PictureRecord } from "./record.ts";
 import { scaledRecord } from "./scaleRecord.ts";
 import {
   backend, canDetect, config, drawing, errorText, marked, reading, record, rectangles, shown, view, type Shown,

@@ -5,7 +5,8 @@ import { predict } from "./api.ts";
 import { engine } from "./backend.ts";
 import { count } from "./format.ts";
 import { putUp, takeDown } from "./notes.ts";
-import type { Box, PageConfig, PictureRecord, ServiceConfig } from "./record.ts";
+import type { PageConfig, ServiceConfig } from "./config.ts";
+import type { Box, PictureRecord } from "./record.ts";
 import { forService } from "./sent.ts";
 import { canDetect } from "./state.ts";
 

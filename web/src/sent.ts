@@ -2,7 +2,7 @@
 
 import { Unreadable } from "./decode.ts";
 import { megabytes } from "./format.ts";
-import type { PageConfig, ServiceConfig } from "./record.ts";
+import type { PageConfig, ServiceConfig } from "./config.ts";
 
 /** A file of at most this many bytes is sent as it is, if the service takes it. */
 const LIGHT = 2_000_000;

@@ -5,7 +5,8 @@ import type { Covering } from "./covers.ts";
 import type { Theme } from "./draw.ts";
 import type { EmojiSheet } from "./emoji.ts";
 import type { Marked, Pens } from "./layout.ts";
-import type { Box, PageConfig, PictureRecord } from "./record.ts";
+import type { PageConfig } from "./config.ts";
+import type { Box, PictureRecord } from "./record.ts";
 
 /** What reads pictures: the service, or the engine in this browser. A site of static files has no service. */
 export type Backend = "server" | "browser";

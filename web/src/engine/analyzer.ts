@@ -1,7 +1,8 @@
 // The stages of one picture: detect its faces, crop them, classify them, and make a record.
 
-import type { Box, PageConfig, PictureRecord } from "../record.ts";
+import type { Box, PictureRecord } from "../record.ts";
 import type { Classifier } from "./classifier.ts";
+import type { EngineConfig } from "./config.ts";
 import { cropFace, FACE_SIZE } from "./crop.ts";
 import type { FaceSearch } from "./faceSearch.ts";
 import { toGrey } from "./grey.ts";
@@ -19,6 +20,8 @@ export interface AnalyzeOptions {
   boxes?: Box[];
   /** Whether the picture is the next frame of a stream: then faces have tracks and probabilities are smoothed. */
   stream?: boolean;
+  /** Whether the record has the faces' landmarks. */
+  landmarks?: boolean;
   /** The record's `source`. */
   source?: string | null;
 }
@@ -43,15 +46,20 @@ class Stream {
 }
 
 export class Analyzer {
-  readonly #config: PageConfig;
+  readonly #config: EngineConfig;
   readonly #classifier: Classifier;
   readonly #search: FaceSearch | null;
   #stream: Stream | null = null;
 
-  constructor(config: PageConfig, classifier: Classifier, search: FaceSearch | null) {
+  constructor(config: EngineConfig, classifier: Classifier, search: FaceSearch | null) {
     this.#config = config;
     this.#classifier = classifier;
     this.#search = search;
+  }
+
+  /** Whether there is a face detector; without one the user marks the faces. */
+  get canDetect(): boolean {
+    return this.#search !== null;
   }
 
   /** Forget the stream: the next frame begins another one. */
@@ -59,7 +67,7 @@ export class Analyzer {
     this.#stream = null;
   }
 
-  /** The record of one picture, its faces in the service's order. */
+  /** The record of one picture, its faces in Python's order. */
   async analyze(image: Rgba, options: AnalyzeOptions): Promise<PictureRecord> {
     const stream = options.stream ? (this.#stream ??= new Stream()) : null;
     const now = stream?.next(options.timeS) ?? null;
@@ -78,7 +86,7 @@ export class Analyzer {
     const { width, height } = image;
     const { source = null } = options;
     const origin = { source, frame: now?.frame ?? null, timeS: now?.timeS ?? null, width, height };
-    return toRecord(faces, origin, this.#config);
+    return toRecord(faces, origin, this.#config, options.landmarks);
   }
 
   /** Probabilities (N, classes) of faces (N, 48, 48). */

@@ -1,6 +1,7 @@
 // A second look at a detection, as in src/mien/runtime/closer_look.py, which has its steps in words.
 
-import type { Box, SearchTable } from "../record.ts";
+import type { SearchTable } from "../config.ts";
+import type { Box } from "../record.ts";
 import { LEAST_ROLL, shownRoll } from "./headRoll.ts";
 import { clamp, cut, type Detection, moved, overlap, type Point, type Rgba, rint } from "./pixels.ts";
 import { scaled } from "./resize.ts";

@@ -1,7 +1,8 @@
 // From a box to the 48x48 grey face that the network reads. src/mien/runtime/crops.py has the rule in words, and
 // tests/runtime/golden tests both.
 
-import type { Box, CropRule } from "../record.ts";
+import type { CropRule } from "../config.ts";
+import type { Box } from "../record.ts";
 import { clamp, type Grey, rint } from "./pixels.ts";
 import { turnedUpright } from "./turning.ts";
 

@@ -1,9 +1,10 @@
 // Faces of any size and pose, as src/mien/runtime/face_search.py finds them, which has the steps in words. The table
 // comes from there too, by page.json.
 
-import type { PageConfig, SearchTable } from "../record.ts";
+import type { SearchTable } from "../config.ts";
 import { brightened } from "./brightness.ts";
 import { CloserLook, type FaceNetwork, type Look, scoreOf } from "./closerLook.ts";
+import type { EngineConfig } from "./config.ts";
 import { cut, type Detection, moved, type Rgba, rint } from "./pixels.ts";
 import { fitted, scaled } from "./resize.ts";
 import { QUARTERS, type Turn, turned, turnedBack } from "./turning.ts";
@@ -15,7 +16,7 @@ export interface DetectOptions {
   readonly minScore: number;
   /** Up to N pixels of the picture's longer side are used; null: every pixel. */
   readonly side: number | null;
-  readonly mode: PageConfig["detect_mode"];
+  readonly mode: EngineConfig["detect_mode"];
   /** Whether the picture is a frame of a stream: turned pictures are not searched then. */
   readonly stream: boolean;
 }

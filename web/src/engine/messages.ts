@@ -1,14 +1,24 @@
 // The messages between the page and the engine's worker.
 
-import type { PageConfig, PictureRecord } from "../record.ts";
+import type { PictureRecord } from "../record.ts";
 import type { AnalyzeOptions } from "./analyzer.ts";
-import type { Detection } from "./pixels.ts";
+import type { EngineConfig } from "./config.ts";
+import type { Detection, Rgba } from "./pixels.ts";
+
+/** Where the engine's files lie: absolute addresses. */
+export interface EngineAddresses {
+  /** ort-wasm-simd-threaded.wasm of onnxruntime-web. */
+  readonly wasm: string;
+  readonly model: string;
+  /** YuNet; null: the user marks the faces. */
+  readonly detector: string | null;
+}
 
 /** The worker's tasks: what a request holds, and what its response holds. */
 export interface Tasks {
-  /** The addresses in the config are absolute. The response is whether faces can be detected. */
-  open: { request: { config: PageConfig; key: string | undefined }; response: boolean };
-  analyze: { request: { image: ImageBitmap; options: AnalyzeOptions }; response: PictureRecord };
+  /** The response is whether faces can be detected. */
+  open: { request: { config: EngineConfig; files: EngineAddresses; key: string | undefined }; response: boolean };
+  analyze: { request: { image: ImageBitmap | Rgba; options: AnalyzeOptions }; response: PictureRecord };
   detect: { request: { image: ImageBitmap; stream: boolean }; response: Detection[] };
   classify: { request: { faces: Uint8Array }; response: Float32Array };
   reset: { request: Record<never, never>; response: null };

@@ -17,7 +17,7 @@ export async function openNetwork(content: Uint8Array, name: string): Promise<Ne
   try {
     session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"], logSeverityLevel: 3 });
   } catch (error) {
-    throw new Error(`${name} cannot run in this browser: ${error instanceof Error ? error.message : String(error)}`);
+    throw new Error(`${name} cannot be opened: ${error instanceof Error ? error.message : String(error)}`);
   }
   const [input] = session.inputNames;
   if (session.inputNames.length !== 1 || input === undefined) throw new Error(`${name}: expected one input`);

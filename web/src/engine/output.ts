@@ -1,8 +1,9 @@
 // Makes the record of one picture, rounded as src/mien/records.py does it.
 
-import type { Box, Face, PageConfig, PictureRecord } from "../record.ts";
+import type { Box, Face, Landmarks, PictureRecord } from "../record.ts";
+import type { EngineConfig } from "./config.ts";
 import { headPose, isExtreme } from "./headPose.ts";
-import { clamp, type Detection, rint } from "./pixels.ts";
+import { clamp, type Detection, type Point, rint } from "./pixels.ts";
 import { likeliest } from "./smoothing.ts";
 
 const SCHEMA = 1;
@@ -23,7 +24,12 @@ export interface Origin {
   readonly height: number;
 }
 
-export function toRecord(faces: readonly Prediction[], origin: Origin, config: PageConfig): PictureRecord {
+export function toRecord(
+  faces: readonly Prediction[],
+  origin: Origin,
+  config: EngineConfig,
+  landmarks = false,
+): PictureRecord {
   const { source, frame, timeS, width, height } = origin;
   return {
     schema: SCHEMA,
@@ -33,12 +39,15 @@ export function toRecord(faces: readonly Prediction[], origin: Origin, config: P
     time_s: timeS === null ? null : rounded(timeS, 6),
     width,
     height,
-    faces: faces.map((face) => toFace(face, width, height, config)),
+    faces: faces.map((face) => {
+      const made = toFace(face, width, height, config);
+      return landmarks ? { ...made, landmarks: toLandmarks(face.detection.landmarks) } : made;
+    }),
     error: null,
   };
 }
 
-function toFace(prediction: Prediction, width: number, height: number, config: PageConfig): Face {
+function toFace(prediction: Prediction, width: number, height: number, config: EngineConfig): Face {
   const { detection, probabilities, track } = prediction;
   const best = likeliest(probabilities);
   const confidence = probabilities[best]!;
@@ -56,6 +65,14 @@ function toFace(prediction: Prediction, width: number, height: number, config: P
     track,
     pose: pose && { yaw: rounded(pose.yaw, 1), pitch: rounded(pose.pitch, 1), roll: rounded(pose.roll, 1) },
   };
+}
+
+function toLandmarks(points: readonly Point[] | null): Landmarks | null {
+  if (points === null || points.length !== 5) return null;
+  const [right_eye, left_eye, nose, right_mouth, left_mouth] = points.map(({ x, y }) => {
+    return { x: rounded(x, 1), y: rounded(y, 1) };
+  }) as [Point, Point, Point, Point, Point];
+  return { right_eye, left_eye, nose, right_mouth, left_mouth };
 }
 
 function clipped(box: Box, width: number, height: number): Box {

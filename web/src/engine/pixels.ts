@@ -74,6 +74,25 @@ export function cut(image: Rgba, left: number, top: number, right: number, botto
   return { data, width, height };
 }
 
+/** The picture with its transparent parts laid over white, as src/mien/images/decode.py does with arrays. */
+export function overWhite(image: Rgba): Rgba {
+  const { data, width, height } = image;
+  if (isOpaque(data)) return image;
+  const opaque = new Uint8ClampedArray(data.length).fill(255);
+  for (let at = 0; at < data.length; at += 4) {
+    const alpha = data[at + 3]!;
+    for (let i = at; i < at + 3; i += 1) {
+      opaque[i] = Math.floor((data[i]! * alpha + 255 * (255 - alpha) + 127) / 255);
+    }
+  }
+  return { data: opaque, width, height };
+}
+
+function isOpaque(data: Rgba["data"]): boolean {
+  for (let at = 3; at < data.length; at += 4) if (data[at] !== 255) return false;
+  return true;
+}
+
 /** The pixels of a picture. Transparent parts are laid over white, as in src/mien/images/decode.py. */
 export function readPixels(image: ImageBitmap): Rgba {
   const canvas = new OffscreenCanvas(image.width, image.height);

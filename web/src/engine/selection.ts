@@ -1,10 +1,11 @@
 // Which detections are reported, and in which order, as src/mien/options.py has it.
 
-import type { Box, PageConfig } from "../record.ts";
+import type { Box } from "../record.ts";
+import type { EngineConfig } from "./config.ts";
 import type { Detection } from "./pixels.ts";
 
 /** The faces to report of all that were detected in a picture, the largest first. */
-export function selected(faces: readonly Detection[], config: PageConfig): Detection[] {
+export function selected(faces: readonly Detection[], config: EngineConfig): Detection[] {
   const isWanted = ({ box, score }: Detection): boolean => {
     const shorter = Math.min(box.width, box.height);
     return shorter > 0 && shorter >= config.min_face && (score === null || score >= config.min_face_score);
@@ -13,7 +14,7 @@ export function selected(faces: readonly Detection[], config: PageConfig): Detec
 }
 
 /** From left to right, or the largest first. */
-export function ordered<T>(faces: readonly T[], boxOf: (face: T) => Box, order: PageConfig["order"]): T[] {
+export function ordered<T>(faces: readonly T[], boxOf: (face: T) => Box, order: EngineConfig["order"]): T[] {
   if (order === "size") return bySize(faces, boxOf);
   return faces.toSorted((one, other) => boxOf(one).x - boxOf(other).x || boxOf(one).y - boxOf(other).y);
 }

@@ -1,16 +1,10 @@
 // The engine's worker: it does one task after the other, so that the page stays responsive.
 
-import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
-import type { PageConfig } from "../record.ts";
-import { Analyzer } from "./analyzer.ts";
-import { Classifier } from "./classifier.ts";
-import { FACE_SIZE } from "./crop.ts";
+import type { Analyzer } from "./analyzer.ts";
 import { download, type Remote } from "./download.ts";
-import { FaceSearch } from "./faceSearch.ts";
 import type { WorkerResponse, Kind, WorkerRequest, Tasks } from "./messages.ts";
-import { openNetwork, prepare } from "./network.ts";
-import { readPixels, type Rgba } from "./pixels.ts";
-import { YuNet } from "./yunet.ts";
+import { overWhite, readPixels, type Rgba } from "./pixels.ts";
+import { setUp } from "./setup.ts";
 
 let analyzer: Analyzer | null = null;
 let last: Promise<void> = Promise.resolve();
@@ -35,7 +29,7 @@ function post(response: WorkerResponse, transfer: Transferable[] = []): void {
 }
 
 async function perform(request: WorkerRequest): Promise<Tasks[Kind]["response"]> {
-  if (request.kind === "open") return open(request.config, request.key);
+  if (request.kind === "open") return open(request);
   if (analyzer === null) throw new Error("the engine is not open");
   switch (request.kind) {
     case "analyze":
@@ -50,8 +44,9 @@ async function perform(request: WorkerRequest): Promise<Tasks[Kind]["response"]>
   }
 }
 
-/** The pixels of a picture, which is closed. */
-function pixelsOf(image: ImageBitmap): Rgba {
+/** The pixels of a picture; an ImageBitmap is closed. */
+function pixelsOf(image: ImageBitmap | Rgba): Rgba {
+  if (!(image instanceof ImageBitmap)) return overWhite(image);
   try {
     return readPixels(image);
   } finally {
@@ -59,26 +54,16 @@ function pixelsOf(image: ImageBitmap): Rgba {
   }
 }
 
-/** Fetch all files and run each network once, so that nothing is fetched or set up later. */
-async function open(config: PageConfig, key: string | undefined): Promise<boolean> {
-  const files: Remote[] = [
-    { name: "the WebAssembly engine", url: new URL(wasmUrl, import.meta.url).href, needsKey: false, size: 14.2e6 },
-    { name: "the model", url: config.engine.model, needsKey: true, size: 3.3e6 },
+/** Fetch all files and set them up, so that nothing is fetched later. */
+async function open({ config, files, key }: Tasks["open"]["request"]): Promise<boolean> {
+  const remotes: Remote[] = [
+    { name: "the WebAssembly engine", url: files.wasm, needsKey: false, size: 14.2e6 },
+    { name: "the model", url: files.model, needsKey: true, size: 3.3e6 },
   ];
-  if (config.engine.detector !== null) {
-    files.push({ name: "the face detector", url: config.engine.detector, needsKey: true, size: 230e3 });
+  if (files.detector !== null) {
+    remotes.push({ name: "the face detector", url: files.detector, needsKey: true, size: 230e3 });
   }
-  const [wasm, model, detector] = await download(files, key, (progress) => post({ progress }));
-  prepare(wasm!.buffer);
-  const classifier = new Classifier(await openNetwork(model!, "the model"), config.classes.length, config.prior_weights);
-  await classifier.probabilities(new Uint8Array(FACE_SIZE * FACE_SIZE));
-  let search: FaceSearch | null = null;
-  if (detector !== undefined) {
-    const { thorough_candidate_score, max_overlap } = config.search;
-    const yunet = new YuNet(await openNetwork(detector, "the face detector"), thorough_candidate_score, max_overlap);
-    await yunet.detect({ data: new Uint8Array(160 * 120 * 4), width: 160, height: 120 });
-    search = new FaceSearch(yunet, config.search);
-  }
-  analyzer = new Analyzer(config, classifier, search);
-  return search !== null;
+  const [wasm, model, detector = null] = await download(remotes, key, (progress) => post({ progress }));
+  analyzer = await setUp({ wasm: wasm!.buffer, model: model!, detector }, config);
+  return analyzer.canDetect;
 }
