@@ -20,7 +20,7 @@ NPM = PATH="$(abspath $(BIN)):$$PATH" npm
 PARALLEL = --numprocesses logical --maxprocesses 4 --dist loadfile --max-worker-restart 0
 PYTEST = $(BIN)/python -m pytest
 
-.PHONY: help demo test test-slow test-all check page serve model bench bench-photos vendor clean
+.PHONY: help demo test test-slow test-all check page serve npm model bench bench-photos vendor clean
 
 help:
 	@echo "make demo    read the emotion off a photo, and draw it"
@@ -29,6 +29,7 @@ help:
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make page    build the page of mien serve (TypeScript, by the Node.js that pip installs)"
 	@echo "make serve   build the page and serve it at http://127.0.0.1:8000"
+	@echo "make npm     build the npm package of the page's engine, dist/mien-faces-*.tgz"
 	@echo "make model   data to shipped model and its card: trains on DATA=$(DATA), hours on a CPU"
 	@echo "make bench   time Mien beside other tools, and write the tables and the chart of docs/performance.md"
 	@echo "make bench-photos  measure crops, detection and emotions on photos of ../shared"
@@ -60,6 +61,10 @@ page: $(PAGE)
 
 serve: $(PAGE)
 	@$(BIN)/mien serve --open
+
+# The engine of the page as an npm package: docs/javascript.md.
+npm: web/node_modules/.installed
+	@$(BIN)/python scripts/npm_package.py dist
 
 # The page of `mien serve`: git ignores what is built, wheels hold it.
 $(PAGE): web/node_modules/.installed $(wildcard web/*.html web/*.ts web/*.json web/public/*/* web/src/* web/src/*/*) \

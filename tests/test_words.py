@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = [*ROOT.glob("src/mien/**/*.py"), *ROOT.glob("web/src/**/*.ts"), *ROOT.glob("web/src/**/*.tsx")]
+CODE += ROOT.glob("web/package/**/*.ts")
 DOCS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+DOCS += [ROOT / "web" / "README.md", ROOT / "web" / "package" / "README.md"]
 
 EVERYWHERE = (
     "judge[sd]?|judging|judge?ments?",

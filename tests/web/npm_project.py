@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,14 @@ for (const { options, pictures, each } of tasks) {
 """
 
 
+def snippet(language: str) -> str:
+    """The first example in a language of the package's README."""
+    text = (ROOT / "web" / "package" / "README.md").read_text(encoding="utf-8")
+    found = re.search(rf"```{language}\n(import.*?|<.*?)```", text, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
 class Project:
     """A project with the package in it."""
 
@@ -46,6 +55,7 @@ class Project:
         self.folder, self.tarball = folder, tarball
         (folder / "package.json").write_text(json.dumps({"name": "empty", "private": True, "type": "module"}))
         self.run(str(NPM), "install", "--offline", "--no-audit", "--no-fund", str(tarball))
+        self.installed = sorted(path.name for path in (folder / "node_modules").iterdir() if path.is_dir())
         (folder / "run.js").write_text(RUN)
 
     @property

@@ -20,7 +20,7 @@ from mien.runtime.weights import find_model
 from mien.service.site import write_site
 
 from ..conftest import YUNET_FILE, needs_yunet
-from .npm_project import MODULES, NAME, Project
+from .npm_project import MODULES, NAME, Project, snippet
 from .parity import ASTRONAUT, assert_alike, faces, rolled
 
 pytestmark = needs_yunet
@@ -51,7 +51,7 @@ def test_the_tarball_holds_what_it_needs_and_nothing_else(npm_project: Project) 
     assert all(words in licenses for words in ("Shiqi Yu", "Microsoft Corporation", "THIRD PARTY"))
     runtime = MODULES / "onnxruntime-web" / "dist" / "ort.wasm.bundle.min.mjs"
     assert (npm_project.package / runtime.name).read_bytes() == runtime.read_bytes()
-    assert sorted(path.name for path in (npm_project.folder / "node_modules").iterdir() if path.is_dir()) == [NAME]
+    assert npm_project.installed == [NAME]
 
 
 def test_photos_get_pythons_records(npm_project: Project) -> None:
@@ -161,6 +161,30 @@ def test_a_picture_that_is_none_is_reported_in_one_line(npm_project: Project) ->
         "0",
         "the engine was closed",
     ]
+
+
+def test_the_readmes_example_works(npm_project: Project) -> None:
+    """With a stand-in for sharp, which gives the photo's pixels."""
+    height, width = ASTRONAUT.shape[:2]
+    rgba = np.dstack([ASTRONAUT[..., ::-1], np.full((height, width), 255, np.uint8)])
+    sharp = npm_project.folder / "node_modules" / "sharp"
+    sharp.mkdir()
+    (npm_project.folder / "photo.jpg").write_bytes(rgba.tobytes())
+    (sharp / "index.mjs").write_text(
+        f"""
+        import {{ readFile }} from "node:fs/promises";
+        const info = {{ width: {width}, height: {height}, channels: 4 }};
+        const same = () => picture;
+        const picture = {{ rotate: same, ensureAlpha: same, raw: same }};
+        export default (path) => {{
+          picture.toBuffer = async () => ({{ data: await readFile(path), info }});
+          return picture;
+        }};
+        """
+    )
+    (sharp / "package.json").write_text('{"name": "sharp", "main": "index.mjs"}')
+    (npm_project.folder / "example.js").write_text(snippet("js"))
+    assert "emotion: 'happiness'" in npm_project.run("node", "example.js")
 
 
 @pytest.mark.parametrize("libraries", ["ES2022,DOM", "ES2022"])

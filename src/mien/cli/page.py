@@ -47,4 +47,4 @@ def page(
     if not has_yunet:
         console.note("YuNet is not installed, so visitors mark faces themselves: `mien detector yunet` installs it")
     console.log(f"wrote {out}: {analyzer.model_id}, {size / 1e6:.1f} MB")
-    console.log(f"To see it: python -m http.server --directory {out}")
+    console.log(f'To see it: python -m http.server --directory "{out}"')

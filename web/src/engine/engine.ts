@@ -1,4 +1,4 @@
-// The engine in a worker of its own, so that pages stay responsive.
+// The engine in a worker, so that pages stay responsive.
 
 import type { PictureRecord } from "../record.ts";
 import type { AnalyzeOptions } from "./analyzer.ts";
