@@ -25,8 +25,8 @@ from mien.service.site import engine_licenses
 ROOT: Final = Path(__file__).resolve().parent.parent
 WEB: Final = ROOT / "web"
 ENGINE: Final[EngineFiles] = {"model": "model.onnx", "detector": "yunet.onnx"}
-RUNTIME: Final = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
-"""onnxruntime-web's files, which lie in the package as they are. All of onnxruntime-web takes 139 MB."""
+RUNTIME: Final = WEB / "node_modules" / "onnxruntime-web" / "dist"
+"""Two files of these lie in the package. All of onnxruntime-web takes 139 MB."""
 
 
 def build(package: Path) -> None:
@@ -37,8 +37,11 @@ def build(package: Path) -> None:
     analyzer = mien.load(detector="yunet")
     shutil.copyfile(analyzer.model_path, package / "model.onnx")
     shutil.copyfile(yunet, package / "yunet.onnx")
-    for name in RUNTIME:
-        shutil.copyfile(WEB / "node_modules" / "onnxruntime-web" / "dist" / name, package / name)
+    shutil.copyfile(RUNTIME / "ort-wasm-simd-threaded.wasm", package / "ort-wasm-simd-threaded.wasm")
+    script = (RUNTIME / "ort.wasm.bundle.min.mjs").read_text(encoding="utf-8")
+    # Without the name of a source map that is not in the package, which bundlers would look for.
+    script = script[: script.rindex("\n//# sourceMappingURL=")] + "\n"
+    (package / "ort.wasm.bundle.min.mjs").write_text(script, encoding="utf-8", newline="\n")
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.json"
         config.write_text(json.dumps(as_json(page_config(analyzer, ENGINE, None))), encoding="utf-8")

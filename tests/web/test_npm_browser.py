@@ -156,6 +156,30 @@ def test_once_loaded_it_needs_no_network(tab: Page) -> None:
     assert record["faces"] == []
 
 
+def test_it_runs_within_a_worker(tab: Page, npm_project: Project) -> None:
+    (npm_project.folder / "within.js").write_text(
+        """
+        import { load } from "./node_modules/mien-faces/browser.js";
+        self.onmessage = async ({ data }) => {
+          const missing = await load({ site: "./gone" }).catch((error) => error.message);
+          const { faces } = await (await load()).analyze(data);
+          self.postMessage([faces[0].emotion, missing]);
+        };
+        """
+    )
+    tab.route("**/gone/*", lambda route: route.fulfill(body="{}"))
+    emotion, missing = tab.evaluate(
+        """async (image) => {
+          const worker = new Worker("./within.js", { type: "module" });
+          worker.postMessage(await bitmap(image));
+          return new Promise((resolve) => { worker.onmessage = ({ data }) => resolve(data); });
+        }""",
+        png(ASTRONAUT),
+    )
+    assert emotion == "happiness"
+    assert missing.endswith("/gone/page.json is not what `mien page` writes")
+
+
 def test_a_stream_has_tracks_and_another_begins_anew(tab: Page) -> None:
     records = tab.evaluate(
         """async (image) => {

@@ -9,7 +9,7 @@ if (config === undefined || dir === undefined) throw new Error("run scripts/npm_
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** onnxruntime-web lies in the package as a separate file, unchanged: bundlers find its wasm by what it says. */
+/** onnxruntime-web lies in the package as a separate file: bundlers find its wasm by what it says. */
 const runtimeBeside: Plugin = {
   name: "runtime-beside",
   resolveId: (id) => (id === "onnxruntime-web/wasm" ? { id: "./ort.wasm.bundle.min.mjs", external: true } : null),

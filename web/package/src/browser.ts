@@ -30,7 +30,8 @@ async function located(site: string | URL | undefined): Promise<[PageConfig, Eng
     const detector = new URL("./yunet.onnx", import.meta.url).href;
     return [shipped, { wasm, model, detector }];
   }
-  const folder = String(new URL(site, document.baseURI)).replace(/\/?$/, "/");
+  const here = "document" in globalThis ? document.baseURI : location.href;
+  const folder = String(new URL(site, here)).replace(/\/?$/, "/");
   const page = siteConfig(await textOf(`${folder}page.json`), `${folder}page.json`);
   const { model, detector } = page.engine;
   const at = (name: string): string => new URL(name, folder).href;
@@ -50,7 +51,8 @@ async function pictureOf(image: ImageSource): Promise<ImageBitmap | Rgba> {
   const isPlain = !(image instanceof ImageData) || image.colorSpace === "srgb";
   if (isPlain && isPixels(image)) return opaque(image);
   try {
-    if (image instanceof HTMLImageElement) await image.decode();
+    // Workers have no elements.
+    if ("HTMLImageElement" in globalThis && image instanceof HTMLImageElement) await image.decode();
     return await createImageBitmap(image as ImageBitmapSource);
   } catch (error) {
     throw new Error(`cannot read the picture: ${error instanceof Error ? error.message : String(error)}`);
