@@ -20,7 +20,7 @@ NPM = PATH="$(abspath $(BIN)):$$PATH" npm
 PARALLEL = --numprocesses logical --maxprocesses 4 --dist loadfile --max-worker-restart 0
 PYTEST = $(BIN)/python -m pytest
 
-.PHONY: help demo test test-slow test-all check page serve npm model bench bench-photos vendor clean
+.PHONY: help demo test test-slow test-all check page serve npm release-check model bench bench-photos vendor clean
 
 help:
 	@echo "make demo    read the emotion off a photo, and draw it"
@@ -30,6 +30,7 @@ help:
 	@echo "make page    build the page of mien serve (TypeScript, by the Node.js that pip installs)"
 	@echo "make serve   build the page and serve it at http://127.0.0.1:8000"
 	@echo "make npm     build the npm package of the page's engine, dist/mien-faces-*.tgz"
+	@echo "make release-check  build sdist and wheel, install and use them; RELEASE=\"--python python3.11 python3.13\""
 	@echo "make model   data to shipped model and its card: trains on DATA=$(DATA), hours on a CPU"
 	@echo "make bench   time Mien beside other tools, and write the tables and the chart of docs/performance.md"
 	@echo "make bench-photos  measure crops, detection and emotions on photos of ../shared"
@@ -75,6 +76,10 @@ $(PAGE): web/node_modules/.installed $(wildcard web/*.html web/*.ts web/*.json w
 web/node_modules/.installed: $(VENV)/.page web/package-lock.json
 	@cd web && $(NPM) ci --silent
 	@touch $@
+
+# Without releasing anything. CONTRIBUTING.md says what comes then.
+release-check: $(VENV)/.release $(PAGE)
+	@$(BIN)/python scripts/release_check.py $(RELEASE)
 
 # A deeper teacher, an AlexNet from random weights, and a student that begins with the AlexNet and learns from the teacher.
 # A run that was stopped goes on where it stood; one that is done is left as it is.
@@ -124,6 +129,10 @@ $(VENV)/.demo: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
 $(VENV)/.page: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
 	@echo "Installing Mien, what serves it and Node.js into $(VENV) (about 600 MB) ..."
 	@$(PIP) install -c constraints.txt -e '.[serve]' --group page
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
+	@$(PIP) install -c constraints.txt -e . --group release
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
