@@ -36,20 +36,19 @@ CONFIDENT_SCORE: Final = 0.86
 
 # Thresholds of identity, chosen on films 0 to 5 of each kind of benchmarks/identity.py, for the embedding as it is
 # shipped: another one needs others. A likeness is a cosine of embeddings plus 0.2 times the similarity of appearances.
-# To the mean of ten detections before, later ones of the same person have a likeness of 0.92 or more in 95 % of cases,
-# of another person of 0.78 or less in 95 %; the cosine alone is 0.79 or more, and 0.65 or less.
 
-SAME: Final = 0.85
+SAME: Final = 0.95
 """Likeness from which on a detection is of a person seen before, wherever in a video."""
 
-OTHER: Final = 0.6
+OTHER: Final = 0.72
 """Cosine below which the mean of a few embeddings is of another person."""
 
 CONFIRM_S: Final = 0.09
 """Seconds for which each detection must find an uncertain face first: detections of one moment make the same error."""
 
 _PATCH_WEIGHT: Final = 0.2  # of the picture's similarity in the likeness, beside the cosine
-_LEARN_SAME: Final = 0.75  # cosine from which on an embedding is learnt: of one person 95 % of them are nearer
+_LEARN_SAME: Final = 0.65  # cosine from which on an embedding is learnt
+_LEARN_LOOKS: Final = 0.5  # cosine from which on an appearance is learnt
 _LOST_COST: Final = 0.3  # what it costs to take a detection for a lost face rather than for one that is there
 _ALIKE: Final = 0.85  # similarity of appearances from which on a face is itself, whatever the embedding says
 _UNLIKE: Final = 0.35  # cosine below which one embedding, be it of a face half hidden, is of another person
@@ -325,7 +324,7 @@ class _Face:
         if not learns:
             return
         self.alike = self.appearance.similarity(seen.appearance)
-        if self.alike >= _LEARN_FROM and same >= OTHER:
+        if self.alike >= _LEARN_FROM and same >= _LEARN_LOOKS:
             self.appearance = self.appearance.blended(seen.appearance, _LEARN_FRACTION)
         if same >= _LEARN_SAME:
             self.learnt += 1
