@@ -34,9 +34,10 @@ if TYPE_CHECKING:
         ModelError,
         StorageError,
     )
+    from mien.explanation import Explanation
     from mien.model_card import ModelCard
     from mien.options import AnalyzerOptions
-    from mien.types import Box, CropRule, Detection, Detector, Face, Frame, Pose
+    from mien.types import Box, CropRule, Detection, Detector, ExplainedFace, Face, Frame, Pose
     from mien.video.reader import VideoFile
 
 __version__ = "0.3.0"
@@ -54,6 +55,8 @@ _HOMES = {
     "DetectorError": "mien.errors",
     "EMOTIONS": "mien.emotions",
     "Emotion": "mien.emotions",
+    "ExplainedFace": "mien.types",
+    "Explanation": "mien.explanation",
     "Face": "mien.types",
     "Frame": "mien.types",
     "ImageError": "mien.errors",
@@ -82,6 +85,8 @@ __all__ = [
     "Detector",
     "DetectorError",
     "Emotion",
+    "ExplainedFace",
+    "Explanation",
     "Face",
     "Frame",
     "ImageError",

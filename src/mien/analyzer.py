@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 from warnings import warn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.analysis import Analysis
+from mien.detected import Detected, batched
 from mien.errors import ConfigError, ImageError
 from mien.images.decode import ImageSource, Picture, read_image, read_picture, source_name
 from mien.model_card import ModelCard
@@ -26,15 +27,14 @@ from mien.runtime.head_roll import face_roll
 from mien.runtime.int8_backend import Int8
 from mien.runtime.prior import named_prior, prior_weights, reweighted
 from mien.runtime.weights import find_model
-from mien.types import Box, CropRule, Detection, Detector, Face, Frame
+from mien.types import Box, CropRule, Detection, Detector, ExplainedFace, Face, Frame
+
+if TYPE_CHECKING:
+    from mien.explanation import Explanation
 
 DETECT_EVERY: Final = 0.2
 """Seconds from one detection to the next: a new face is found within 0.3 s, and at 30 frames/s one frame in six has
 the cost."""
-
-_BATCH_FACES: Final = 64
-_BATCH_PICTURES: Final = 16
-_BATCH_PIXELS: Final = 50_000_000
 
 
 def load(
@@ -169,7 +169,7 @@ class Analyzer:
         grey = to_grey(picture.image)
         crops = [crop_face(grey, face.box, rule) for face in found]
         stages = {"read": 1000 * (perf_counter() - began), "detect": 0.0}
-        detected = _Detected(picture, source_name(image), found, crops, stages)
+        detected = Detected(picture, source_name(image), found, crops, stages)
         return next(analysis for analysis in self._classify([detected]) if isinstance(analysis, Analysis))
 
     def analyze_many(
@@ -193,7 +193,7 @@ class Analyzer:
         With overlap another thread reads the next batch of pictures and detects their faces while one is classified.
         The results are the same.
         """
-        batches = _batched(self._try_detect(image, color) for image in images)
+        batches = batched(self._try_detect(image, color) for image in images)
         if not overlap:
             for batch in batches:
                 yield from self._classify(batch)
@@ -205,6 +205,29 @@ class Analyzer:
             for batch in made:
                 yield from self._classify(batch)
                 del batch
+
+    def explain(
+        self, image: ImageSource, *, emotion: str | None = None, color: Literal["bgr", "rgb"] = "bgr"
+    ) -> Explanation:
+        """Which part of each face in one picture spoke for its emotion, or for the class `emotion`.
+
+        image and color are as in `analyze`, and so are the faces. A face costs as much as 130 others to classify; with
+        `max_faces` the largest ones are explained only. The same picture gives the same maps. Raises ImageError where
+        the picture cannot be read, ConfigError on a class that the model does not have.
+        """
+        from mien.explanation import Explanation  # whoever only predicts does without
+        from mien.runtime.evidence import evidence_map
+
+        if emotion is not None and emotion not in self.card.classes:
+            raise ConfigError(f"`emotion=CLASS` must be one of {', '.join(self.card.classes)}, got {emotion!r}")
+        detected = self._detect(image, color)
+        analysis = next(one for one in self._classify([detected]) if isinstance(one, Analysis))
+        explained = []
+        for face, crop in zip(analysis.faces, detected.crops, strict=True):
+            name = emotion or face.emotion
+            evidence = evidence_map(self._probabilities, crop, self.card.classes.index(name))
+            explained.append(ExplainedFace(face, name, crop, evidence))
+        return Explanation(analysis, tuple(explained))
 
     def stream(
         self,
@@ -232,7 +255,7 @@ class Analyzer:
         stream = FaceStream(
             self._detector.with_options(self._options.for_detector(stream=True)),
             self._selected,
-            lambda image, found: self._probabilities(self._crop_faces(Picture.of(image), found)),
+            lambda image, found: self._probabilities(stacked(self._crop_faces(Picture.of(image), found))),
             lambda image, found: embedder.embed(stacked(self._crop_faces(Picture.of(image), found))),
             self.card.classes,
             StreamOptions(
@@ -268,15 +291,15 @@ class Analyzer:
             grey = to_grey(read_image(crop))
             box = Box(0.0, 0.0, float(grey.shape[1]), float(grey.shape[0]))
             faces.append(crop_face(grey, box, WHOLE_PICTURE))
-        return self._probabilities(faces)
+        return self._probabilities(stacked(faces))
 
-    def _try_detect(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Detected | ImageError:
+    def _try_detect(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> Detected | ImageError:
         try:
             return self._detect(source, color)
         except ImageError as error:
             return error
 
-    def _detect(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> _Detected:
+    def _detect(self, source: ImageSource, color: Literal["bgr", "rgb"]) -> Detected:
         """Read a picture, find its faces, and cut them out."""
         began = perf_counter()
         reduce_to = self._detector.max_side if self._options.reduce and _can_be_read_again(source) else None
@@ -295,7 +318,7 @@ class Analyzer:
         reread_s = perf_counter() - detected
         crops = self._crop_faces(picture, found)
         stages = {"read": 1000 * (read - began + reread_s), "detect": 1000 * (perf_counter() - read - reread_s)}
-        return _Detected(picture, source_name(source), found, crops, stages, unreported)
+        return Detected(picture, source_name(source), found, crops, stages, unreported)
 
     def _read(self, source: ImageSource, color: Literal["bgr", "rgb"], reduce_to: int | None) -> Picture:
         options = self._options
@@ -313,11 +336,11 @@ class Analyzer:
             crop_face(grey, face.box.scaled(1 / across, 1 / down), rule, face_roll(face.landmarks)) for face in found
         ]
 
-    def _classify(self, batch: Sequence[_Detected | ImageError]) -> Iterator[Analysis | ImageError]:
+    def _classify(self, batch: Sequence[Detected | ImageError]) -> Iterator[Analysis | ImageError]:
         """Classify the faces of several pictures together, and give each picture its own."""
-        crops = [crop for detected in batch if isinstance(detected, _Detected) for crop in detected.crops]
+        crops = [crop for detected in batch if isinstance(detected, Detected) for crop in detected.crops]
         began = perf_counter()
-        rows = iter(self._probabilities(crops).tolist())
+        rows = iter(self._probabilities(stacked(crops)).tolist())
         ms_per_face = 1000 * (perf_counter() - began) / max(1, len(crops))
         for detected in batch:
             if isinstance(detected, ImageError):
@@ -349,9 +372,9 @@ class Analyzer:
                 unreported=detected.unreported,
             )
 
-    def _probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """(N, C) float32 of N faces (48, 48), by the prior."""
-        rows = self._as_trained(stacked(crops))
+    def _probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, C) float32 of faces (N, 48, 48), by the prior."""
+        rows = self._as_trained(faces)
         return rows if self.prior_weights is None else reweighted(rows, self.prior_weights)
 
     def _as_trained(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -361,34 +384,6 @@ class Analyzer:
         both = self._classifier.probabilities(np.concatenate([faces, faces[:, :, ::-1]]))
         mean: NDArray[np.float32] = both.reshape(2, len(faces), len(self.card.classes)).mean(axis=0, dtype=np.float32)
         return mean
-
-
-@dataclass(frozen=True, slots=True)
-class _Detected:
-    """A picture that was read, its faces found and cut out."""
-
-    picture: Picture
-    source: str | None
-    found: Sequence[Detection]
-    crops: Sequence[NDArray[np.uint8]]
-    stages: dict[str, float]
-    unreported: tuple[Detection, ...] = ()
-
-
-def _batched(detected: Iterable[_Detected | ImageError]) -> Iterator[list[_Detected | ImageError]]:
-    """Batches that are classified together. They depend on nothing but the pictures."""
-    batch: list[_Detected | ImageError] = []
-    pixels = faces = 0
-    for one in detected:
-        batch.append(one)
-        if isinstance(one, _Detected):
-            pixels += one.picture.image.shape[0] * one.picture.image.shape[1]
-            faces += len(one.crops)
-        if len(batch) >= _BATCH_PICTURES or faces >= _BATCH_FACES or pixels >= _BATCH_PIXELS:
-            yield batch
-            batch, pixels, faces = [], 0, 0
-    if batch:
-        yield batch
 
 
 def _can_be_read_again(source: ImageSource) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NotRequired, TextIO
 
 from mien.files import written_aside
-from mien.types import Face
+from mien.types import ExplainedFace, Face
 
 if sys.version_info >= (3, 12):
     from typing import TypedDict
@@ -107,6 +107,23 @@ class PictureRecord(TypedDict):
     faces: list[FaceRecord]
     error: str | None
     """Why the picture could not be read; there are no faces then."""
+
+
+class ExplainedFaceRecord(FaceRecord):
+    """One face, and which parts of it spoke for a class."""
+
+    explained: str
+    """The class that was asked about: the likeliest, unless another was named."""
+    map: list[list[float]]
+    """48 rows of 48 values, from the left top corner of the face's crop on: above 0 this spot spoke for `explained`,
+    below 0 against it. Each estimates by how much the log-odds would fall if an 8x8 part of such pixels were hidden.
+    """
+
+
+class ExplanationRecord(PictureRecord):
+    """The faces of one picture, explained."""
+
+    faces: list[ExplainedFaceRecord]  # type: ignore[misc]
 
 
 class FaceRow(TypedDict):
@@ -217,6 +234,15 @@ def _landmarks(face: Face) -> LandmarksRecord | None:
         "right_mouth": right_mouth,
         "left_mouth": left_mouth,
     }
+
+
+def to_explanation_record(record: PictureRecord, faces: Sequence[ExplainedFace]) -> ExplanationRecord:
+    """The record of a picture whose faces were explained, in the same order; maps are rounded to 4 digits."""
+    explained: list[ExplainedFaceRecord] = []
+    for face, one in zip(record["faces"], faces, strict=True):
+        rows = [[round(value, 4) + 0.0 for value in row] for row in one.map.tolist()]
+        explained.append({**face, "explained": one.emotion, "map": rows})
+    return {**record, "faces": explained}
 
 
 def to_rows(record: PictureRecord) -> list[dict[str, Any]]:

@@ -226,3 +226,26 @@ class Face:
         """
         extreme = self.uncertain_below > 0 and self.pose is not None and self.pose.is_extreme
         return extreme or self.confidence < self.uncertain_below
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedFace:
+    """What the model reacted to in one face; it does not show what the person feels.
+
+    face     as `Analyzer.analyze` reports it
+    emotion  the class that was asked about
+    crop     (48, 48) uint8, grey: what the model saw
+    map      (48, 48) float32 for the pixels of crop: above 0 a pixel's surroundings spoke for `emotion`, below 0
+             against it. A value estimates by how much the log-odds ln(p / (1 - p)) of `emotion` would fall if an 8x8 part of
+             such pixels were hidden. There is no fixed bound; most lie within -10..10
+    """
+
+    face: Face
+    emotion: str
+    crop: NDArray[np.uint8] = field(repr=False, compare=False)
+    map: NDArray[np.float32] = field(repr=False, compare=False)
+
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """Of all classes, as in `face`."""
+        return self.face.probabilities

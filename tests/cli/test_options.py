@@ -24,6 +24,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "mien" / "cli"
 HEAVY = {"numpy", "cv2", "PIL", "onnxruntime", "torch", "pyarrow", "fastapi", "av", "pandas", "matplotlib"}
 WRITING = (
     "predict",
+    "explain",
     "webcam",
     "report",
     "annotate",

@@ -2,7 +2,6 @@
 
 import { signal } from "@preact/signals";
 import type { PageConfig } from "./config.ts";
-import type { PictureRecord } from "./record.ts";
 import { uploader } from "./upload.ts";
 
 /** Why a request failed, as a text for users. status is 0 where there was no response. */
@@ -88,11 +87,10 @@ export interface Watch {
 }
 
 /** Sends a picture as it is. If the service is busy, tries once more after the time that it names. */
-export async function predict(picture: Blob, needsKey: boolean, watch: Watch): Promise<PictureRecord> {
+export async function sendPicture(path: string, picture: Blob, needsKey: boolean, watch: Watch): Promise<Response> {
   const { signal, onSent, onBusy } = watch;
   const init = { method: "POST", body: picture, headers: { "Content-Type": picture.type }, signal };
-  const ask = async (): Promise<PictureRecord> =>
-    (await (await request("v1/predict", needsKey, init, uploader(onSent))).json()) as PictureRecord;
+  const ask = () => request(path, needsKey, init, uploader(onSent));
   try {
     return await ask();
   } catch (error) {

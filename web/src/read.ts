@@ -1,7 +1,7 @@
-// Reads one photo, by the service or in the browser.
+// Reads one photo, by the service or in the browser, or lets the service explain it.
 
 import { signal } from "@preact/signals";
-import { predict } from "./api.ts";
+import { sendPicture } from "./api.ts";
 import { engine } from "./backend.ts";
 import { count } from "./format.ts";
 import { putUp, takeDown } from "./notes.ts";
@@ -22,9 +22,27 @@ export async function onServer(
   signal: AbortSignal,
 ): Promise<PictureRecord> {
   const body = await forService(file, full, settings, service);
+  return (await (await sentToServer("v1/predict", body, service, signal)).json()) as PictureRecord;
+}
+
+/** A picture of the faces and of what in them spoke for a class; null: for each face's likeliest. */
+export async function explainedOnServer(
+  file: Blob,
+  full: ImageBitmap,
+  settings: PageConfig,
+  service: ServiceConfig,
+  signal: AbortSignal,
+  emotion: string | null,
+): Promise<Blob> {
+  const query = new URLSearchParams({ draw: "1", ...(emotion === null ? {} : { emotion }) });
+  const body = await forService(file, full, settings, service);
+  return (await sentToServer(`v1/explain?${query.toString()}`, body, service, signal)).blob();
+}
+
+async function sentToServer(path: string, body: Blob, service: ServiceConfig, signal: AbortSignal): Promise<Response> {
   signal.throwIfAborted();
   try {
-    return await predict(body, service.key_required, {
+    return await sendPicture(path, body, service.key_required, {
       signal,
       onSent: (fraction) => (sent.value = fraction),
       onBusy: (seconds) => {

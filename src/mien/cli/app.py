@@ -11,6 +11,7 @@ from mien.cli import data, detector
 from mien.cli.annotate import annotate
 from mien.cli.distill import distill
 from mien.cli.evaluate import evaluate
+from mien.cli.explain import explain
 from mien.cli.export import export
 from mien.cli.info import info
 from mien.cli.page import page
@@ -27,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(predict)
+app.command()(explain)
 app.command()(webcam)
 app.command()(report)
 app.command()(annotate)

@@ -22,14 +22,19 @@ def save_picture(image: Image, path: Path) -> None:
 
     Raises ConfigError on another suffix, and where the file cannot be written.
     """
-    if path.suffix.lower() not in _SUFFIXES:
-        raise ConfigError(f"{path}: expected a name that ends in {', '.join(sorted(_SUFFIXES))}")
+    check_suffix(path)
     make_folder(path.parent)
     with written_aside(path) as part:
         if path.suffix.lower() == ".png":
             image.save(part, "PNG", compress_level=4)
         else:
             image.save(part, "JPEG", quality=92, subsampling=0)
+
+
+def check_suffix(path: Path) -> None:
+    """Raise ConfigError where `save_picture` would by the path's suffix."""
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ConfigError(f"{path}: expected a name that ends in {', '.join(sorted(_SUFFIXES))}")
 
 
 def drawn_paths(found: Sequence[FoundImage], folder: Path) -> list[Path]:

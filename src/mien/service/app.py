@@ -17,6 +17,7 @@ from mien.service.access_log import AccessLog, Lines
 from mien.service.browsers import Browsers
 from mien.service.classify import classify_router
 from mien.service.errors import Problem, problem_responses, respond_with_problems
+from mien.service.explain import explain_router
 from mien.service.guard import Guard
 from mien.service.heads import Heads
 from mien.service.in_flight import InFlight, Limits, SlowReaders
@@ -59,6 +60,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     routers = (
         predict_router(served, pool, metrics, bodies, memory),
         classify_router(served, settings, pool, metrics, bodies),
+        explain_router(served, pool, metrics, bodies, memory),
         video_router(videos, settings),
         stream_router(served, settings, pool, metrics),
         _status_router(served, pool, metrics),

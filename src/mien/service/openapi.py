@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from mien.service.errors import ProblemDetails
 from mien.service.request_ids import HEADER as REQUEST_ID
-from mien.service.schemas import record_schema, report_schema
+from mien.service.schemas import explanation_schema, record_schema, report_schema
 
 _SCHEMAS: Final = "#/components/schemas/{model}"
 
@@ -57,7 +57,11 @@ def describe(app: FastAPI, *, has_keys: bool) -> None:
 
 
 def _add_schemas(schemas: dict[str, Any]) -> None:
-    for name, schema in (("PictureRecord", record_schema(_SCHEMAS)), ("VideoReport", report_schema(_SCHEMAS))):
+    for name, schema in (
+        ("PictureRecord", record_schema(_SCHEMAS)),
+        ("ExplanationRecord", explanation_schema(_SCHEMAS)),
+        ("VideoReport", report_schema(_SCHEMAS)),
+    ):
         schemas.update(schema.pop("$defs"))
         schemas[name] = schema
     schemas["ProblemDetails"] = ProblemDetails.model_json_schema(ref_template=_SCHEMAS)

@@ -6,7 +6,16 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from mien.records import BoxRecord, FaceRecord, LandmarksRecord, PictureRecord, PointRecord, PoseRecord
+from mien.records import (
+    BoxRecord,
+    ExplainedFaceRecord,
+    ExplanationRecord,
+    FaceRecord,
+    LandmarksRecord,
+    PictureRecord,
+    PointRecord,
+    PoseRecord,
+)
 from mien.reports.summary import (
     EmotionSummary,
     EveryoneSummary,
@@ -22,11 +31,22 @@ from mien.service.page_config import CropRuleRecord, EngineFiles, PageConfig, Se
 
 # Descriptions are the docstrings below the fields.
 _RECORDS: Final = (BoxRecord, PointRecord, LandmarksRecord, PoseRecord, FaceRecord, PictureRecord)
+_EXPLANATIONS: Final = (ExplainedFaceRecord, ExplanationRecord)
 _REPORTS: Final = (
     *(EmotionSummary, StretchSummary, PersonSummary, EveryoneSummary),
     *(SpanEmotion, SpanPerson, SpanSummary, VideoReport),
 )
-for _record in (*_RECORDS, *_REPORTS, EngineFiles, CropRuleRecord, ServiceConfig, SearchTable, PageConfig):
+_ALL: Final = (
+    *_RECORDS,
+    *_EXPLANATIONS,
+    *_REPORTS,
+    EngineFiles,
+    CropRuleRecord,
+    ServiceConfig,
+    SearchTable,
+    PageConfig,
+)
+for _record in _ALL:
     setattr(_record, "__pydantic_config__", ConfigDict(use_attribute_docstrings=True))  # noqa: B010 - not declared
 
 _EXAMPLE: Final[PictureRecord] = {
@@ -64,6 +84,11 @@ _EXAMPLE: Final[PictureRecord] = {
 def record_schema(ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
     """The JSON Schema of a PictureRecord; the schemas that it refers to are under `$defs`."""
     return {**TypeAdapter(PictureRecord).json_schema(ref_template=ref_template), "example": _EXAMPLE}
+
+
+def explanation_schema(ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
+    """The JSON Schema of an ExplanationRecord; the schemas that it refers to are under `$defs`."""
+    return TypeAdapter(ExplanationRecord).json_schema(ref_template=ref_template)
 
 
 def report_schema(ref_template: str = "#/$defs/{model}") -> dict[str, Any]:

@@ -11,6 +11,7 @@ import { isLoopback, percent } from "../format.ts";
 import { HelpDialog, KeyDialog } from "./Dialogs.tsx";
 import { Account } from "./Account.tsx";
 import { Emoji } from "./Card.tsx";
+import { ExplainDialog } from "./Explain.tsx";
 import { Faces } from "./Faces.tsx";
 import { Stage } from "./Stage.tsx";
 import { Start } from "./Start.tsx";
@@ -49,6 +50,7 @@ export function App() {
       <Picker />
       <KeyDialog />
       <HelpDialog />
+      <ExplainDialog />
       {dropping && <p class="drop">Drop to read it</p>}
     </>
   );

@@ -5,6 +5,7 @@ import { photos, retryable, tryAgain } from "../photos.ts";
 import { canSave, save, saveRecords } from "../save.ts";
 import { backend, canDetect, covering, coverWith, drawing, record, rectangles, view } from "../state.ts";
 import { changeRectangles } from "../rectangles.ts";
+import { ExplainButton } from "./Explain.tsx";
 
 export function Toolbar() {
   const live = view.value === "camera";
@@ -18,6 +19,7 @@ export function Toolbar() {
           {live ? "Stop camera" : "Camera"}
         </button>
         <Save />
+        <ExplainButton />
         {!live && retryable.value.length > 0 && (
           <button type="button" class="again" onClick={tryAgain}>
             Try again{retryable.value.length > 1 && ` (${retryable.value.length})`}
