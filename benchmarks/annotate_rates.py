@@ -90,7 +90,7 @@ def alone(paths: Sequence[Path], detector_model: Path | None) -> dict[str, float
         pictures = timed("read", lambda: [read(content) for content in contents])  # noqa: B023
         crops = timed("detect", lambda: [detect(one) for one in pictures if one is not None])  # noqa: B023
         for batch in chunks([crop for some in crops for crop in some], 24):
-            timed("classify", partial(analyzer._probabilities, batch))
+            timed("classify", partial(analyzer._probabilities, np.stack(batch)))
     return spent
 
 

@@ -40,7 +40,7 @@ FILLS: Final[dict[str, Callable[[Values], Values]]] = {
 def hidden(face: NDArray[np.uint8], masks: Values, fill: str) -> NDArray[np.uint8]:
     """The face (48, 48) with the parts of masks (N, 48, 48), 0..1, hidden."""
     exact = face.astype(np.float32)
-    return np.rint(exact + (FILLS[fill](exact) - exact) * masks).astype(np.uint8)
+    return np.asarray(np.rint(exact + (FILLS[fill](exact) - exact) * masks), np.uint8)
 
 
 def occlusion(classifier: Classifier, size: int, fill: str) -> Method:

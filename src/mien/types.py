@@ -236,8 +236,8 @@ class ExplainedFace:
     emotion  the class that was asked about
     crop     (48, 48) uint8, grey: what the model saw
     map      (48, 48) float32 for the pixels of crop: above 0 a pixel's surroundings spoke for `emotion`, below 0
-             against it. A value estimates by how much the log-odds ln(p / (1 - p)) of `emotion` would fall if an 8x8 part of
-             such pixels were hidden. There is no fixed bound; most lie within -10..10
+             against it. A value estimates by how much the log-odds ln(p / (1 - p)) of `emotion` would fall if an 8x8
+             part of such pixels were hidden. There is no fixed bound; most lie within -10..10
     """
 
     face: Face

@@ -60,7 +60,8 @@ def areas(probabilities: Probabilities, face: Faces, evidence: NDArray[np.floati
 
 def random_map(seed: int) -> NDArray[np.float64]:
     """As smooth as a map of evidence."""
-    return cv2.GaussianBlur(np.random.default_rng(seed).normal(size=(FACE_SIZE, FACE_SIZE)), (0, 0), 3)
+    noise = np.random.default_rng(seed).normal(size=(FACE_SIZE, FACE_SIZE))
+    return np.asarray(cv2.GaussianBlur(noise, (0, 0), 3))
 
 
 @pytest.mark.parametrize(("top", "left"), [(4, 8), (30, 20), (20, 36)])
@@ -127,7 +128,7 @@ def test_another_shape_is_refused(classifier: Classifier, shape: tuple[int, ...]
 
 def test_another_type_is_refused(classifier: Classifier) -> None:
     with pytest.raises(ImageError, match="uint8"):
-        evidence_map(classifier.probabilities, np.zeros((48, 48), np.float32), 0)  # type: ignore[arg-type]
+        evidence_map(classifier.probabilities, np.zeros((48, 48), np.float32), 0)
 
 
 # Whether maps are honest

@@ -50,7 +50,7 @@ def evidence_map(probabilities: Probabilities, face: NDArray[np.uint8], index: i
     blurred. The same face gives the same map. Raises ImageError on another shape or dtype.
     """
     check_faces(face[None])
-    blurred = cv2.GaussianBlur(face.astype(np.float32), (0, 0), BLUR)
+    blurred = np.asarray(cv2.GaussianBlur(face.astype(np.float32), (0, 0), BLUR), np.float32)
     change = face - blurred  # what hiding a pixel takes away
     contrast = np.sqrt(cv2.GaussianBlur(change**2, (0, 0), _SMOOTH))
     if contrast.max() < 1:
