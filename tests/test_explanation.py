@@ -80,7 +80,8 @@ def test_the_record_is_that_of_the_analysis_with_maps(analyzer: Analyzer) -> Non
     record = explanation.to_dict()
     [face] = record["faces"]
     assert face.pop("explained") == "fear"  # type: ignore[misc]
-    assert np.abs(np.array(face.pop("map")) - explanation.faces[0].map).max() < 1e-4  # type: ignore[misc]
+    rows: list[list[float]] = face.pop("map")  # type: ignore[misc]
+    assert np.abs(np.array(rows, np.float32) - explanation.faces[0].map).max() < 1e-4
     assert record == explanation.analysis.to_dict()
 
 

@@ -150,6 +150,12 @@ def saw_a_drawn_picture(told: str, folder: Path) -> None:
         assert drawn.convert("RGB").getpixel((224, 120)) != photo().getpixel((224, 120))
 
 
+def wrote_the_maps(told: str, folder: Path) -> None:
+    with Image.open(folder / "why.png") as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.size == mien.load(detector="haar", threads=1).explain(photo()).draw().size
+
+
 def saw_a_face_in_python(told: str, folder: Path) -> None:
     assert re.fullmatch(r"\[\('happiness', 0\.9\d*, \{'x': .*\}\)\]\n", told)
 
@@ -189,6 +195,7 @@ def assert_astronaut(faces: list[dict[str, Any]]) -> None:
 
 EXAMPLES: Mapping[str, Callable[[str, Path], None]] = {
     "raw": saw_one_record,
+    "explained": wrote_the_maps,
     "json": saw_one_record,
     "several": saw_several_records,
     "drawn": saw_a_drawn_picture,

@@ -62,7 +62,7 @@ export function ExplainDialog() {
         )}
       </div>
       <p class="fine">
-        Orange parts made the model name this emotion, blue parts spoke against it. This shows what the model reacted
+        Orange parts spoke for the emotion, blue parts against it. This shows what the model reacted
         to, not what the person feels.
         {(record.value?.faces.length ?? 0) > MAX_FACES && ` The ${MAX_FACES} largest faces are explained.`}
       </p>
