@@ -82,8 +82,7 @@ def alone(paths: Sequence[Path], detector_model: Path | None) -> dict[str, float
             return None
 
     def detect(picture: Any) -> Any:
-        found = [one for one in analyzer.detector.detect(picture.image) if analyzer._is_wanted(one)]
-        return analyzer._cut(picture, found)
+        return analyzer._crop_faces(picture, analyzer._selected(analyzer.detector.detect(picture.image)))
 
     for chunk in chunks(paths):
         contents = timed("fetch", lambda: [path.read_bytes() for path in chunk])  # noqa: B023 - called at once
