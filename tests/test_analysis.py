@@ -81,3 +81,17 @@ def test_frames_without_faces_stay_as_they_are() -> None:
 def test_any_size_can_be_blurred(size: tuple[int, int]) -> None:
     drawn = Analysis((), "made", None, np.full((*size, 3), 90, np.uint8)).draw(theme="emoji")
     assert drawn.size == size[::-1]
+
+
+def test_persons_take_the_place_of_tracks_and_nobody_is_unreported() -> None:
+    faces = [Face(Box(10.0 * n, 0, 8, 8), 0.9, {"calm": 1.0}, track=n) for n in (3, 5, 8)]
+    photo = Face(Box(90, 0, 8, 8), 0.9, {"calm": 1.0})
+    before = Detection(Box(70, 0, 8, 8))
+    image = np.zeros((20, 99, 3), np.uint8)
+    result = Analysis((*faces, photo), "m", None, image, unreported=(before,))
+    after = result.renumbered({3: 2, 5: None, 8: 1})
+    assert [face.track for face in after.faces] == [2, 1, None]
+    assert after.unreported == (before, Detection(faces[1].box, 0.9))
+    assert result.faces == (*faces, photo)
+    with pytest.raises(ConfigError, match="track 8 has no number"):
+        result.renumbered({3: 1, 5: 2})

@@ -238,3 +238,25 @@ def test_an_interval_that_makes_no_sense_is_refused(classifier: Classifier) -> N
 def test_pictures_without_a_time_are_no_frames(classifier: Classifier) -> None:
     with pytest.raises(ConfigError, match=r"expected mien\.Frame\(image, index, time_s\), got ndarray"):
         list(Analyzer(classifier, Finder(still)).stream([shown()]))  # type: ignore[list-item]
+
+
+def test_in_the_end_tracks_are_persons_and_faint_ones_nobody(classifier: Classifier) -> None:
+    """A face that is there all the time, and for two detections one of a low score."""
+
+    class Faint(Finder):
+        def detect(self, image: Image) -> list[Detection]:
+            first, *others = super().detect(image)
+            return [first, *(replace(one, score=0.82) for one in others)]
+
+    results = Analyzer(classifier, Faint(lambda i: [(20, 20), (200, 120)] if 30 <= i < 38 else [(20, 20)])).stream(
+        film(lambda i: [(20, 20)], 60)
+    )
+    seen = list(results)
+    assert {face.track for result in seen for face in result.faces} == {1, 2}
+    assert results.persons() == {1: 1, 2: None}
+    assert results.persons(1) == {1: 1, 2: None}
+    with pytest.raises(ConfigError, match="expected 1 person or more"):
+        results.persons(0)
+    renumbered = [result.renumbered(results.persons()) for result in seen]
+    assert {face.track for result in renumbered for face in result.faces} == {1}
+    assert any(result.unreported for result in renumbered)

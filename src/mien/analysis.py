@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
+from mien.errors import ConfigError
 from mien.records import Origin, PictureRecord, row_columns, to_record, to_rows
 from mien.types import Detection, Face
 
@@ -44,8 +45,8 @@ class Analysis:
     frames  how many frames or pages the picture's file holds: of an animation the first is read
     stages  milliseconds that each stage took, by its name: of a photo read, detect and its part of classify; of a
             frame those of `FaceStream`
-    unreported  faces that were detected and are not among `faces`, as there are more than `max_faces` or they are below
-            `min_face`: themes that cover faces cover these too
+    unreported  faces that were detected and are not among `faces`, as there are more than `max_faces`, they are below
+            `min_face`, or are nobody's (`renumbered`): themes that cover faces cover these too
     """
 
     faces: tuple[Face, ...]
@@ -74,6 +75,22 @@ class Analysis:
         """The record of this picture, as `mien predict --json` writes it; with landmarks each face has its own too."""
         origin = Origin(self.source, self.width, self.height, self.frame, self.time_s)
         return to_record(self.faces, origin, model=self.model, landmarks=landmarks)
+
+    def renumbered(self, numbers: Mapping[int, int | None]) -> Analysis:
+        """This result with the numbers of persons in place of tracks, as `persons` of a stream's results gives them.
+
+        Who is nobody is unreported. Raises ConfigError on a track without a number.
+        """
+        if missing := {face.track for face in self.faces if face.track is not None} - set(numbers):
+            raise ConfigError(f"track {min(missing)} has no number")
+        faces, strays = [], []
+        for face in self.faces:
+            number = None if face.track is None else numbers[face.track]
+            if face.track is not None and number is None:
+                strays.append(Detection(face.box, face.score, face.landmarks))
+            else:
+                faces.append(replace(face, track=number))
+        return replace(self, faces=tuple(faces), unreported=(*self.unreported, *strays))
 
     def to_pandas(self) -> pd.DataFrame:
         """A table with a row a face, of the same columns and dtypes whatever was found: those of `csv_rows`.

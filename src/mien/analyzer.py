@@ -32,9 +32,11 @@ from mien.types import Box, CropRule, Detection, Detector, ExplainedFace, Face, 
 if TYPE_CHECKING:
     from mien.explanation import Explanation
 
+if TYPE_CHECKING:
+    from mien.stream import StreamResults
+
 DETECT_EVERY: Final = 0.2
-"""Seconds from one detection to the next: a new face is found within 0.3 s, and at 30 frames/s one frame in six has
-the cost."""
+"""Seconds from one detection to the next: a new face is found within 0.3 s."""
 
 
 def load(
@@ -237,19 +239,18 @@ class Analyzer:
         detect_every: float = DETECT_EVERY,
         smooth: bool = True,
         live: bool = False,
-    ) -> Iterator[Analysis]:
+    ) -> StreamResults:
         """One Analysis for each frame of a video or a camera, as the frames come.
 
         frames may be any iterable of Frame, such as a VideoFile; source is the name that results carry. Faces carry a
-        `track`, the same in all frames. They are detected every `detect_every` seconds of the stream's own time, at
-        once where one is lost, and sooner where an uncertain detection waits to be confirmed; between, they are
-        followed. With smooth, probabilities are smoothed over time. With live, for frames of which some are dropped, a
-        slow detector takes half of the time at most; else results depend on the frames alone. Each call has its own
-        tracks, so several streams may run at once. `Analysis.stages` has the time of each stage. Raises ImageError on a
-        frame that is no picture, ConfigError on a time that goes back and on an option that is invalid.
+        `track`, the same in all frames; `persons()` of what is returned joins tracks once all frames are read. They are
+        detected every `detect_every` seconds of the stream's own time, at once where one is lost, and sooner where an
+        uncertain detection waits to be confirmed; between, they are followed. With smooth, probabilities are smoothed.
+        With live, for frames of which some are dropped, a slow detector takes half of the time at most; else results go
+        by the frames alone. Raises ImageError on what is no picture, ConfigError on a time that goes back and options.
         """
         from mien.runtime.face_embedding import face_embedder  # photos do without both
-        from mien.stream import FaceStream, StreamOptions
+        from mien.stream import FaceStream, StreamOptions, StreamResults
 
         embedder = face_embedder()
         stream = FaceStream(
@@ -262,7 +263,7 @@ class Analyzer:
                 uncertain_below=self._options.uncertain_below, detect_every=detect_every, smooth=smooth, live=live
             ),
         )
-        return (
+        results = (
             Analysis(
                 tuple(self._options.ordered(faces)),
                 self.model_id,
@@ -276,6 +277,7 @@ class Analyzer:
             for frame in frames
             for faces, stages in [stream.faces(frame)]
         )
+        return StreamResults(results, stream)
 
     def classify(self, crops: NDArray[np.uint8] | Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         """Probabilities (N, C) float32 of faces that another detector found; C as in `card.classes`.

@@ -12,9 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.analysis import Analysis
 from mien.errors import ConfigError
 from mien.runtime.crops import check_picture
 from mien.runtime.head_pose import head_pose
+from mien.tracking.joining import TrackSummary, join_tracks
 from mien.tracking.smoothing import Smoother
 from mien.tracking.tracker import CONFIDENT_SCORE, SHOWN_S, Tracked, Tracker
 from mien.types import Detection, Detector, Face, Frame
@@ -75,6 +77,10 @@ class FaceStream:
         self._interval_s = self._pause_s = 0.0
         self._count = self._sought = 0
         self._search_until_s = -math.inf
+
+    def summaries(self) -> list[TrackSummary]:
+        """What is known of each track that was reported so far."""
+        return self._tracker.summaries()
 
     def faces(self, frame: Frame) -> tuple[tuple[Face, ...], dict[str, float]]:
         """The faces of the next frame, from left to right, and the milliseconds of each stage.
@@ -144,6 +150,26 @@ class FaceStream:
             # A pause beyond SHOWN_S would hide faces that are there.
             self._pause_s = min(2 * stages["detect"] / 1000, SHOWN_S / 2)
         return tracked
+
+
+class StreamResults(Iterator[Analysis]):
+    """One Analysis for each frame of a stream, as the frames come; then, who is who in it."""
+
+    def __init__(self, results: Iterator[Analysis], stream: FaceStream) -> None:
+        self._results, self._stream = results, stream
+
+    def __next__(self) -> Analysis:
+        """The next frame's."""
+        return next(self._results)
+
+    def persons(self, count: int | None = None) -> dict[int, int | None]:
+        """The number of the person whom each track so far belongs to, for `Analysis.renumbered`.
+
+        Tracks of one person are joined, and persons have the numbers from 1 on in the order in which they appear. A
+        track that is hardly a face is nobody: None. With a count, tracks are joined until no more persons than these
+        are left; who were in a frame together are never joined. Raises ConfigError on a count below 1.
+        """
+        return join_tracks(self._stream.summaries(), count)
 
 
 def _certain(tracked: Sequence[Tracked]) -> int:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from mien.tracking.appearance import Appearance, appearance_of
 from mien.tracking.assignment import assign
+from mien.tracking.joining import TrackSummary
 from mien.tracking.optical_flow import Small, follow, reduced
 from mien.types import Box, Detection
 
@@ -97,7 +98,8 @@ class Tracker:
         self._before: Small | None = None
         self.scene_changed = False  # whether the last frame differs from the one before as after a cut
         self._time_s = -math.inf
-        self._count = 0
+        self._summaries: list[TrackSummary] = []
+        self._reported: list[_Face] = []  # in the last frame
 
     @property
     def is_waiting(self) -> bool:
@@ -108,6 +110,11 @@ class Tracker:
     def needs_detection(self) -> bool:
         """Whether the last frame asks for a detection: the picture, or a face's box, changed as at a cut."""
         return self.scene_changed or any(face.may_have_changed and face.is_followed for face in self._faces)
+
+    def summaries(self) -> list[TrackSummary]:
+        """What is known of each track that was reported so far."""
+        self._note_together()
+        return list(self._summaries)
 
     def followed(self, image: NDArray[np.uint8], time_s: float) -> list[Tracked]:
         """The faces in a frame on which no detector ran: those whose motion is known, with their last scores.
@@ -171,6 +178,7 @@ class Tracker:
         """Take the faces from the frame before to this one, and return its reduced copy."""
         if self._before is not None and time_s == self._time_s:
             return self._before
+        self._note_together()
         picture = reduced(image)
         self.scene_changed = self._before is not None and _differ(self._before, picture)
         if self._before is not None:
@@ -201,9 +209,15 @@ class Tracker:
         shown.sort(key=lambda face: (face.box.x, face.box.y))
         for face in shown:
             if face.track == 0:
-                self._count += 1
-                face.track = self._count
+                self._summaries.append(face.summary)
+                face.summary.track = len(self._summaries)
+        self._reported = shown
         return [Tracked(face.track, face.detection) for face in shown]
+
+    def _note_together(self) -> None:
+        """Note of the faces in the last frame that they are different ones."""
+        for face in self._reported:
+            face.summary.together.update(other.track for other in self._reported if other is not face)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +239,8 @@ class _Face:
         self.velocity = (0.0, 0.0)  # pixels a second
         self.since_s = time_s  # since when each detection found it
         self.is_certain = is_certain or self._is_confident
-        self.track = 0
+        self.summary = TrackSummary()
+        self.summary.add(seen.detection.score, seen.embedding, learns=True)
         self.alike = 1.0  # similarity of what is in the box to the appearance
         self.patch: Appearance | None = None  # what is in the box of the last frame, where that is known
         self.is_followed = True
@@ -238,6 +253,11 @@ class _Face:
     @property
     def box(self) -> Box:
         return self.detection.box
+
+    @property
+    def track(self) -> int:
+        """Its id; 0 as long as it was not reported."""
+        return self.summary.track
 
     @property
     def is_itself(self) -> bool:
@@ -321,6 +341,7 @@ class _Face:
         self.is_certain |= self._is_confident or (detection.score is None and self.found_s > self.since_s)
         same = float(self.embedding @ seen.embedding)
         self.recent = _mixed(self.recent, seen.embedding, _RECENT_FRACTION)
+        self.summary.add(detection.score, seen.embedding, learns=learns)
         if not learns:
             return
         self.alike = self.appearance.similarity(seen.appearance)
