@@ -322,3 +322,13 @@ def write_noise(path: Path) -> None:
     with VideoWriter(path) as writer:
         for index in range(30):
             writer.write(random.integers(0, 256, (240, 320, 3), np.uint8), index / 30)
+
+
+def test_a_file_that_is_discarded_does_not_appear(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    for frames in (0, 3):
+        with VideoWriter(path, rate=10) as writer:
+            for index in range(frames):
+                writer.write(np.zeros((32, 32, 3), np.uint8), index / 10)
+            writer.discard()
+        assert list(tmp_path.iterdir()) == []

@@ -114,6 +114,7 @@ class VideoWriter:
         self._size: tuple[int, int] | None = None
         self._encoding: _Encoding | None = None
         self._job: Future[None] | None = None
+        self._is_discarded = False
         self.frames = 0
 
     def _choose(self, encoders: tuple[str, ...]) -> str:
@@ -137,7 +138,7 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        is_kept = error is None or isinstance(error, KeyboardInterrupt)
+        is_kept = not self._is_discarded and (error is None or isinstance(error, KeyboardInterrupt))
         try:
             if is_kept:
                 self._settle()
@@ -159,6 +160,10 @@ class VideoWriter:
     def problems(self) -> list[str]:
         """What could not be carried over as it was: a line each."""
         return [] if self._encoding is None else self._encoding.problems
+
+    def discard(self) -> None:
+        """Let the file not appear when the context ends."""
+        self._is_discarded = True
 
     def write(self, image: NDArray[np.uint8], time_s: float) -> None:
         """Add a frame: (H, W, 3) uint8, BGR; time_s as in `Frame`, later than the frame before.
