@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -193,8 +193,12 @@ def test_an_interrupted_video_leaves_nothing_and_is_resumed(
     command += ["-o", "out", "--csv", "-"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     assert process.stdout is not None
-    for _ in range(1 + 2 * RATE + 20):
+    for _ in range(1 + 2 * RATE):  # of the first video, when it is read
         process.stdout.readline()
+    out, until = tmp_path / "out", monotonic() + 60
+    while not (Path(out, "a.mp4").exists() and any(path.stat().st_size for path in out.glob(".*.part"))):
+        assert monotonic() < until, "took too long"
+        sleep(0.005)
     process.send_signal(ending)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + ending

@@ -59,6 +59,16 @@ Rate = Annotated[
         metavar="N", min=0, rich_help_panel=_VIDEO, help="A folder of pictures is a video of N frames a second."
     ),
 ]
+Persons = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        rich_help_panel=_VIDEO,
+        help="How many persons each video shows: tracks are joined until no more are left.",
+        show_default="as they look",
+    ),
+]
 Chart = Annotated[
     Path | None,
     typer.Option(
@@ -105,6 +115,7 @@ def predict(
     end: End = None,
     every: Every = None,
     rate: Rate = None,
+    persons: Persons = None,
     chart: Chart = None,
     resume: Resume = False,
     stats: Stats = False,
@@ -113,9 +124,8 @@ def predict(
 
     Prints a table, tab-separated if standard output is no terminal: one line per face of photos, one line per person
     of videos. An uncertain emotion has a question mark in the table, and a yes in the tab-separated lines. What cannot
-    be read is reported, the rest is processed, and the exit code is 1. Ctrl-C ends it early, as SIGTERM and a closed
-    terminal do; what was done is saved. Of several videos each gets a file of its name in `--out`, `--json DIR/`,
-    `--csv DIR/` and `--chart`.
+    be read is reported, the rest is processed, and the exit code is 1. Ctrl-C, SIGTERM and a closed terminal end it
+    early; what was done is saved. Several videos get a file each in `--out`, `--json DIR/`, `--csv DIR/`, `--chart`.
     """
     from mien.analyzer import load
     from mien.cli.inputs import find_inputs, stdin_stored
@@ -132,12 +142,12 @@ def predict(
         return load(model, detector=detector, detector_model=detector_model, threads=threads, **faces)
 
     outputs = Outputs(out, Drawing(theme, emoji, labels), RecordFiles(json_lines, csv, landmarks), chart)
-    of_video = {"start": start, "end": end, "every": every, "chart": chart, "resume": resume or None}
-    of_video |= {"stats": stats or None}
+    of_video = {"start": start, "end": end, "every": every, "persons": persons, "chart": chart}
+    of_video |= {"resume": resume or None, "stats": stats or None}
     with stdin_stored(paths) as stored:
         inputs = find_inputs(stored, rate=rate, skip=[folder for folder in (out, chart) if folder])
         _check(inputs, [name for name, value in of_video.items() if value is not None], resume=resume)
-        _predict(inputs, analyzer, outputs, (start, end, every, rate), resume=resume, stats=stats)
+        _predict(inputs, analyzer, outputs, (start, end, every, rate, persons), resume=resume, stats=stats)
 
 
 def _check(inputs: Inputs, of_video: list[str], *, resume: bool) -> None:
@@ -154,18 +164,19 @@ def _predict(
     inputs: Inputs,
     analyzer: Callable[..., Analyzer],
     outputs: Outputs,
-    part: tuple[float | None, float | None, float | None, float | None],
+    part: tuple[float | None, float | None, float | None, float | None, int | None],
     *,
     resume: bool,
     stats: bool,
 ) -> None:
-    """Read what there is; part is start, end, every and rate. What is not needed is not imported."""
+    """Read what there is; part is start, end, every, rate and persons. What is not needed is not imported."""
     if not (inputs.only or inputs.search.videos):
         from mien.cli.photos import predict_photos
 
         predict_photos(inputs.search, analyzer, outputs)
         return
-    from mien.cli.video import Excerpt, predict_video
+    from mien.cli.two_passes import Excerpt
+    from mien.cli.video import predict_video
 
     if inputs.only:
         predict_video(inputs.only, analyzer(reduce=False), outputs, Excerpt(*part), stats=stats)

@@ -16,7 +16,8 @@ from mien.cli.interrupt import interruptible
 from mien.cli.outputs import Outputs, RecordFiles, check_apart
 from mien.cli.photos import predict_photos
 from mien.cli.stage_times import StageTimes
-from mien.cli.video import PERSON_HEADS, Excerpt, person_rows, print_table, read_video, report_on
+from mien.cli.two_passes import Excerpt, read_video
+from mien.cli.video import PERSON_HEADS, person_rows, print_table, report_on
 from mien.errors import ConfigError, DataError, ImageError
 from mien.files import make_folder
 from mien.images.find import Search, passed_over
