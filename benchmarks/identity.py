@@ -3,7 +3,8 @@
     python benchmarks/identity.py [--data ../shared/data] [--films N] [--first N] [--kinds KIND ...]
                                   [--every SECONDS ...] [--other bytetrack] [--json FILE]
 
-`scene_films.py` says how the films are made. Each goes through YuNet and `mien.Analyzer.stream`, and is scored by
+`scene_films.py` says how the films are made. Each goes through YuNet and `mien.Analyzer.stream`, and is scored,
+as it comes and with the tracks of the whole film joined, by
 TrackEval (Luiten et al., IJCV 2020; `pip install trackeval`): IDF1 (Ristani et al., 2016) and HOTA at IoU 0.5. Truth
 is who can be seen by half or more, and has 24 pixels or more; tracks of others are not counted. Joined are cuts in one
 place after which the next person had the same track as the one before. Of films of one person alone a frame every
@@ -37,6 +38,8 @@ LEAST = 24
 IOU = 0.5
 
 Tracks = list[tuple[int, Box]]
+Shown = tuple[float, list[Truth], Tracks]
+"""A frame's time in seconds, who is there, and the tracks."""
 
 
 class Remembered(mien.Detector):
@@ -132,8 +135,8 @@ def _for_trackeval(shown: Sequence[tuple[float, list[Truth], Tracks]]) -> dict[s
     return data
 
 
-def ours(film: SceneFilm, detector: Remembered, every: float) -> Iterator[tuple[float, list[Truth], Tracks]]:
-    """What `Analyzer.stream` makes of a film of which a frame every so many seconds is looked at."""
+def ours(film: SceneFilm, detector: Remembered, every: float) -> dict[str, list[Shown]]:
+    """What `Analyzer.stream` makes of a film of which a frame every N seconds is looked at: live, and in the end."""
     analyzer = mien.load(detector=detector, threads=1)
     step = max(1, round(every * RATE))
     truths: list[list[Truth]] = []
@@ -145,12 +148,25 @@ def ours(film: SceneFilm, detector: Remembered, every: float) -> Iterator[tuple[
                 detector.frame = index
                 yield Frame(image, index, time_s)
 
-    for result in analyzer.stream(frames()):
+    results = analyzer.stream(frames())
+    live: list[Shown] = []
+    for result in results:
         tracks = [(face.track, face.box) for face in result.faces if face.track is not None]
-        yield result.time_s or 0.0, truths[-1], tracks
+        live.append((result.time_s or 0.0, truths[-1], tracks))
+    numbers = results.persons()
+    joined: list[Shown] = []
+    for time_s, truth, tracks in live:
+        persons = [(numbers[track], box) for track, box in tracks]
+        joined.append((time_s, truth, [(person, box) for person, box in persons if person is not None]))
+    return {"mien": live, "mien, whole file": joined}
 
 
-def bytetrack(film: SceneFilm, detector: Remembered, every: float) -> Iterator[tuple[float, list[Truth], Tracks]]:
+def bytetrack(film: SceneFilm, detector: Remembered, every: float) -> dict[str, list[Shown]]:
+    """What supervision's ByteTrack makes of it."""
+    return {"bytetrack": list(_bytetrack(film, detector, every))}
+
+
+def _bytetrack(film: SceneFilm, detector: Remembered, every: float) -> Iterator[Shown]:
     """What supervision's ByteTrack makes of it, with a detection on every frame that is looked at."""
     import supervision
     import trackers
@@ -191,7 +207,7 @@ def _counted(truth: Sequence[Truth], tracks: Tracks) -> Tracks:
     ]
 
 
-TRACKERS: dict[str, Callable[[SceneFilm, Remembered, float], Iterator[tuple[float, list[Truth], Tracks]]]] = {
+TRACKERS: dict[str, Callable[[SceneFilm, Remembered, float], dict[str, list[Shown]]]] = {
     "mien": ours,
     "bytetrack": bytetrack,
 }
@@ -205,7 +221,7 @@ def measure(
     portraits: Sequence[Portrait],
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Figures by tracker, then by kind, and by sampling where the kind is "alone"."""
-    scored: dict[str, dict[str, Scored]] = {name: {} for name in names}
+    scored: dict[str, dict[str, Scored]] = {}
     for kind in kinds:
         for number in numbers:
             film = scene_film(kind, number, portraits)
@@ -213,18 +229,20 @@ def measure(
             for every in everies if kind == "alone" else [0.0]:
                 label = f"{kind}, every {every:g} s" if every else kind
                 for name in names:
-                    into = scored[name].setdefault(label, Scored())
                     began = thread_time()
-                    shown = list(TRACKERS[name](film, detector, every))
-                    into.seconds += thread_time() - began
-                    into.frames += len(shown)
-                    into.add(film, shown)
-    found: dict[str, dict[str, dict[str, float]]] = {}
+                    found = TRACKERS[name](film, detector, every)
+                    seconds = thread_time() - began
+                    for made, shown in found.items():
+                        into = scored.setdefault(made, {}).setdefault(label, Scored())
+                        into.seconds += seconds
+                        into.frames += len(shown)
+                        into.add(film, shown)
+    figures: dict[str, dict[str, dict[str, float]]] = {}
     for name, by_kind in scored.items():
         whole = Scored([film for one in by_kind.values() for film in one.films], [0])
-        found[name] = {kind: one.figures() for kind, one in by_kind.items()}
-        found[name]["all"] = {key: whole.figures()[key] for key in ("IDF1", "HOTA")}
-    return found
+        figures[name] = {kind: one.figures() for kind, one in by_kind.items()}
+        figures[name]["all"] = {key: whole.figures()[key] for key in ("IDF1", "HOTA")}
+    return figures
 
 
 def main() -> None:
