@@ -91,7 +91,7 @@ def test_the_same_tracks_in_another_order_are_the_same_persons(seed: int) -> Non
 def test_it_is_average_linkage() -> None:
     """By brute force over all detections."""
     draw = np.random.default_rng(0)
-    looks = {n: [look(0, 100 * n + i, spread=draw.uniform(0.2, 1.5)) for i in range(1 + n % 5)] for n in range(1, 16)}
+    looks = {n: [look(0, 100 * n + i, spread=draw.uniform(0.1, 0.9)) for i in range(1 + n % 5)] for n in range(1, 16)}
     groups = [[number] for number in looks]
 
     def linkage(one: list[int], other: list[int]) -> float:
