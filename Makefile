@@ -20,13 +20,14 @@ NPM = PATH="$(abspath $(BIN)):$$PATH" npm
 PARALLEL = --numprocesses logical --maxprocesses 4 --dist loadfile --max-worker-restart 0
 PYTEST = $(BIN)/python -m pytest
 
-.PHONY: help demo test test-slow test-all check page serve npm release-check model bench bench-photos vendor clean
+.PHONY: help demo test test-slow test-all check docs page serve npm release-check model bench bench-photos vendor clean
 
 help:
 	@echo "make demo    read the emotion off a photo, and draw it"
 	@echo "make test    run the tests, but for the slow ones"
 	@echo "make test-slow  run the slow tests; make test-all runs both"
 	@echo "make check   formatting, lint, types, import contracts"
+	@echo "make docs    build the site of the docs, build/docs/index.html"
 	@echo "make page    build the page of mien serve (TypeScript, by the Node.js that pip installs)"
 	@echo "make serve   build the page and serve it at http://127.0.0.1:8000"
 	@echo "make npm     build the npm package of the page's engine, dist/mien-faces-*.tgz"
@@ -57,6 +58,11 @@ check: $(VENV)/.dev web/node_modules/.installed
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@cd web && $(NPM) run --silent check
+
+# Strict: a link that leads nowhere is an error. The variable silences an advertisement for other generators.
+docs: $(VENV)/.docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "The docs: build/docs/index.html"
 
 page: $(PAGE)
 
@@ -135,6 +141,11 @@ $(VENV)/.release: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
 	@$(PIP) install -c constraints.txt -e . --group release
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
+	@echo "Installing Mien and what builds its docs into $(VENV) (about 650 MB) ..."
+	@$(PIP) install -c constraints.txt -e . --group docs
+	@touch $@
+
 $(VENV)/.bench: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
 	@echo "Installing Mien and what its benchmarks need into $(VENV) (about 900 MB) ..."
 	@$(PIP) install -c constraints.txt -e . --group bench
@@ -143,4 +154,4 @@ $(VENV)/.bench: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
 $(VENV)/.dev: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
 	@echo "Installing Mien, PyTorch and the tools of development into $(VENV) (about 2.3 GB) ..."
 	@$(PIP) install -c constraints.txt -e '.[train,tables,serve,ray]' --group dev
-	@touch $@ $(VENV)/.demo $(VENV)/.page $(VENV)/.bench
+	@touch $@ $(VENV)/.demo $(VENV)/.docs $(VENV)/.page $(VENV)/.bench
