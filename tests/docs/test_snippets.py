@@ -1,5 +1,7 @@
 """The blocks of README.md and docs/ are run as they stand, in order, page by page, on small inputs of these names.
 
+Only trainings get fewer epochs and smaller batches.
+
 docs/serving.md's are run by tests/service/test_examples.py, docs/switching.md's by tests/compat/test_common.py, the
 JavaScript by tests/web. What needs a camera, a network, a cluster or hours is not run: `not_run` says why, and
 test_commands.py holds that it is taken.
@@ -39,6 +41,8 @@ from .pages import PAGES, Block, Command, blocks, commands
 
 ELSEWHERE = {"serving.md", "switching.md"}
 SLOW = {"annotate", "train", "distill", "evaluate", "export"}
+SHORTER = ("--set", "epochs=1", "--set", "batch=16")
+"""What is added to commands that train: the recipes' own epochs and batches are for thousands of faces."""
 OUTPUTS = ("-o", "--out", "--json", "--csv", "--chart")
 REASONS: tuple[tuple[str, str], ...] = (
     (r"serve\b", "runs until it is stopped: tests/service"),
@@ -169,7 +173,8 @@ def folder(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 
 def run_command(command: Command, where: Path) -> None:
     stdin = (where / command.stdin).read_bytes() if command.stdin else None
-    done = CliRunner().invoke(app, list(command.words[1:]), input=stdin)
+    added = SHORTER if command.words[1] in ("train", "distill") else ()
+    done = CliRunner().invoke(app, [*command.words[1:], *added], input=stdin)
     assert done.exit_code == 0, f"{' '.join(command.words)}\n{done.output}\n{done.exception!r}"
     for option, value in zip(command.words, command.words[1:], strict=False):
         if option in OUTPUTS and value != "-" and "--dry-run" not in command.words:
