@@ -59,9 +59,10 @@ check: $(VENV)/.dev web/node_modules/.installed
 	@$(BIN)/lint-imports
 	@cd web && $(NPM) run --silent check
 
-# Strict: a link that leads nowhere is an error. The variable silences an advertisement for other generators.
+# Strict: a link that leads nowhere is an error. Never with --quiet, by which warnings are not counted. The variable
+# silences an advertisement for other generators.
 docs: $(VENV)/.docs
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "The docs: build/docs/index.html"
 
 page: $(PAGE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,10 +84,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("mkdocs", "material", "mkdocstrings"):
         pytest.importorskip(name)
     out = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=250)
+    done = build(ROOT, out)
     assert done.returncode == 0, done.stderr
     return out
+
+
+def build(folder: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """Build a folder's site as `make docs` does."""
+    recipe = re.search(r"-m (mkdocs build.*)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert recipe
+    command = [sys.executable, "-m", *recipe[1].split(), "--site-dir", str(out)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=250)
 
 
 class Loads(HTMLParser):
@@ -117,3 +125,19 @@ def test_no_page_loads_anything_from_another_host(site: Path) -> None:
     styles = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
     assert re.findall(r"(?:@import\s+|url\()[\"']?(?:https?:)?//", styles) == []
     assert "uncertain_below" in (site / "api.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_link_that_leads_nowhere_is_an_error(hook: ModuleType, tmp_path: Path) -> None:
+    for name in ("material", "mkdocstrings"):
+        pytest.importorskip(name)
+    for name in ("docs", "scripts", "src/mien"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.onnx", "__pycache__", "page"))
+    for name in ("mkdocs.yml", *hook.OUTSIDE):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    with (tmp_path / "docs" / "faq.md").open("a", encoding="utf-8") as page:
+        page.write("\n[gone](photos.md#no-such-heading)\n")
+    done = build(tmp_path, tmp_path / "site")
+    assert done.returncode == 1
+    assert "no-such-heading" in done.stderr
