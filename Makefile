@@ -143,7 +143,7 @@ $(VENV)/.release: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.pip pyproject.toml hatch_build.py constraints.txt
-	@echo "Installing Mien and what builds its docs into $(VENV) (about 650 MB) ..."
+	@echo "Installing Mien and what builds its docs into $(VENV) (about 550 MB) ..."
 	@$(PIP) install -c constraints.txt -e . --group docs
 	@touch $@
 
