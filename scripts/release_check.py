@@ -32,6 +32,8 @@ WANTED: Final = (
     *(f"mien/assets/vendor/{name}" for name in ("face_detection_yunet_2026may.onnx", "LICENSE_YUNET")),
     *(f"mien/assets/{name}" for name in ("models/*.onnx", "identity/*.onnx", "fonts/*.ttf", "emoji/*.png")),
     "mien/reports/page.html",
+    "mien/reports/page.css",
+    "mien/reports/gallery.html",
     "mien-*/licenses/LICENSES.md",
 )
 """What a wheel must hold, beside the code."""

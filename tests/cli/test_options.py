@@ -31,6 +31,7 @@ WRITING = (
     "train",
     "distill",
     "evaluate",
+    "errors",
     "export",
     "page",
     "data pack",
@@ -106,7 +107,7 @@ def test_every_command_that_writes_takes_o_and_out(command: str) -> None:
 
 def test_every_command_that_reads_labelled_faces_takes_a_label_map() -> None:
     reading = {name for name, command in COMMANDS.items() if any(p.metavar == "DATA" for p in command.params)}
-    assert {"data check", "data pack", "train", "distill", "evaluate", "export"} <= reading
+    assert {"data check", "data pack", "train", "distill", "evaluate", "errors", "export"} <= reading
     options = [next(p for p in COMMANDS[name].params if p.opts == ["--labels"]) for name in reading]
     assert len({(option.help, option.metavar) for option in options}) == 1
 
@@ -147,6 +148,7 @@ print(*sys.modules, file=sys.stderr)
         ["export", ".", "-o", "gone.onnx", "--data", "gone"],
         ["evaluate", "gone.safetensors", "--data", "."],
         ["evaluate", ".", "--data", "gone"],
+        ["errors", "--model", "gone.safetensors", "--data", ".", "-o", "page.html"],
     ],
 )
 def test_a_missing_file_is_reported_before_pytorch_is_imported(arguments: list[str], tmp_path: Path) -> None:

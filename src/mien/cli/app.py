@@ -10,6 +10,7 @@ import mien
 from mien.cli import data, detector
 from mien.cli.annotate import annotate
 from mien.cli.distill import distill
+from mien.cli.errors import errors
 from mien.cli.evaluate import evaluate
 from mien.cli.explain import explain
 from mien.cli.export import export
@@ -37,6 +38,7 @@ app.command()(page)
 app.command()(train)
 app.command()(distill)
 app.command()(evaluate)
+app.command()(errors)
 app.command()(export)
 app.command()(info)
 app.add_typer(data.app, name="data")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,25 +11,27 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mien.cli import console, options
-from mien.cli.reading import check_exist, read_dataset
-from mien.errors import ConfigError, DataError, MissingExtraError
-from mien.model_card import CLASS_FREQUENCIES
+from mien.cli.predictions import (
+    SplitChoice,
+    default_protocol,
+    opened_model,
+    predicted,
+    read_split,
+    truth_of,
+)
+from mien.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mien.cli.predictions import Truth
     from mien.data.dataset import FaceDataset, Protocol
-    from mien.data.packed_faces import Faces
     from mien.evaluation.metrics import Metrics
 
-    Truths = dict[Protocol, tuple[NDArray[np.int64], NDArray[np.bool_]]]
-    Predict = Callable[[Faces, Callable[[int], None]], NDArray[np.float32]]
+    Truths = dict[Protocol, Truth]
 
-SplitChoice = Literal["training", "validation", "test"]
 ProtocolChoice = Literal["fer2013", "ferplus", "ferplus-strict", "all"]
-
-_BATCH = 256
 
 Model = Annotated[
     str | None,
@@ -124,20 +126,18 @@ def evaluate(
     chosen = options.prior_of(prior)
     plots = Plots(confusion, reliability, risk_coverage)
     _check_outputs(plots, probabilities)
-    checkpoint = _checkpoint(model)
-    check_exist(data, [checkpoint] if checkpoint else [])
-    opened = _open_checkpoint(checkpoint, threads) if checkpoint else _open_model(model, threads)
+    opened = opened_model(model, data, threads)
     name, classes = opened.name + named_prior(chosen), opened.classes
     weights = prior_weights(chosen, classes, opened.class_frequencies)
-    dataset = _read(data, split, classes, labels=labels, skip_bad=skip_bad)
+    dataset = read_split(data, split, classes, labels=labels, skip_bad=skip_bad)
     truths = _truths(dataset, split, protocol)
-    predicted = _predict(opened.predict, dataset.faces, flip=flip)
+    found = predicted(opened.predict, dataset.faces, flip=flip)
     if weights is not None:
-        predicted = reweighted(predicted, weights)
+        found = reweighted(found, weights)
     if probabilities is not None:
-        _save(probabilities, dataset, truths, predicted)
+        _save(probabilities, dataset, truths, found)
     for each, (truth, mask) in truths.items():
-        metrics = measure(predicted[mask], truth[mask], classes=classes)
+        metrics = measure(found[mask], truth[mask], classes=classes)
         if as_json:
             _print_json(metrics, model=name, protocol=each, split=split)
         else:
@@ -145,7 +145,7 @@ def evaluate(
         suffix = f"-{each}" if protocol == "all" else ""
         for kind, path in plots:
             file = path.with_stem(path.stem + suffix)
-            _draw(kind, file, f"{name}, {each}, {split}", metrics, (predicted[mask], truth[mask]))
+            _draw(kind, file, f"{name}, {each}, {split}", metrics, (found[mask], truth[mask]))
     if dataset.bad:
         raise typer.Exit(1)
 
@@ -160,111 +160,16 @@ def _check_outputs(plots: Plots, probabilities: Path | None) -> None:
         raise ConfigError(f"the file of the probabilities must end in .npz, got {probabilities.name}")
 
 
-def _checkpoint(model: str | None) -> Path | None:
-    """The path of a checkpoint; None for an ONNX model."""
-    path = None if model is None else Path(model)
-    return path if path is not None and (path.is_dir() or path.suffix == ".safetensors") else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A model's name, its classes and how frequent these were in training, and what turns faces into probabilities and
-    reports each batch's size.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    class_frequencies: Mapping[str, float] | None
-    predict: Predict
-
-
-def _open_model(model: str | None, threads: int | None) -> _Opened:
-    """An ONNX model."""
-    import numpy as np
-
-    from mien.runtime.classifier import Classifier
-    from mien.runtime.weights import find_model
-
-    classifier = Classifier(find_model(model), threads=threads)
-
-    def predict(faces: Faces, done: Callable[[int], None]) -> NDArray[np.float32]:
-        parts = []
-        for start in range(0, len(faces), _BATCH):
-            parts.append(classifier.probabilities(faces[start : start + _BATCH]))
-            done(len(parts[-1]))
-        return np.concatenate(parts)
-
-    return _Opened(classifier.card.id, tuple(classifier.classes), classifier.card.class_frequencies, predict)
-
-
-def _open_checkpoint(path: Path, threads: int | None) -> _Opened:
-    """A checkpoint. Raises MissingExtraError without PyTorch."""
-    try:
-        from mien.training.checkpoint import describe_model, predict_faces
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("evaluating a checkpoint", "train") from error
-    if threads is not None:
-        raise ConfigError("--threads is for ONNX models; for a checkpoint set the environment variable OMP_NUM_THREADS")
-    described = describe_model(path)
-
-    def predict(faces: Faces, done: Callable[[int], None]) -> NDArray[np.float32]:
-        return predict_faces(path, faces, progress=done)[1]
-
-    return _Opened(str(path), described.classes, described.data.get(CLASS_FREQUENCIES), predict)
-
-
-def _read(
-    path: Path, split: SplitChoice, classes: tuple[str, ...], *, labels: str | None, skip_bad: bool
-) -> FaceDataset:
-    """The rows of the split, with the model's classes. Raises ConfigError on other classes, DataError on no rows."""
-    from mien.data.dataset import SPLITS
-    from mien.emotions import EMOTIONS
-
-    dataset = read_dataset(path, skip_bad=skip_bad, own_classes=classes != EMOTIONS, labels=labels)
-    if dataset.classes != classes:
-        raise ConfigError(
-            f"the model's classes are {', '.join(classes)}; those of {path} are {', '.join(dataset.classes)}"
-        )
-    chosen = dataset.of_split(split)
-    if len(chosen) == 0:
-        counts = ", ".join(f"{name} has {(dataset.split == name).sum()}" for name in SPLITS if name != split)
-        raise DataError(f"{path} has no rows in the {split} split; {counts}: choose with --split")
-    return chosen
-
-
 def _truths(dataset: FaceDataset, split: SplitChoice, protocol: ProtocolChoice | None) -> Truths:
     """The truth and the evaluated rows under each protocol asked for; of all, those that the data has labels for."""
-    from mien.data.dataset import PROTOCOLS, evaluated_rows
+    from mien.data.dataset import PROTOCOLS
 
-    has_votes = dataset.votes is not None
     names: tuple[Protocol, ...]
     if protocol == "all":
-        names = PROTOCOLS if has_votes else ("fer2013",)
+        names = ("fer2013",) if dataset.votes is None else PROTOCOLS
     else:
-        names = (protocol or ("ferplus" if has_votes else "fer2013"),)
-    truths: Truths = {name: evaluated_rows(dataset, name) for name in names}
-    for name, (_, mask) in truths.items():
-        if not mask.any():
-            raise DataError(f"protocol {name} has no truth for any of the {len(mask)} rows in the {split} split")
-    return truths
-
-
-def _predict(predict: Predict, faces: Faces, *, flip: bool) -> NDArray[np.float32]:
-    import numpy as np
-
-    from mien.data.packed_faces import chunks
-
-    with console.progress() as bar:
-        task = bar.add_task("faces", total=len(faces) * (2 if flip else 1))
-
-        def done(count: int) -> None:
-            bar.advance(task, count)
-
-        predicted = predict(faces, done)
-        if flip:
-            mirrored = np.concatenate([predict(np.ascontiguousarray(part[:, :, ::-1]), done) for part in chunks(faces)])
-            predicted = np.mean([predicted, mirrored], axis=0, dtype=np.float32)
-        return predicted
+        names = (protocol or default_protocol(dataset),)
+    return {name: truth_of(dataset, split, name) for name in names}
 
 
 def _save(path: Path, dataset: FaceDataset, truths: Truths, predicted: NDArray[np.float32]) -> None:

@@ -88,6 +88,15 @@ class FaceDataset:
         """The rows of one split, in their order."""
         return self.take(self.split == split)
 
+    def vote_fractions(self) -> NDArray[np.float32] | None:
+        """The fraction (N, 10) float32, 0..1, of a row's voters for each of FERPLUS_COLUMNS; zeros where a row has no
+        votes, None where no row has.
+        """
+        if self.votes is None:
+            return None
+        fractions: NDArray[np.float32] = self.votes / np.maximum(self.votes.sum(1, keepdims=True), 1e-12)
+        return fractions.astype(np.float32)
+
     def with_unlabeled(self, other: FaceDataset) -> FaceDataset:
         """These rows, then the training rows of another dataset, without their labels and votes.
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 from mien.drawing.colors import ink_on
 from mien.drawing.emoji import EMOJI_FOLDER
 from mien.emotions import EMOTIONS
 from mien.reports.palette import class_colors
 from mien.reports.timeline import Moment, Timeline
+
+_LAYOUT: Final = Path(__file__).with_name("page.css")
 
 Thumbnails = Mapping[Moment, bytes]
 
@@ -30,6 +33,11 @@ def data(value: Any) -> str:
 def percent(share: float) -> str:
     """A part of 1 in per cent: whole ones, but for what is less than one."""
     return f"{100 * share:.1f} %" if 0 < share < 0.00995 else f"{100 * share:.0f} %"
+
+
+def layout() -> str:
+    """The style sheet of all pages, but for the classes' colors."""
+    return _LAYOUT.read_text(encoding="utf-8")
 
 
 def styles(classes: Sequence[str]) -> str:
@@ -55,6 +63,12 @@ def picture(thumbnails: Thumbnails, moment: Moment, what: str) -> str:
         return ""
     encoded = base64.b64encode(thumbnails[moment]).decode()
     return f'<img src="data:image/jpeg;base64,{encoded}" alt="{text(what)}">'
+
+
+def facts(items: Iterable[tuple[str, str]]) -> str:
+    """Names and values in a line, as at the head of a page; neither is escaped yet."""
+    pairs = "".join(f"<div><dt>{text(label)}</dt><dd>{text(value)}</dd></div>" for label, value in items)
+    return f'<dl class="facts">{pairs}</dl>'
 
 
 def legend(classes: Sequence[str]) -> str:

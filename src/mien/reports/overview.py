@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mien.reports.clock import spoken_time
 from mien.reports.figures import Figures, figures_of
 from mien.reports.html import Thumbnails, length, named, percent, picture, shares_bar, sign, table, text
+from mien.reports.html import facts as fact_list
 from mien.reports.spans import Span, in_spans, scenes
 from mien.reports.timeline import SHORT_S, Person, Timeline
 
@@ -48,8 +49,7 @@ def facts(timelines: Sequence[Timeline], persons: int) -> str:
         *([("pixels", "{} × {}".format(*size)) for size in sizes if size] if len(sizes) == 1 else []),
         ("model", timelines[0].model),
     ]
-    pairs = "".join(f"<div><dt>{label}</dt><dd>{text(value)}</dd></div>" for label, value in items)
-    return f'<dl class="facts">{pairs}</dl>'
+    return fact_list(items)
 
 
 def overview(timelines: Sequence[Timeline], shown: Sequence[Group], thumbnails: Thumbnails) -> str:

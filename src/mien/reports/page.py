@@ -81,6 +81,7 @@ def render_page(
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         generator=f"mien {__version__}",
         name=pieces.text(_name(timelines)),
+        layout=pieces.layout(),
         styles=pieces.styles(classes),
         head=facts(timelines, len(groups_of(timelines))) + pieces.legend(classes),
         persons="\n".join(_sections(timelines, thumbnails, every)),
