@@ -56,6 +56,16 @@ def test_majority_as_the_protocols_define_it(counts: dict[str, int], ferplus: st
 
 
 @given(VOTES)
+def test_vote_fractions_are_of_all_voters(votes: NDArray[np.float32]) -> None:
+    fractions = dataset(votes, [0] * len(votes)).vote_fractions()
+    assert fractions is not None
+    for row, counts in zip(fractions, votes, strict=True):
+        expected = counts / counts.sum() if counts.any() else np.zeros(10)
+        assert row == pytest.approx(expected)
+    assert dataset(None, [0]).vote_fractions() is None
+
+
+@given(VOTES)
 def test_majority_agrees_with_counting_by_hand(votes: NDArray[np.float32]) -> None:
     made = dataset(votes, [0] * len(votes))
     truth, mask = evaluated_rows(made, "ferplus")

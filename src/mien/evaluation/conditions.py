@@ -19,7 +19,7 @@ from mien.runtime.head_roll import shown_roll
 from mien.types import Detector
 
 ROLLS: Final = (10.0, 20.0, 30.0)
-"""Degrees that part heads by their roll: landmarks are off by three in the median, by ten in a face of ten."""
+"""Degrees that part heads by their roll: it is off by three in the median, by eight or less in nine of ten."""
 
 _PARTS: Final = 5
 _ENLARGED: Final = 4

@@ -64,7 +64,7 @@ def confusion_matrix(evaluated: Evaluated) -> str:
             for other, count in enumerate(counts)
         )
         recall = metrics.recall[name]
-        found = "–" if recall is None else _percent(recall)
+        found = "–" if recall is None else _percent(recall, 0)
         rows.append(f'<tr><th scope="row">{named(k, name)}</th>{cells}<td class="number">{found}</td></tr>')
     signs = (f"#{sign(k, name)}<span>{text(name)}</span>" for k, name in enumerate(metrics.classes))
     return (
@@ -128,7 +128,7 @@ def conditions(evaluated: Evaluated) -> str:
         some = "" if n == len(right) else f" of {n:,} faces, evenly spaced,"
         note += (
             f"Roll{some} is measured by YuNet's landmarks on the face enlarged four times; they are off by three "
-            "degrees in the median, by ten in one face of ten."
+            "degrees in the median, and by eight or less in nine faces of ten."
         )
     else:
         note += "Head roll was not measured: it takes YuNet's landmarks."
@@ -144,8 +144,8 @@ def suspects(evaluated: Evaluated, most: int) -> str:
     by_votes = evaluated.protocol != "fer2013"
     hardly = f" Only rows count where at most {_percent(HARDLY_ANY, 0)} of the voters named that class." * by_votes
     note = (
-        "The model is sure of another class than the label: the likeliest class is at least as probable as it is on "
-        "average for faces that have it as their label (confident learning: Northcutt, Jiang and Chuang, JAIR 70, "
+        "The likeliest class is not the label, and at least as probable as it is on average for faces whose label it "
+        "is (confident learning: Northcutt, Jiang and Chuang, JAIR 70, "
         f"2021).{hardly} Either may be wrong."
     )
     count = "No row is suspected." if not len(rows) else f"{len(rows):,} of {len(evaluated.truth):,} rows"
@@ -211,8 +211,8 @@ def _face(evaluated: Evaluated, row: int, picture: NDArray[np.uint8]) -> str:
 def _votes(fractions: Sequence[float]) -> str:
     """The classes that were voted for, the most frequent first."""
     ordered = sorted(zip(fractions, FERPLUS_COLUMNS, strict=True), key=lambda one: -one[0])
-    return ", ".join(f"{name} {_percent(fraction, 0)}" for fraction, name in ordered if fraction > 0)
+    return ", ".join(f"{name}\N{NO-BREAK SPACE}{_percent(fraction, 0)}" for fraction, name in ordered if fraction > 0)
 
 
 def _percent(fraction: float, digits: int = 1) -> str:
-    return f"{100 * fraction:.{digits}f} %"
+    return f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"
