@@ -22,7 +22,7 @@ from mien.reports.html import named, sign, table, text
 PAIRS: Final = 6
 """Confusions that have a row of examples."""
 
-EXAMPLES: Final = 8
+EXAMPLES: Final = 6
 """Faces in such a row."""
 
 MOST_IDS: Final = 10_000
