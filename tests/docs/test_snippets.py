@@ -53,6 +53,7 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"detector |data get |.*--init imagenet", "needs a network"),
     (r".*\b[a-z0-9]+://", "needs a store and a cluster"),
     (r"--install-completion", "changes the shell"),
+    (r"errors .*runs/mine", "needs a run on these classes, which fine-tuning.md trains"),
     (r".*\b(trainval\.parquet|fer2013\.pack|alexnet\.pth)", "needs FER2013, or weights that are not Mien's, and hours"),
 )
 
