@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from reprlib import repr as shown
 from typing import Any, Final
 from warnings import warn
 
@@ -77,8 +79,36 @@ class ModelCard:
                 raise ModelError(f"the model card has schema {schema}, this Mien reads {CARD_SCHEMA}: update mien")
             values["license"] = values.pop("licence", "Apache-2.0")
             card = cls(**{**values, "classes": tuple(values["classes"])})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            card._check()
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelError(f"the model card is damaged: {error}") from error
         if len(card.classes) < 2:
             raise ModelError(f"the model card names {len(card.classes)} classes, expected at least 2")
         return card
+
+    def _check(self) -> None:
+        """Raise ValueError where a field is of another type, or has a value that cannot be."""
+        for name, kind in _KINDS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} is {shown(getattr(self, name))}")
+        if not all(isinstance(name, str) for name in self.classes):
+            raise ValueError(f"classes are {shown(self.classes)}")
+        if isinstance(self.temperature, bool) or not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature is {shown(self.temperature)}")
+        frequencies = self.data.get(CLASS_FREQUENCIES, {})
+        if not isinstance(frequencies, Mapping) or not all(_is_fraction(value) for value in frequencies.values()):
+            raise ValueError(f"{CLASS_FREQUENCIES} are {shown(frequencies)}")
+        json.dumps(asdict(self), ensure_ascii=False).encode()  # a half of a surrogate pair is no text
+
+
+_KINDS: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("name", "version", "precision", "license"), str),
+    **dict.fromkeys(("architecture", "data", "metrics"), Mapping),
+    "temperature": (int, float),
+    "source": (str, type(None)),
+}
+"""Of what types a card's fields are."""
+
+
+def _is_fraction(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

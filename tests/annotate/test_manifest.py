@@ -92,7 +92,7 @@ def test_runs_are_kept_one_after_another(place: str, plan: Callable[..., Plan], 
     assert second["runs"][0] == first["runs"][0]
 
 
-@pytest.mark.parametrize("text", [b"", b"null", b"[]", b"{", b"\xff", b'{"runs": 1}', b"{}"])
+@pytest.mark.parametrize("text", [b"", b"null", b"[]", b"{", b"\xff", b'{"runs": 1}', b"{}", b"[" * 100_000])
 def test_a_damaged_manifest_is_written_anew(text: bytes, plan: Callable[..., Plan], tmp_path: Path) -> None:
     pytest.importorskip("fsspec")
     out = Folder(str(tmp_path))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -233,6 +234,31 @@ def test_a_damaged_plan_is_refused(change: Any, words: str, plan: Callable[..., 
     out.write("plan/plan.json", text.encode())
     with pytest.raises(ConfigError, match=f"^{tmp_path}: the plan .*; delete the folder, or name another$"):
         saved_plan(out)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": 1},
+        {"model": {"id": "a"}},
+        {"detector": {"name": 1, "sha256": None}},
+        {"pictures": "3"},
+        {"passed": []},
+    ],
+)
+def test_a_plan_of_other_types_is_refused_though_its_hash_is_right(
+    change: dict[str, Any], plan: Callable[..., Plan]
+) -> None:
+    values = json.loads(plan().to_json()) | change
+    given = {key: value for key, value in values.items() if key not in ("schema", "sha256")}
+    values["sha256"] = sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
+    with pytest.raises(ConfigError, match="the plan is damaged"):
+        Plan.from_json(json.dumps(values))
+
+
+def test_a_plan_that_is_nested_too_deep_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the plan is damaged"):
+        Plan.from_json("[" * 100_000)
 
 
 @pytest.mark.parametrize(

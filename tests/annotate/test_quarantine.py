@@ -111,6 +111,7 @@ def test_once_done_the_attempts_are_forgotten(out: Folder) -> None:
         b"[]",
         b"{",
         b"\xff",
+        b"[" * 100_000,
         b'{"run": "run"}',
         b'{"run": "run", "count": "x", "at": null, "deaths": {}}',
         b'{"run": "run", "count": 2, "at": [], "deaths": {}}',

@@ -255,3 +255,7 @@ def test_a_note_of_another_schema_is_none() -> None:
     values = json.loads(ShardSummary(0, 0, 0, 0, {}, {}, {}).to_json())
     assert ShardSummary.from_json(json.dumps(values)) is not None
     assert ShardSummary.from_json(json.dumps(values | {"schema": 2})) is None
+
+
+def test_a_summary_that_is_nested_too_deep_is_none() -> None:
+    assert ShardSummary.from_json("[" * 100_000) is None

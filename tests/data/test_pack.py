@@ -97,6 +97,12 @@ def test_a_changed_description_is_found(pack: Path) -> None:
         audit(read_faces(pack))
 
 
+def damage_header(path: Path) -> None:
+    """Repeat a part of an array's header, so that its brackets do not close: numpy's own error is of `tokenize`."""
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"'shape': (60,)", b"'shape': (60,(", 1))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -104,6 +110,8 @@ def test_a_changed_description_is_found(pack: Path) -> None:
         (lambda pack: (pack / "keys.npy").unlink(), r"keys\.npy is missing"),
         (lambda pack: (pack / DESCRIPTION).write_text("{", encoding="utf-8"), r"pack\.json cannot be read"),
         (lambda pack: (pack / DESCRIPTION).write_text("[]", encoding="utf-8"), r"pack\.json cannot be read"),
+        (lambda pack: (pack / DESCRIPTION).write_text("[" * 100_000, encoding="utf-8"), r"pack\.json cannot be read"),
+        (lambda pack: damage_header(pack / "split.npy"), r"split\.npy cannot be read"),
         (lambda pack: change(pack, schema=2), "a pack of schema 2, this Mien reads 1"),
         (lambda pack: change(pack, notes=[]), r"pack\.json: no notes of a reading"),
         (lambda pack: change(pack, notes={"labels_left_out": {"a": float("inf")}}), "no notes of a reading"),

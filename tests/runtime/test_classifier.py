@@ -187,6 +187,17 @@ def test_a_damaged_card_names_the_file(save: Save) -> None:
         Classifier(save(card="{"))
 
 
+@pytest.mark.parametrize("name", [b"mien.card", b"faces", b"probabilities"])
+def test_names_that_are_no_text_are_refused_without_noise(
+    save: Save, name: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = save()
+    path.write_bytes(path.read_bytes().replace(name, b"\xfe" + name[1:]))
+    with pytest.raises(ModelError, match=r"tiny\.onnx: .*(no text|onnxruntime reports)"):
+        Classifier(path)
+    assert capfd.readouterr() == ("", "")
+
+
 FLOAT, DOUBLE, UINT8 = 1, 11, 2
 
 

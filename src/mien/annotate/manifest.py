@@ -101,6 +101,6 @@ def write_manifest(out: Folder, plan: Plan, totals: Totals, run: Run, *, complet
 def _runs(out: Folder) -> list[dict[str, Any]]:
     try:
         runs = json.loads(out.read(MANIFEST) or b"{}").get("runs", [])
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return []
     return runs if isinstance(runs, list) else []

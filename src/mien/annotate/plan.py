@@ -143,6 +143,7 @@ class Plan:
                 raise ConfigError(f"the plan has schema {schema}, this Mien reads {SCHEMA}")
             if values.pop("sha256") != _hash(values):
                 raise ConfigError("the plan is damaged: its hash differs")
+            _check_types(values)
             columns = values["columns"]
             unreadable = tuple(values.pop("lost"))
             return cls(
@@ -154,7 +155,7 @@ class Plan:
                     "unreadable": unreadable,
                 }
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ConfigError(f"the plan is damaged: {one_line(error)}") from error
 
     def differences(self, other: Plan) -> list[str]:
@@ -183,6 +184,28 @@ class Plan:
 
 def _shown(value: object) -> str:
     return "none" if value is None else str(value)
+
+
+_TYPES: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("version", "input", "digest", "created"), str),
+    **dict.fromkeys(("model", "detector", "passed"), dict),
+    **dict.fromkeys(("pictures", "shards"), int),
+}
+
+
+def _check_types(values: Mapping[str, Any]) -> None:
+    """Raise ValueError where a saved value is of another type than the plan's."""
+    model, detector = values["model"], values["detector"]
+    wrong = [name for name, kind in _TYPES.items() if not isinstance(values[name], kind)]
+    if not wrong and not all(isinstance(model[key], kind) for key, kind in _MODEL.items()):
+        wrong = ["model"]
+    if not wrong and not (isinstance(detector["name"], str) and isinstance(detector["sha256"], str | None)):
+        wrong = ["detector"]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} of another type")
+
+
+_MODEL: Final[Mapping[str, type]] = {"id": str, "sha256": str, "classes": list}
 
 
 def _hash(values: dict[str, Any]) -> str:

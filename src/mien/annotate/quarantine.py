@@ -72,7 +72,7 @@ class Attempts:
                 None if at is None else int(at),
                 {int(key): int(n) for key, n in values["deaths"].items()},
             )
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return 0, None, {}
 
     def _note(self, at: int | None) -> None:

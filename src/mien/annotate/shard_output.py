@@ -68,7 +68,7 @@ class ShardSummary:
                 return None
             files = {name: (int(size), str(digest)) for name, (size, digest) in values.pop("files").items()}
             return cls(**values, files=files)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
 

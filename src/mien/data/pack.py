@@ -126,7 +126,7 @@ def description(folder: Path) -> dict[str, Any]:
             and all(isinstance(file["sha256"], str) for file in described["files"].values())
             and {Path(name).name for name in described["files"]} <= {f"{name}.npy" for name in _KINDS}
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _damaged(folder, f"{DESCRIPTION} cannot be read: {' '.join(str(error).split())}") from None
     if schema != SCHEMA:
         raise DataError(f"{folder}: a pack of schema {schema}, this Mien reads {SCHEMA}: pack it anew, or update mien")
@@ -154,7 +154,7 @@ def _size(folder: Path, name: str) -> int:
 def _array(folder: Path, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+    except Exception as error:  # numpy's reader of headers raises nearly anything
         raise _damaged(folder, f"{name}.npy cannot be read: {' '.join(str(error).split())}") from None
     kind = _KINDS[name]
     if array.ndim == 0 or kind not in (array.dtype.kind, array.dtype.str[1:]):

@@ -68,11 +68,14 @@ class Classifier:
         except OSError as error:
             raise ModelError(f"{path}: cannot read the model: {reason(error)}") from error
         try:
-            self._session = ort.InferenceSession(content, options, providers=chosen)
+            self._session = ort.InferenceSession(content, options, providers=chosen, enable_fallback=0)
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise ModelError(f"{path}: expected an ONNX model, onnxruntime reports: {one_line(error)}") from error
-        self._card = self._read_card()
-        self._check_shapes()
+        try:
+            self._card = self._read_card()
+            self._check_shapes()
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{path}: the ONNX file has a name that is no text: {error}") from error
 
     def __reduce__(self) -> tuple[object, ...]:
         return partial(Classifier, **self._arguments), (self._path,)

@@ -29,7 +29,9 @@ class FaceEmbedder:
     def __init__(self, *, threads: int | None = None, path: Path = EMBEDDING) -> None:
         options = session_options(threads, SESSION_ENTRIES[choose(cpu_flags()).path])
         try:
-            self._session = ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:  # OSError, or onnxruntime's, which share no base class
             raise ModelError(f"{path}: cannot be loaded: {one_line(error)}") from error
 

@@ -49,7 +49,9 @@ class YuNet:
         except OSError as error:
             raise DetectorError(f"{path}: cannot read YuNet's file: {reason(error)}") from error
         try:
-            self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
             entry = self._session.get_inputs()[0]
             self._input, sides = entry.name, [side for side in entry.shape[2:] if isinstance(side, int)]
             if sides:
