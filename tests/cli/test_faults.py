@@ -1,0 +1,144 @@
+"""Whatever fails while a command writes: files are whole or absent, no partial one stays, and one line says why.
+
+The disk is full from each step on (a file opened for writing, a folder made, a rename), is read-only, is a network
+share that is lost, and refuses what is longer than a limit, which libraries in C meet as well.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.emotions import EMOTIONS
+from mien.service.page_files import is_built
+
+from ..conftest import YUNET_FILE
+from .faults import Ended, Fault, run_with
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs fork and named pipes"),
+    pytest.mark.slow,
+]
+
+Arguments: TypeAlias = Sequence[str | Path]
+Command: TypeAlias = Callable[[Path, Path], Arguments]
+
+MODEL = ("--model", "model.onnx", "--detector", "none")
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "predict photos": ("predict", "photos", *MODEL, "-o", "out/drawn", "--json", "out/a.jsonl", "--csv", "out/a.csv"),
+    "predict video": (
+        *("predict", "video.mp4", *MODEL, "-o", "out/a.mp4", "--json", "out/a.jsonl", "--csv", "out/a.csv"),
+        *("--chart", "out/a.svg"),
+    ),
+    "report": ("report", "a.jsonl", "-o", "out/a.html", "--csv", "out/a.csv", "--json", "out/b.jsonl"),
+    "report parquet": ("report", "a.jsonl", "--parquet", "out/a.parquet"),
+    "report subtitles": ("report", "a.jsonl", "-o", "out/a.srt"),
+    "explain": ("explain", "photos/0.png", *MODEL, "-o", "out/why.png"),
+    "annotate": ("annotate", "photos", *MODEL, "-o", "out/faces", "--workers", "0"),
+    "page": ("page", "--detector-model", str(YUNET_FILE), "-o", "out/site"),
+    "export": ("export", "run", "-o", "out/model.onnx"),
+    "data pack": ("data", "pack", "faces", "-o", "out/pack"),
+    "evaluate": ("evaluate", "model.onnx", "--data", "faces", "--split", "training", "-o", "out/a.npz"),
+    "detector": ("detector", "yunet", "--from", str(YUNET_FILE)),
+}
+NEEDS = {
+    "predict video": ("av", "matplotlib"),
+    "report parquet": ("pyarrow",),
+    "annotate": ("fsspec", "pyarrow"),
+    "export": ("torch", "onnx", "onnxscript"),
+}
+UNFINISHED = {"annotate": {"faces/plan/attempts/000000.json"}}
+"""What a command leaves behind by which the next run goes on."""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, brightness_model: Path) -> Path:
+    """What the commands read."""
+    folder = tmp_path_factory.mktemp("given")
+    shutil.copy(brightness_model, folder / "model.onnx")
+    for number, grey in enumerate((0, 85, 255)):
+        for place in (folder / "photos", folder / "faces" / "train" / EMOTIONS[number]):
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((48, 48), grey, np.uint8)).save(place / f"{number}.png")
+    face = {
+        "box": {"x": 2.0, "y": 1.0, "width": 24.0, "height": 24.0},
+        "emotion": "fear",
+        "uncertain": False,
+        "track": 1,
+    }
+    lines = [
+        {"schema": 1, "model": "m", "source": "b.mp4", "frame": i, "time_s": i / 5, "width": 96, "height": 64}
+        | {"faces": [face | {"probabilities": {"fear": 0.8, "surprise": 0.2}}], "error": None}
+        for i in range(20)
+    ]
+    (folder / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def fails(
+    tmp_path: Path,
+    prepared: Path,
+    make_video: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Callable[[str, Fault], tuple[Ended, dict[str, bytes]]]:
+    """Runs a command in a fresh folder; how it ended, and the files in `out`."""
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "out"
+    monkeypatch.setenv("MIEN_CACHE", str(out / "cache"))
+
+    def fails(command: str, fault: Fault) -> tuple[Ended, dict[str, bytes]]:
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        if command == "export" and not Path("run").exists():
+            shutil.copytree(request.getfixturevalue("run"), "run")
+        if command == "predict video" and not Path("video.mp4").exists():
+            make_video("video.mp4", 12)
+        ended = run_with(fault, out, *COMMANDS[command])
+        return ended, {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    return fails
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_files_are_whole_or_absent_and_one_line_says_why(
+    command: str, fails: Callable[[str, Fault], tuple[Ended, dict[str, bytes]]]
+) -> None:
+    for module in NEEDS.get(command, ()):
+        pytest.importorskip(module)
+    if (command in ("page", "detector") and not YUNET_FILE.is_file()) or (command == "page" and not is_built()):
+        pytest.skip("needs YuNet, and the page (make page)")
+    usual, whole = fails(command, Fault())
+    assert usual.code == 0, usual.stderr
+    assert whole
+    assert usual.steps or command == "report parquet"  # which a library in C writes
+    again = fails(command, Fault())[1]
+    assert set(again) == set(whole)
+    varies = {name for name, content in again.items() if content != whole[name]}  # those that hold a time
+    sizes = sorted({*map(len, whole.values())})
+    faults = [Fault(step) for step in range(1, usual.steps + 1)]
+    faults += [Fault(1, number) for number in (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)]
+    faults += [Fault(largest=size) for size in {0, 1, sizes[0] // 2, sizes[0] - 1, sizes[-1] // 2, sizes[-1] - 1}]
+    for fault in faults:
+        ended, files = fails(command, fault)
+        where = f"{fault}\n{ended.stderr}"
+        assert ended.code in (1, 2), where
+        assert "Traceback" not in ended.stderr, where
+        assert ended.stderr.strip().splitlines()[-1].startswith("error: "), where
+        unfinished = UNFINISHED.get(command, set())
+        assert set(files) <= set(whole) | unfinished, where
+        for name in set(files) - varies - unfinished:
+            assert files[name] == whole[name], where
+        for name in set(files) & varies:
+            assert len(files[name]) > 0.9 * len(whole[name]), where
