@@ -414,7 +414,7 @@ def test_threads_may_share_an_analyzer(squares: Analyzer) -> None:
     rng = np.random.default_rng(2)
     pictures = [picture(*rng.choice(EMOTIONS, rng.integers(0, 6)), side=20 + i % 13) for i in range(60)]
     wanted = [squares.analyze(image).faces for image in pictures]
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(16) as pool:
         got = list(pool.map(lambda image: squares.analyze(image).faces, pictures))
     assert got == wanted
 

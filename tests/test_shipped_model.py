@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -82,3 +83,14 @@ def test_it_can_be_asked_by_another_prior() -> None:
     assert weights is not None
     assert EMOTIONS[weights.argmax()] == "disgust"
     assert weights == pytest.approx([1 / 7 / frequencies[name] for name in EMOTIONS])
+
+
+def test_sixteen_threads_get_what_one_gets() -> None:
+    analyzer = mien.load(detector="none", threads=1)
+    random = np.random.default_rng(1)
+    pictures = [cv2.resize(random.integers(0, 256, (3 + i % 4, 4, 3), np.uint8), (60, 70)) for i in range(64)]
+    alone = [analyzer.analyze(np.asarray(picture, np.uint8)).to_dict() for picture in pictures]
+    with ThreadPoolExecutor(16) as threads:
+        together = list(threads.map(lambda picture: analyzer.analyze(picture).to_dict(), pictures))
+    assert together == alone
+    assert len({record["faces"][0]["emotion"] for record in alone}) > 1
