@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "export": ("export", "run", "-o", "out/model.onnx"),
     "data pack": ("data", "pack", "faces", "-o", "out/pack"),
     "evaluate": ("evaluate", "model.onnx", "--data", "faces", "--split", "training", "-o", "out/a.npz"),
+    "errors": ("errors", "--data", "faces", "--split", "training", "--model", "model.onnx", "-o", "out/errors.html"),
     "detector": ("detector", "yunet", "--from", str(YUNET_FILE)),
 }
 NEEDS = {
