@@ -134,6 +134,7 @@ def test_a_worker_that_is_killed_takes_nothing_along(
     assert parts(tmp_path / "out") == parts(tmp_path / "quiet")
 
 
+@pytest.mark.slow
 def test_pictures_that_kill_are_found_and_told(run: Any, tmp_path: Path, photos: Path) -> None:
     deadly = [photos / "007.png", photos / "031.png", photos / "033.png"]
     for path in deadly:

@@ -23,7 +23,8 @@ def tracks_of(kind: str, number: int, portraits: list[Any], every: float = 0.0) 
     """The tracks of each person, and, as person -1, those of nobody."""
     film = scenes.scene_film(kind, number, portraits)
     found: dict[int, set[int]] = {}
-    for _, truth, tracks in identity.ours(film, identity.Remembered(load_detector("yunet", threads=1)), every):
+    detector = identity.Remembered(load_detector("yunet", threads=1))
+    for _, truth, tracks in identity.ours(film, detector, every)["mien"]:
         seen = identity._countable(truth)
         for track, box in identity._counted(truth, tracks):
             person = next((one.person for one in seen if one.box.iou(box) >= identity.IOU), -1)

@@ -189,6 +189,7 @@ def validation() -> tuple[Faces, NDArray[np.int64]]:
 
 
 @pytest.mark.real_data
+@pytest.mark.slow
 def test_curves_of_real_faces(classifier: Classifier, validation: tuple[Faces, NDArray[np.int64]]) -> None:
     def mean_areas(make: Callable[[int, Faces, int], NDArray[np.floating]]) -> NDArray[np.float64]:
         return np.mean(
@@ -206,6 +207,7 @@ def test_curves_of_real_faces(classifier: Classifier, validation: tuple[Faces, N
 
 
 @pytest.mark.real_data
+@pytest.mark.slow
 def test_a_half_that_is_covered_speaks_for_nothing(
     classifier: Classifier, validation: tuple[Faces, NDArray[np.int64]]
 ) -> None:

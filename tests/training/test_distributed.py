@@ -218,6 +218,7 @@ def two(tmp_path_factory: pytest.TempPathFactory, pack: Path) -> tuple[Path, str
     return out, end(start(out, pack))
 
 
+@pytest.mark.slow
 def test_two_ranks_learn_what_one_process_does(two: tuple[Path, str], pack: Path, tmp_path: Path) -> None:
     out, reported = two
     assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "curves.png", LAST, "metrics.jsonl"]
