@@ -38,6 +38,7 @@ from mien.service.server import running
 from mien.service.settings import Settings
 from mien.service.temporary import TemporaryVideo
 from mien.service.video_jobs import VideoJobs
+from mien.stream import StreamResults
 
 pytest.importorskip("av")
 
@@ -178,6 +179,16 @@ def test_a_video_gives_the_report_that_its_records_give(
     assert client.delete(address).status_code == 204
     for gone in (client.get(address), client.delete(address), client.get(f"{address}/report")):
         assert "no such video" in problem(gone, 404)
+
+
+def test_its_persons_are_those_of_the_whole_video(
+    shared: httpx.Client, ended: Any, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StreamResults, "persons", lambda self: {track: track + 2 for track in (1,)})
+    address = post(shared, content).headers["location"]
+    assert ended(shared, address)["state"] == "done"
+    [person] = shared.get(f"{address}/report").json()["persons"]
+    assert person["tracks"] == [3]
 
 
 def test_one_frame_in_so_many_seconds(shared: httpx.Client, ended: Any, content: bytes) -> None:

@@ -19,7 +19,6 @@ import typer
 from mien.cli import console
 from mien.cli.interrupt import handled, interruptible
 from mien.cli.outputs import Outputs, check_apart
-from mien.cli.spool import Spool
 from mien.cli.stage_times import StageTimes
 from mien.concurrency import Behind, ReadAhead
 from mien.covering import covered
@@ -27,6 +26,7 @@ from mien.drawing.draw import draw_frame
 from mien.drawing.style import Style
 from mien.errors import ImageError
 from mien.reports.aggregate import Gatherer
+from mien.spool import Spool
 from mien.types import Frame
 from mien.video.source import FrameSource, open_source
 from mien.video.writer import VideoWriter

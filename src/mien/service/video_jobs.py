@@ -25,6 +25,7 @@ from mien.service.pool import BusyError, Pool
 from mien.service.settings import Settings
 from mien.service.stream import MAX_PIXELS
 from mien.service.temporary import TemporaryVideo
+from mien.spool import Spool
 from mien.video.reader import VideoFile
 
 State = Literal["waiting", "running", "done", "failed"]
@@ -192,14 +193,18 @@ def _reports(
 ) -> dict[str, bytes]:
     gatherer = Gatherer()
     most = min(MAX_PIXELS, settings.max_pixels)
-    with VideoFile(job.content.path, every=job.every, max_pixels=most, is_over=is_over) as video:
-        for result in analyzer.stream(video):
-            gatherer.add(result.to_dict())
+    with VideoFile(job.content.path, every=job.every, max_pixels=most, is_over=is_over) as video, Spool() as spool:
+        results = analyzer.stream(video)
+        for result in results:
+            spool.add(result)
             metrics.faces.inc(len(result.faces))
             job.frames += 1
             job.progress = min(1.0, (result.time_s or 0.0) / video.duration_s) if video.duration_s else None
         if is_over():
             raise MienError("it is over")
+        persons = results.persons()
+        for result in spool:
+            gatherer.add(result.renumbered(persons).to_dict())
         problems = [problem.replace(video.name, "the video") for problem in video.problems]
     timeline, table = gatherer.timeline(), io.StringIO()
     write_csv(table_of([timeline]), table)

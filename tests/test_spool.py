@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mien.analysis import Analysis
-from mien.cli.spool import Spool
 from mien.errors import ConfigError
+from mien.spool import Spool
 from mien.types import Box, Face, Pose
 
 CLASSES = ("calm", "glad")
