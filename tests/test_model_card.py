@@ -55,7 +55,7 @@ def changed(**values: object) -> str:
         (changed(data=[1]), "damaged: data is"),
         (changed(data={"class_frequencies": {"bored": "x"}}), "damaged: class_frequencies are"),
         (changed(temperature="warm"), "damaged: temperature is 'warm'"),
-        (changed(temperature=float("nan")), "damaged: temperature is nan"),
+        (changed(temperature=float("nan")), "damaged: temperature is None"),
         (changed(temperature=0), "damaged: temperature is 0"),
         (changed(source=["a"]), "damaged: source is"),
         ("[" * 100_000, "damaged"),
@@ -65,3 +65,8 @@ def changed(**values: object) -> str:
 def test_what_is_no_card_is_refused(text: str, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         ModelCard.from_json(text)
+
+
+def test_a_figure_that_is_no_number_is_missing() -> None:
+    card = ModelCard.from_json(changed(metrics={"validation": {"ece": float("nan"), "accuracy": 0.9}}))
+    assert card.metrics == {"validation": {"ece": None, "accuracy": 0.9}}

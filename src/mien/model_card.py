@@ -73,7 +73,7 @@ class ModelCard:
     def from_json(cls, text: str) -> ModelCard:
         """The card that `to_json` wrote. Raises ModelError where it is not one, or of a newer schema."""
         try:
-            values = json.loads(text)
+            values = json.loads(text, parse_constant=lambda name: None)  # NaN, as Python writes it, is no JSON
             schema = values.pop("schema")
             if schema != CARD_SCHEMA:
                 raise ModelError(f"the model card has schema {schema}, this Mien reads {CARD_SCHEMA}: update mien")
