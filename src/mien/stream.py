@@ -16,9 +16,9 @@ from mien.analysis import Analysis
 from mien.errors import ConfigError
 from mien.runtime.crops import check_picture
 from mien.runtime.head_pose import head_pose
-from mien.tracking.joining import TrackSummary, join_tracks
+from mien.tracking.joining import CONFIDENT_SCORE, TrackSummary, join_tracks
 from mien.tracking.smoothing import Smoother
-from mien.tracking.tracker import CONFIDENT_SCORE, SHOWN_S, Tracked, Tracker
+from mien.tracking.tracker import SHOWN_S, Tracked, Tracker
 from mien.types import Detection, Detector, Face, Frame
 
 SEARCH_S: Final = 1.0

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.errors import ConfigError
-from mien.tracking.joining import ONE_PERSON, STRAY_DETECTIONS, STRAY_SCORE, TrackSummary, join_tracks
+from mien.tracking.joining import CONFIDENT_SCORE, ONE_PERSON, STRAY_DETECTIONS, TrackSummary, join_tracks
 
 
 def look(person: int, seed: int = 0, spread: float = 0.2) -> NDArray[np.float32]:
@@ -113,10 +113,10 @@ def test_it_is_average_linkage() -> None:
 @pytest.mark.parametrize(
     ("detections", "score", "is_somebody"),
     [
-        (1, STRAY_SCORE - 0.01, False),
-        (STRAY_DETECTIONS, STRAY_SCORE - 0.01, False),
-        (STRAY_DETECTIONS + 1, STRAY_SCORE - 0.01, True),
-        (1, STRAY_SCORE, True),
+        (1, CONFIDENT_SCORE - 0.01, False),
+        (STRAY_DETECTIONS, CONFIDENT_SCORE - 0.01, False),
+        (STRAY_DETECTIONS + 1, CONFIDENT_SCORE - 0.01, True),
+        (1, CONFIDENT_SCORE, True),
         (1, None, True),
     ],
 )

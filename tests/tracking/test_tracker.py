@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.tracking.tracker import CONFIDENT_SCORE, CONFIRM_S, REMEMBERED_S, SHOWN_S, Tracked, Tracker
+from mien.tracking.joining import CONFIDENT_SCORE
+from mien.tracking.tracker import CONFIRM_S, REMEMBERED_S, SHOWN_S, Tracked, Tracker
 from mien.types import Box, Detection
 
 from .films import EVERY, FACES, SCENES, Moment, box, detection_of, embedded, ids, play, shot

@@ -18,10 +18,11 @@ from mien.service.errors import Problem, problem_responses
 from mien.service.json_body import BOXES
 from mien.service.json_body import SCHEMA as JSON_SCHEMA
 from mien.service.metrics import Metrics
+from mien.service.openapi import BINARY, pictures_body
 from mien.service.pool import Pool
 from mien.service.predict import refusals, while_there
 from mien.service.settings import Settings
-from mien.service.uploads import BODIES, BodyReader, Given, Upload
+from mien.service.uploads import BodyReader, Given, Upload
 from mien.types import Box, CropRule
 
 MAX_BOXES: Final = 64
@@ -63,28 +64,11 @@ _SCHEMA: Final[dict[str, Any]] = {
     },
 }
 
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in BODIES},
-            "application/json": {
-                "schema": {
-                    **JSON_SCHEMA,
-                    "properties": {**JSON_SCHEMA["properties"], BOXES: {**_SCHEMA, "type": ["array", "null"]}},
-                }
-            },
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": {"type": "string", "format": "binary"}, BOXES: _SCHEMA},
-                    "required": ["file"],
-                },
-                "encoding": {BOXES: {"contentType": "application/json"}},
-            },
-        },
-    }
-}
+_BODY: Final = pictures_body(
+    {**JSON_SCHEMA, "properties": {**JSON_SCHEMA["properties"], BOXES: {**_SCHEMA, "type": ["array", "null"]}}},
+    {"file": BINARY, BOXES: _SCHEMA},
+    {BOXES: {"contentType": "application/json"}},
+)
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {

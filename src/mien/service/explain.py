@@ -16,29 +16,15 @@ from mien.service.errors import Problem, problem_responses
 from mien.service.json_body import SCHEMA
 from mien.service.memory import HeldResponse, Memory
 from mien.service.metrics import Metrics
+from mien.service.openapi import BINARY, pictures_body
 from mien.service.pool import Pool
 from mien.service.predict import refusals, while_there
-from mien.service.uploads import BODIES, BodyReader, Upload
+from mien.service.uploads import BodyReader, Upload
 
 MAX_FACES: Final = 8
 """Of one picture, the largest: each costs as much as classifying more than a hundred."""
 
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            **{media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in BODIES},
-            "application/json": {"schema": SCHEMA},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                    "required": ["file"],
-                }
-            },
-        },
-    }
-}
+_BODY: Final = pictures_body(SCHEMA, {"file": BINARY})
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {

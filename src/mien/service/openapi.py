@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -9,8 +10,24 @@ from fastapi import FastAPI
 from mien.service.errors import ProblemDetails
 from mien.service.request_ids import HEADER as REQUEST_ID
 from mien.service.schemas import explanation_schema, record_schema, report_schema
+from mien.service.uploads import BODIES
 
 _SCHEMAS: Final = "#/components/schemas/{model}"
+BINARY: Final = {"type": "string", "format": "binary"}
+
+
+def pictures_body(
+    json: Mapping[str, Any], form: Mapping[str, Any], encoding: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A body that holds pictures: bytes, JSON of this schema, or a form with these fields, `file` among them."""
+    fields = {"schema": {"type": "object", "properties": form, "required": ["file"]}}
+    content = {
+        **{media_type: {"schema": BINARY} for media_type in BODIES},
+        "application/json": {"schema": json},
+        "multipart/form-data": fields if encoding is None else {**fields, "encoding": encoding},
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
 
 _KEYS: Final[dict[str, dict[str, Any]]] = {
     "key": {"type": "http", "scheme": "bearer"},

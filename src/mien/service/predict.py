@@ -22,31 +22,15 @@ from mien.service.errors import Problem, named, problem_of, problem_responses
 from mien.service.json_body import SCHEMA
 from mien.service.memory import HeldResponse, Memory
 from mien.service.metrics import Metrics
+from mien.service.openapi import BINARY, pictures_body
 from mien.service.pool import BusyError, Pool
-from mien.service.uploads import BODIES, BodyReader, Upload
+from mien.service.uploads import BodyReader, Upload
 
 T = TypeVar("T")
 
 _RECORD: Final = {"$ref": "#/components/schemas/PictureRecord"}
 
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            **{media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in BODIES},
-            "application/json": {"schema": SCHEMA},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
-                    },
-                    "required": ["file"],
-                }
-            },
-        },
-    }
-}
+_BODY: Final = pictures_body(SCHEMA, {"file": {"type": "array", "items": BINARY, "minItems": 1}})
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {

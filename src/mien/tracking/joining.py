@@ -19,13 +19,13 @@ from mien.errors import ConfigError
 # Chosen on films 0 to 5 of each kind of benchmarks/identity.py, for the embedding as it is shipped.
 
 ONE_PERSON: Final = 0.8
-"""Mean cosine between the detections of two tracks, from which on they are one person: of two people it is 0.777 at
-most there, within a track 0.81 or more in 99 % of cases."""
+"""Mean cosine between the detections of two tracks, from which on they are one person."""
 
-STRAY_SCORE: Final = 0.86
+CONFIDENT_SCORE: Final = 0.86
+"""Of a face that was never detected with this score, 0..1, the detector is uncertain."""
+
 STRAY_DETECTIONS: Final = 15
-"""Who was detected at most this often, and never with that score, is nobody. Texture that is taken for a face has
-scores of 0.845 at most, in 2 to 12 detections; one in 180 detections of a face has a score below 0.86."""
+"""Who was detected at most this often, and never with confidence, is nobody: texture."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +85,7 @@ def join_tracks(tracks: Sequence[TrackSummary], persons: int | None = None) -> d
 def _is_nobody(group: Sequence[TrackSummary]) -> bool:
     """Whether it rests on few detections, of which the detector was not confident."""
     scores = [one.score for one in group if one.score is not None]
-    is_faint = len(scores) == len(group) and max(scores) < STRAY_SCORE
+    is_faint = len(scores) == len(group) and max(scores) < CONFIDENT_SCORE
     return is_faint and sum(one.detections for one in group) <= STRAY_DETECTIONS
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mien.tracking.appearance import Appearance, appearance_of
 from mien.tracking.assignment import assign
-from mien.tracking.joining import TrackSummary
+from mien.tracking.joining import CONFIDENT_SCORE, TrackSummary
 from mien.tracking.optical_flow import Small, follow, reduced
 from mien.types import Box, Detection
 
@@ -31,9 +31,6 @@ SHOWN_S: Final = 1.25
 
 REMEMBERED_S: Final = 60.0
 """A face that is neither followed nor detected keeps its id for up to this many seconds."""
-
-CONFIDENT_SCORE: Final = 0.86
-"""A face that was never detected with this score, 0..1, is reported only as long as each detection confirms it."""
 
 # Thresholds of identity, chosen on films 0 to 5 of each kind of benchmarks/identity.py, for the embedding as it is
 # shipped: another one needs others. A likeness is a cosine of embeddings plus 0.2 times the similarity of appearances.
