@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mien.annotate import plan as planning
 from mien.annotate.columns import Columns
 from mien.annotate.listing import Listing, Naming, list_input
-from mien.annotate.plan import Options, Plan, Shard, Shards, complete, cut, is_sampled, row_name, saved_plan, shard_size
+from mien.annotate.plan import Options, Plan, Shard, Shards, complete, cut, is_sampled, saved_plan, shard_size
 from mien.annotate.run import draft_plan
 from mien.annotate.storage import Folder
 from mien.errors import ConfigError, StorageError
@@ -76,7 +76,7 @@ def test_shards_hold_each_path_once_in_order_and_are_read_back(
     paths: list[str], shard: int | None, limit: int | None, sample: float
 ) -> None:
     options = Options(shard=shard, limit=limit, sample=sample)
-    expected = [path for path in paths if is_sampled(path, sample)][:limit]
+    expected = [path for path in paths if bare(options).takes(path)][:limit]
     if not expected:
         with pytest.raises(ConfigError, match="names no picture in the sample"):
             planned(bare(options), paths)
@@ -108,7 +108,7 @@ def test_shards_hold_each_row_once_in_order_and_are_read_back(
     files = {f"/in/{number}-\udcff.parquet": sizes for number, sizes in enumerate(groups)}
     options = Options(shard=shard, limit=limit, sample=sample)
     rows = [(file, row) for file, sizes in files.items() for row in range(sum(sizes))]
-    expected = [(file, row) for file, row in rows if is_sampled(row_name(file, row), sample)][:limit]
+    expected = [(file, row) for file, row in rows if bare(options, "parquet").takes(file, row)][:limit]
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         patch.setattr(planning, "row_groups", lambda path, _: files[path])
         if not expected:
@@ -118,10 +118,7 @@ def test_shards_hold_each_row_once_in_order_and_are_read_back(
         out = Folder(folder)
         plan, shards = planned(bare(options, "parquet"), list(files), out)
         held = [
-            (one.file, row)
-            for one in shards
-            for row in range(one.start, one.stop)
-            if is_sampled(row_name(str(one.file), row), sample)
+            (one.file, row) for one in shards for row in range(one.start, one.stop) if plan.takes(str(one.file), row)
         ]
         assert held == expected
         assert plan.pictures == len(expected)
@@ -400,6 +397,14 @@ def test_a_sample_is_about_as_large_as_asked_for(share: float, folder: str) -> N
     number = 4000
     taken = sum(is_sampled(f"{folder}/{index}.jpg", share) for index in range(number))
     assert abs(taken - share * number) < 6 * (share * (1 - share) * number) ** 0.5
+
+
+@given(st.text("abc/", min_size=1, max_size=9), st.none() | st.integers(0, 99), st.floats(0.01, 0.99))
+def test_a_sample_is_the_same_wherever_the_input_lies(below: str, row: int | None, sample: float) -> None:
+    here, there = (replace(bare(Options(sample=sample)), naming=Naming(root, "")) for root in ("/in", "/data/faces/"))
+    assert here.takes(f"/in/{below}", row) == there.takes(f"/data/faces/{below}", row)
+    one, other = (replace(here, naming=Naming(root, "")) for root in ("/in/x.parquet", "/data/x.parquet"))
+    assert one.takes("/in/x.parquet", row) == other.takes("/data/x.parquet", row)
 
 
 @given(PATHS, st.floats(0.001, 1), st.floats(0.001, 1))

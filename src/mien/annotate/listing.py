@@ -50,16 +50,24 @@ class Naming:
 
     def source(self, path: str) -> str:
         """The text that rows carry, always valid Unicode: what is no text in a name is written as \\udcXX."""
+        below = self.below(path)
         if "://" in path:
             named = path
-        elif path.startswith(f"{self.root.rstrip('/')}/"):
-            below = path[len(self.root.rstrip("/")) + 1 :]
-            named = (self.shown if self.shown.endswith("/") or not self.shown else f"{self.shown}/") + below
         elif path == self.root:
             named = self.shown
+        elif below != path:
+            named = (self.shown if self.shown.endswith("/") or not self.shown else f"{self.shown}/") + below
         else:
             named = self.scheme + path
         return (named + self.tail).encode("utf-8", "backslashreplace").decode()
+
+    def below(self, path: str) -> str:
+        """The path below the root (the name of a root that is a file), the same wherever the input lies; one that
+        lies elsewhere as it is.
+        """
+        if path == self.root:
+            return path.rpartition("/")[2]
+        return path if "://" in path else path.removeprefix(f"{self.root.rstrip('/')}/")
 
 
 @dataclass

@@ -36,7 +36,7 @@ class Options:
     analyzer      how pictures are read and which faces are reported; `reduce` is always on, `formats` are all
     image_column  the column of Parquet input that holds the pictures' bytes; None: found by name and type
     id_column     the column that becomes `source`; None: the file and the row's number
-    sample        0..1: the fraction of the pictures that is taken, by a hash of their paths
+    sample        0..1: the fraction of the pictures that is taken, by a hash of their paths below the input
     limit         at most the first N of those
     shard         pictures in a shard; None: 16 to 1,000, by their number
 
@@ -158,6 +158,11 @@ class Plan:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ConfigError(f"the plan is damaged: {one_line(error)}") from error
 
+    def takes(self, path: str, row: int | None = None) -> bool:
+        """Whether a picture, or a row of a Parquet file, is in the sample: the same wherever the input lies."""
+        name = self.naming.below(path)
+        return is_sampled(name if row is None else row_name(name, row), self.options.sample)
+
     def differences(self, other: Plan) -> list[str]:
         """What of another plan would give other rows than this one, in words."""
         others = other.options.to_dict()
@@ -278,7 +283,7 @@ class Shards:
 
 
 def is_sampled(path: str, fraction: float) -> bool:
-    """Whether a picture is in the sample: so decided by a hash of its path, the same on every machine."""
+    """Whether the picture of this name is in the sample, decided by a hash of the name."""
     if fraction >= 1:
         return True
     key = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
@@ -317,7 +322,7 @@ def shard_size(pictures: int) -> int:
 
 
 def _picture_shards(plan: Plan, listing: Listing, digest: Any) -> Iterator[tuple[Shard, int]]:
-    chosen = (path for path in listing.paths if is_sampled(path, plan.options.sample))
+    chosen = (path for path in listing.paths if plan.takes(path))
     paths = islice(chosen, plan.options.limit)
     first = list(islice(paths, _MOST * _SHARDS))  # from this number on the size of a shard no longer depends on it
     size = plan.options.shard or shard_size(len(first))
@@ -342,7 +347,7 @@ def _parquet_shards(plan: Plan, listing: Listing, digest: Any) -> Iterator[tuple
     for path, sizes in files:
         digest.update(json.dumps([path.encode("utf-8", "backslashreplace").decode(), sizes]).encode())
         for start, stop in cut(sizes, size):
-            rows = [row for row in range(start, stop) if is_sampled(row_name(path, row), plan.options.sample)]
+            rows = [row for row in range(start, stop) if plan.takes(path, row)]
             if left is not None:
                 rows = rows[:left]
                 left -= len(rows)

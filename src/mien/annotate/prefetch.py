@@ -10,7 +10,7 @@ from time import perf_counter, sleep
 from typing import Final, TypeVar
 
 from mien.annotate.columns import rows
-from mien.annotate.plan import Plan, Shard, is_sampled, row_name
+from mien.annotate.plan import Plan, Shard, row_name
 from mien.annotate.storage import Origin, is_local, may_pass, persistently, read_at_most
 from mien.concurrency import ReadAhead
 from mien.errors import ConfigError, DataError, MienError, StorageError, one_line, reason
@@ -121,7 +121,7 @@ def _rows(plan: Plan, shard: Shard) -> Generator[Fetched]:
     """The pictures in a shard of a Parquet file. Where the file fails, so do all its rows from there on."""
     assert shard.file is not None and plan.columns is not None  # noqa: PT018 - for the type checker
     file = shard.file
-    wanted = [row for row in range(shard.start, shard.stop) if is_sampled(row_name(file, row), plan.options.sample)]
+    wanted = [row for row in range(shard.start, shard.stop) if plan.takes(file, row)]
     done, failure = 0, Failure("damaged", f"{file}: ends before this row")
     for wait_s in (*_WAITS_S, None):
         try:
