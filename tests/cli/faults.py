@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -17,9 +17,9 @@ from .conftest import COMMAND
 _LONGEST_S: Final = 60
 
 _PRELUDE: Final = """
-import os, sys
+import datetime, os, signal, sys, time
 sys.stdout, sys.stderr = open(out, "w"), open(err, "w", buffering=1)
-seen, failing = [], set()
+seen, moved = [], [0.0]
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 def hook(event, arguments):
@@ -34,8 +34,23 @@ def hook(event, arguments):
         return
     if os.path.abspath(os.fsdecode(path)).startswith(watched + os.sep):
         seen.append(event)
-        if fail_at is not None and len(seen) >= fail_at:
+        moved[0] += jump_s
+        if step is not None and len(seen) >= step:
+            if kills:
+                os.kill(os.getpid(), signal.SIGKILL)
             raise OSError(number, os.strerror(number), os.fsdecode(path))
+
+class Clock(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.datetime.now(tz) + datetime.timedelta(seconds=moved[0])
+
+if jump_s:
+    now, moved[0] = time.time, jump_s
+    time.time = lambda: now() + moved[0]
+    for module in [*sys.modules.values()]:
+        if getattr(module, "datetime", None) is datetime.datetime and module.__name__.startswith("mien."):
+            module.datetime = Clock
 
 def report():
     with open(counted, "w") as file:
@@ -53,13 +68,17 @@ if largest is not None:
 
 @dataclass(frozen=True)
 class Fault:
-    """What fails: from the `step`-th file that is opened for writing, renamed or folder that is made on, each of them,
-    with this error number; or each write beyond `largest` bytes of a file, whoever writes it (libraries in C too).
+    """What fails: from the `step`-th file that is opened for writing, renamed or folder that is made on, each of them
+    with this error number, or, where `kills`, the process; or each write beyond `largest` bytes of a file, whoever
+    writes it (libraries in C too). Or nothing fails, but the clock jumps by so many seconds at the beginning and at
+    each step.
     """
 
     step: int | None = None
     number: int = errno.ENOSPC
+    kills: bool = False
     largest: int | None = None
+    jump_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +100,7 @@ def run_with(fault: Fault, watched: Path, *arguments: str | Path) -> Ended:
         reading = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # so that opening it waits for nobody
         given = {"out": os.devnull, "err": str(pipe), "arguments": [*map(str, arguments)]}
         where = {"folder": str(Path.cwd()), "environment": dict(os.environ), "watched": str(watched.resolve())}
-        what = {"fail_at": fault.step, "number": fault.number, "largest": fault.largest, "counted": str(counted)}
+        what = asdict(fault) | {"counted": str(counted)}
         process = forking.Process(target=exec, args=(_PRELUDE + COMMAND, given | where | what))
         process.start()
         try:

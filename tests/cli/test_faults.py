@@ -1,7 +1,8 @@
 """Whatever fails while a command writes: files are whole or absent, no partial one stays, and one line says why.
 
 The disk is full from each step on (a file opened for writing, a folder made, a rename), is read-only, is a network
-share that is lost, and refuses what is longer than a limit, which libraries in C meet as well.
+share that is lost, and refuses what is longer than a limit, which libraries in C meet as well. Where only the clock
+jumps, back too, nothing fails.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -92,16 +94,17 @@ def fails(
     make_video: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
-) -> Callable[[str, Fault], tuple[Ended, dict[str, bytes]]]:
-    """Runs a command in a fresh folder; how it ended, and the files in `out`."""
+) -> Callable[..., tuple[Ended, dict[str, bytes]]]:
+    """Runs a command, in a fresh folder where `fresh`; how it ended, and the files in `out`."""
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
     monkeypatch.setenv("MIEN_CACHE", str(out / "cache"))
 
-    def fails(command: str, fault: Fault) -> tuple[Ended, dict[str, bytes]]:
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir()
+    def fails(command: str, fault: Fault, *, fresh: bool = True) -> tuple[Ended, dict[str, bytes]]:
+        if fresh:
+            shutil.rmtree(out, ignore_errors=True)
+            out.mkdir()
         if command == "export" and not Path("run").exists():
             shutil.copytree(request.getfixturevalue("run"), "run")
         if command == "predict video" and not Path("video.mp4").exists():
@@ -116,17 +119,12 @@ def fails(
 def test_files_are_whole_or_absent_and_one_line_says_why(
     command: str, fails: Callable[[str, Fault], tuple[Ended, dict[str, bytes]]]
 ) -> None:
-    for module in NEEDS.get(command, ()):
-        pytest.importorskip(module)
-    if (command in ("page", "detector") and not YUNET_FILE.is_file()) or (command == "page" and not is_built()):
-        pytest.skip("needs YuNet, and the page (make page)")
+    skip_what_cannot_run(command)
     usual, whole = fails(command, Fault())
     assert usual.code == 0, usual.stderr
     assert whole
     assert usual.steps or command == "report parquet"  # which a library in C writes
-    again = fails(command, Fault())[1]
-    assert set(again) == set(whole)
-    varies = {name for name, content in again.items() if content != whole[name]}  # those that hold a time
+    varies = names_with_a_time(command, fails, whole)
     sizes = sorted({*map(len, whole.values())})
     faults = [Fault(step) for step in range(1, usual.steps + 1)]
     faults += [Fault(1, number) for number in (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)]
@@ -139,7 +137,50 @@ def test_files_are_whole_or_absent_and_one_line_says_why(
         assert ended.stderr.strip().splitlines()[-1].startswith("error: "), where
         unfinished = UNFINISHED.get(command, set())
         assert set(files) <= set(whole) | unfinished, where
-        for name in set(files) - varies - unfinished:
-            assert files[name] == whole[name], where
-        for name in set(files) & varies:
-            assert len(files[name]) > 0.9 * len(whole[name]), where
+        assert_whole({name: content for name, content in files.items() if name not in unfinished}, whole, varies, where)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_kill_at_any_step_leaves_no_broken_file_and_the_next_run_ends_as_usual(
+    command: str, fails: Callable[..., tuple[Ended, dict[str, bytes]]]
+) -> None:
+    skip_what_cannot_run(command)
+    usual, whole = fails(command, Fault())
+    varies = names_with_a_time(command, fails, whole)
+    for step in range(1, usual.steps + 1):
+        fault = Fault(step, kills=True)
+        ended, files = fails(command, fault)
+        assert ended.code == -signal.SIGKILL, fault
+        assert_whole({name: content for name, content in files.items() if name in whole}, whole, varies, str(fault))
+        ended, files = fails(command, Fault(), fresh=False)
+        assert ended.code == 0, f"{fault}\n{ended.stderr}"
+        assert set(files) >= set(whole), fault
+        assert_whole({name: files[name] for name in whole}, whole, varies, f"{fault}\n{set(files) - set(whole)}")
+
+
+def skip_what_cannot_run(command: str) -> None:
+    for module in NEEDS.get(command, ()):
+        pytest.importorskip(module)
+    if (command in ("page", "detector") and not YUNET_FILE.is_file()) or (command == "page" and not is_built()):
+        pytest.skip("needs YuNet, and the page (make page)")
+
+
+def names_with_a_time(
+    command: str, fails: Callable[[str, Fault], tuple[Ended, dict[str, bytes]]], whole: dict[str, bytes]
+) -> set[str]:
+    """The files whose content depends on the clock; nothing fails where only that jumps."""
+    names: set[str] = set()
+    for jump_s in (3600.0, -3600.0):
+        ended, files = fails(command, Fault(jump_s=jump_s))
+        assert ended.code == 0, ended.stderr
+        assert set(files) == set(whole)
+        names |= {name for name, content in files.items() if content != whole[name]}
+    return names
+
+
+def assert_whole(files: dict[str, bytes], whole: dict[str, bytes], varies: set[str], where: str) -> None:
+    for name, content in files.items():
+        if name in varies:
+            assert len(content) > 0.9 * len(whole[name]), where
+        else:
+            assert content == whole[name], f"{name}, {where}"
