@@ -38,7 +38,7 @@ def hook(event, arguments):
         if step is not None and len(seen) >= step:
             if kills:
                 os.kill(os.getpid(), signal.SIGKILL)
-            raise OSError(number, os.strerror(number), os.fsdecode(path))
+            raise OSError(error, os.strerror(error), os.fsdecode(path))
 
 class Clock(datetime.datetime):
     @classmethod
@@ -75,7 +75,7 @@ class Fault:
     """
 
     step: int | None = None
-    number: int = errno.ENOSPC
+    error: int = errno.ENOSPC
     kills: bool = False
     largest: int | None = None
     jump_s: float = 0.0

@@ -24,6 +24,7 @@ from mien.emotions import EMOTIONS
 from mien.service.page_files import is_built
 
 from ..conftest import YUNET_FILE
+from .conftest import TINY
 from .faults import Ended, Fault, run_with
 
 pytestmark = [
@@ -127,14 +128,16 @@ def test_files_are_whole_or_absent_and_one_line_says_why(
     varies = names_with_a_time(command, fails, whole)
     sizes = sorted({*map(len, whole.values())})
     faults = [Fault(step) for step in range(1, usual.steps + 1)]
-    faults += [Fault(1, number) for number in (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)]
+    faults += [Fault(1, error) for error in (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)]
     faults += [Fault(largest=size) for size in {0, 1, sizes[0] // 2, sizes[0] - 1, sizes[-1] // 2, sizes[-1] - 1}]
     for fault in faults:
         ended, files = fails(command, fault)
         where = f"{fault}\n{ended.stderr}"
         assert ended.code in (1, 2), where
         assert "Traceback" not in ended.stderr, where
-        assert ended.stderr.strip().splitlines()[-1].startswith("error: "), where
+        last = ended.stderr.strip().splitlines()[-1]
+        assert last.startswith("error: "), where
+        assert fault.step is None or last.endswith(os.strerror(fault.error)), where
         unfinished = UNFINISHED.get(command, set())
         assert set(files) <= set(whole) | unfinished, where
         assert_whole({name: content for name, content in files.items() if name not in unfinished}, whole, varies, where)
@@ -156,6 +159,35 @@ def test_a_kill_at_any_step_leaves_no_broken_file_and_the_next_run_ends_as_usual
         assert ended.code == 0, f"{fault}\n{ended.stderr}"
         assert set(files) >= set(whole), fault
         assert_whole({name: files[name] for name in whole}, whole, varies, f"{fault}\n{set(files) - set(whole)}")
+
+
+def test_a_training_stopped_at_any_step_goes_on_to_the_same_weights(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    load_file = pytest.importorskip("safetensors.numpy").load_file
+    monkeypatch.chdir(tmp_path)
+    last = Path("run/last.safetensors")
+
+    def train(fault: Fault, *more: str) -> Ended:
+        command = ("train", "--data", folders, "--out", "run", "--drop-leaks", *TINY, "--set", "epochs=2", *more)
+        return run_with(fault, tmp_path, *command)
+
+    usual = train(Fault())
+    assert usual.code == 0, usual.stderr
+    expected = load_file(last)
+    for step in range(1, usual.steps + 1, 2):
+        shutil.rmtree("run")
+        fault = Fault(step, kills=step % 4 == 1)
+        ended = train(fault)
+        assert ended.code == (-signal.SIGKILL if fault.kills else 2), f"{fault}\n{ended.stderr}"
+        assert fault.kills or ended.stderr.strip().splitlines()[-1].endswith("No space left on device"), ended.stderr
+        ended = train(Fault(), *(["--resume"] if last.exists() else []))
+        assert ended.code == 0, f"{fault}\n{ended.stderr}"
+        weights = load_file(last)
+        assert weights.keys() == expected.keys(), fault
+        for name, tensor in weights.items():
+            np.testing.assert_allclose(tensor, expected[name], rtol=1e-4, atol=1e-5, err_msg=f"{fault}, {name}")
 
 
 def skip_what_cannot_run(command: str) -> None:
