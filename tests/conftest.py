@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,11 @@ from hypothesis import settings
 from mien.runtime.weights import YUNET, vendored_yunet
 
 from .brightness import save_brightness_model
+
+# A run in the background, or under nohup, ignores these signals, and so would all that tests start and end by them.
+for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, name), usual)
 
 # A busy machine is no failure: examples of property tests have no time limit. `.ci/run` tries the same ones each time,
 # so that a change is judged by what it changes; on a developer's machine each run looks for new ones.
