@@ -140,7 +140,8 @@ def test_json_lines_to_standard_output(capsys: pytest.CaptureFixture[str]) -> No
 def test_csv_rows_go_to_a_file_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "faces.csv"
     with csv_rows(str(path), ["a, b", "c"]) as write:
-        write(frame_record("ä\n.mp4", [FACE, {**FACE, "track": None}]))
+        pose = {"yaw": -6.5, "pitch": 2.0, "roll": 0.0}
+        write(frame_record("ä\n.mp4", [{**FACE, "pose": pose}, {**FACE, "track": None}]))
         write(frame_record("nobody.mp4", []))
         write(frame_record("\udcff.mp4", [FACE]))  # a name that is not UTF-8
         assert not path.exists()
@@ -161,10 +162,14 @@ def test_csv_rows_go_to_a_file_at_the_end(tmp_path: Path) -> None:
         "a, b",
         "0.75",
         "False",
+        "-6.5",
+        "2.0",
+        "0.0",
         "0.75",
         "0.25",
     ]
     assert rows[0] == first
+    assert rows[1][13:16] == rows[2][13:16] == [""] * 3  # without landmarks; FACE is one of Mien 0.3
     assert [(row[0], row[3], row[4]) for row in rows[1:]] == [("ä\n.mp4", "2", ""), ("\\udcff.mp4", "1", "3")]
     assert list(tmp_path.iterdir()) == [path]
 

@@ -143,6 +143,10 @@ class FaceRow(TypedDict):
     emotion: str
     confidence: float
     uncertain: bool
+    yaw: float | None
+    """As `pitch` and `roll` in degrees, as in PoseRecord; null where the detector has no landmarks."""
+    pitch: float | None
+    roll: float | None
 
 
 ROW_COLUMNS: Final = tuple(FaceRow.__annotations__)
@@ -249,6 +253,7 @@ def to_rows(record: PictureRecord) -> list[dict[str, Any]]:
     """A record as flat rows, one a face: a FaceRow, then `p_` with each class's name. No face, no row."""
     rows = []
     for number, face in enumerate(record["faces"], 1):
+        pose = face.get("pose")
         row: FaceRow = {
             "source": record["source"],
             "frame": record["frame"],
@@ -260,6 +265,9 @@ def to_rows(record: PictureRecord) -> list[dict[str, Any]]:
             "emotion": face["emotion"],
             "confidence": face["confidence"],
             "uncertain": face["uncertain"],
+            "yaw": None if pose is None else pose["yaw"],
+            "pitch": None if pose is None else pose["pitch"],
+            "roll": None if pose is None else pose["roll"],
         }
         rows.append({**row, **{f"p_{name}": value for name, value in face["probabilities"].items()}})
     return rows

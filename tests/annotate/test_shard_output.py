@@ -94,13 +94,14 @@ def test_the_table_of_faces(tmp_path: Path) -> None:
     assert faces.schema.equals(faces_schema(EMOTIONS))
     assert faces.schema.names == [
         *("source", "face", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain"),
+        *("yaw", "pitch", "roll"),
         *(f"p_{name}" for name in EMOTIONS),
         "model",
     ]
     types = {str(field.type) for field in faces.schema if field.name.startswith("p_")}
     assert types == {"float"}
     assert [str(faces.schema.field(name).type) for name in ("face", "uncertain", "score")] == ["int32", "bool", "float"]
-    assert [field.name for field in faces.schema if field.nullable] == ["score"]
+    assert [field.name for field in faces.schema if field.nullable] == ["score", "yaw", "pitch", "roll"]
     assert faces.column("source").to_pylist() == ["in/a.jpg", "in/a.jpg", "in/ä.jpg"]
     assert faces.column("face").to_pylist() == [1, 2, 1]
     assert faces.column("emotion").to_pylist() == ["happiness", "sadness", "happiness"]

@@ -25,7 +25,7 @@ from .visits import Visit, choose, read, start_camera, wait_until
 if TYPE_CHECKING:
     from playwright.sync_api import Page, WebSocketRoute
 
-ROUNDED = {"x", "y", "width", "height", "score", "confidence"}
+ROUNDED = {"x", "y", "width", "height", "score", "confidence", "yaw", "pitch", "roll"}
 
 
 def results(page: Page, kind: str, name: str) -> str:

@@ -19,7 +19,7 @@ export function toCsv(records: readonly PictureRecord[], classes: readonly strin
 
 const COLUMNS = [
   ...["source", "frame", "time_s", "face", "track", "x", "y", "width", "height", "score", "emotion", "confidence"],
-  "uncertain",
+  ...["uncertain", "yaw", "pitch", "roll"],
 ] as const;
 
 function row(record: PictureRecord, face: Face, number: number, classes: readonly string[]): Cell[] {
@@ -34,6 +34,9 @@ function row(record: PictureRecord, face: Face, number: number, classes: readonl
     emotion: face.emotion,
     confidence: face.confidence,
     uncertain: face.uncertain,
+    yaw: face.pose?.yaw ?? null,
+    pitch: face.pose?.pitch ?? null,
+    roll: face.pose?.roll ?? null,
   };
   return [...COLUMNS.map((name) => cells[name]), ...classes.map((name) => face.probabilities[name] ?? null)];
 }
