@@ -89,6 +89,7 @@ def test_a_group_of_sixty_in_14_megapixels(analyzer: Analyzer, head: Picture) ->
     assert max(face.box.height for face in faces) < 80
 
 
+@pytest.mark.slow
 def test_small_faces_in_24_megapixels(analyzer: Analyzer, head: Picture) -> None:
     assert len(analyzer.analyze(group(head, 6000, 4000, 10, 6, side=200)).faces) == 60
 

@@ -111,6 +111,7 @@ def test_any_number_of_processes_gives_the_same_parts(run: Any, tmp_path: Path, 
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_takes_nothing_along(
     run: Any, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +164,7 @@ def test_wherever_a_picture_kills_only_it_is_skipped(
     check_complete(tmp_path / "out", photos, cleaned=False)
 
 
+@pytest.mark.slow
 def test_workers_that_die_of_no_picture_end_the_run(
     run: Any, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

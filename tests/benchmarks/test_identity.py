@@ -37,10 +37,12 @@ def test_one_person_alone_is_one_however_sparse_the_frames(portraits: list[Any],
     assert tracks_of("alone", 0, portraits, every) == {0: {1}}
 
 
+@pytest.mark.slow
 def test_a_head_that_is_tilted_to_both_sides_is_one_person(portraits: list[Any]) -> None:
     assert tracks_of("tilt", 0, portraits) == {0: {1}}
 
 
+@pytest.mark.slow
 def test_white_frames_change_nobody(portraits: list[Any]) -> None:
     found = tracks_of("flash", 0, portraits)
     assert sorted(map(sorted, found.values())) == [[1], [2]]

@@ -147,6 +147,7 @@ def test_the_tables_go_between_their_marks() -> None:
         tables.replace_tables("# Title\n", "new\n")
 
 
+@pytest.mark.slow
 def test_the_chart_has_a_panel_for_what_was_measured(results: dict[str, Any], tmp_path: Path) -> None:
     shown = dict(chart.panels(results))
     assert len(shown) == 7

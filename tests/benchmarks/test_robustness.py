@@ -122,6 +122,7 @@ def measured(brightness_model: Path) -> tuple[list[Any], list[Any]]:
     return robustness.measure(classifier, WholeImageDetector(), bright_faces([0, 2, 4, 6, 3]), limit=4)
 
 
+@pytest.mark.slow
 def test_the_tables_hold_what_the_model_bears(measured: tuple[list[Any], list[Any]]) -> None:
     rows, others = measured
     found = by_name(rows)

@@ -25,6 +25,7 @@ def test_a_student_is_trained_evaluated_and_resumed(run: Path, folders: Path, tm
     assert evaluated.returncode == 0, evaluated.stderr
 
 
+@pytest.mark.slow
 def test_faces_without_labels_are_taught_too(run: Path, folders: Path, tmp_path: Path) -> None:
     manifest, out = tmp_path / "more.csv", tmp_path / "student"
     rng = np.random.default_rng(1)

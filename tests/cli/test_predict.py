@@ -360,6 +360,7 @@ def test_records_are_not_written_over_a_photo_or_each_other(predict, photos: Pat
     assert not Path("t").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_standard_output_on_a_full_disk_is_reported_in_one_line(photos: Path, brightness_model: Path) -> None:
     model = ["--model", str(brightness_model), "--detector", "none"]

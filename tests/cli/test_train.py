@@ -125,6 +125,7 @@ def test_int8_without_data_is_one_line(run: Path, tmp_path: Path) -> None:
     assert_one_line_error(mien("export", run, "--int8", "--out", tmp_path / "m.onnx"), "calibrated on training faces")
 
 
+@pytest.mark.slow
 def test_fine_tuning_begins_with_what_fits_and_reports_it(run: Path, folders: Path, tmp_path: Path) -> None:
     out = tmp_path / "own"
     tuned = ("train", "--init", run, "--data", folders, "--own-classes", "--drop-leaks", "--out", out)
@@ -159,6 +160,7 @@ def test_pictures_without_faces_are_outliers(folders: Path, tmp_path: Path) -> N
     assert_one_line_error(mien("train", "--data", folders, "--drop-leaks", "--out", out, "--resume"), "--outliers DIR")
 
 
+@pytest.mark.slow
 def test_a_run_without_labels_predicts_nothing_but_begins_a_training(folders: Path, tmp_path: Path) -> None:
     out = tmp_path / "pretrained"
     result = mien("train", "--recipe", "pretrain", "--data", folders, "--out", out, "--set", "network.classes=9", *TINY)

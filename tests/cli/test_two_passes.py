@@ -215,6 +215,7 @@ def test_persons_are_of_a_video_and_one_at_least(predict: Callable[..., Result])
     assert predict("film.mp4", "--persons", "0").exit_code == 2
 
 
+@pytest.mark.slow
 def test_records_on_standard_output_and_of_several_videos_name_persons(
     predict: Callable[..., Result], source: bytes
 ) -> None:
@@ -231,6 +232,7 @@ def test_records_on_standard_output_and_of_several_videos_name_persons(
     assert predict(*options, "--resume").stdout == result.stdout
 
 
+@pytest.mark.slow
 def test_a_folder_of_frames_has_its_persons(predict: Callable[..., Result]) -> None:
     Path("frames").mkdir()
     for index in range(round(SECONDS * RATE)):
@@ -272,6 +274,7 @@ def test_a_signal_in_the_second_pass_keeps_what_the_first_gave(
     assert sorted(path.name for path in Path().iterdir()) == ["drawn.mp4", "film.mp4", "t.jsonl"]
 
 
+@pytest.mark.slow
 def test_of_several_videos_one_whose_second_pass_is_ended_leaves_no_file(
     predict: Callable[..., Result], source: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -317,6 +317,7 @@ def test_a_signal_saves_what_was_done(
     check_saved(tmp_path, 0, 119)
 
 
+@pytest.mark.slow
 @unless_windows
 def test_a_terminal_that_closes_saves_what_was_done(brightness_model: Path, long_clip: Path, tmp_path: Path) -> None:
     """A progress bar is drawn in it until then."""
@@ -331,6 +332,7 @@ def test_a_terminal_that_closes_saves_what_was_done(brightness_model: Path, long
     check_saved(tmp_path, 0, 119)
 
 
+@pytest.mark.slow
 @unless_windows
 def test_with_nohup_it_goes_on(brightness_model: Path, long_clip: Path, tmp_path: Path) -> None:
     command = command_on(long_clip, brightness_model, "sh", "-c", "trap '' HUP; exec \"$@\"", "sh")

@@ -182,6 +182,7 @@ def test_a_repeated_command_passes_over_what_is_there(predict, films: Path) -> N
     assert predict("films", "-o", "out").stderr.count("passed over") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent otherwise on Windows")
 @pytest.mark.parametrize("ending", ENDING)
 def test_an_interrupted_video_leaves_nothing_and_is_resumed(

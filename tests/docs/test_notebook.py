@@ -23,6 +23,7 @@ if not NOTEBOOK.is_file():
     pytest.skip("docs/ is not here: this is no checkout", allow_module_level=True)
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # where mien is
     notebook = nbformat.read(NOTEBOOK, as_version=4)

@@ -537,6 +537,7 @@ def bodies(of: str) -> Iterator[tuple[bytes, bytes]]:
         yield from ((make(), kind) for kind, make, _ in FORMS.values())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STATM.is_file(), reason="only Linux has /proc")
 @pytest.mark.parametrize("of", ["pictures and forms", "JSON"])
 def test_memory_returns(service: str, of: str) -> None:

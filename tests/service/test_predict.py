@@ -138,6 +138,7 @@ def test_a_large_field_is_refused(client: httpx.Client) -> None:
     assert "exceeded maximum size" in problem(client.post("/v1/predict", **body), 400)
 
 
+@pytest.mark.slow
 def test_pictures_are_let_go_as_they_are_judged(analyzer: Analyzer) -> None:
     """Each is 36 MB in memory: two at a time are judged together, and all sixteen are never there."""
     settings = Settings(workers=1)
@@ -153,6 +154,7 @@ def test_pictures_are_let_go_as_they_are_judged(analyzer: Analyzer) -> None:
     assert peak < 8 * 3500 * 3500 * 3
 
 
+@pytest.mark.slow
 def test_who_has_left_is_worked_for_no_more(analyzer: Analyzer) -> None:
     class Slow(mien.Detector):
         name = "none"
@@ -181,6 +183,7 @@ def test_who_has_left_is_worked_for_no_more(analyzer: Analyzer) -> None:
     assert slow.looked_at <= 4
 
 
+@pytest.mark.slow
 def test_a_drawn_answer_counts_as_held_until_it_is_fetched(analyzer: Analyzer) -> None:
     noise = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (2200, 2200, 3), dtype=np.uint8)).save(noise, "PNG")

@@ -250,6 +250,7 @@ def test_a_second_ctrl_c_is_raised_where_no_work_is_left(brightness_model: Path,
     assert (output, errors, process.returncode) == ("interrupted\n", "", 0)
 
 
+@pytest.mark.slow
 @unless_windows
 def test_the_end_does_not_wait_for_a_long_picture(
     brightness_model: Path, end_of_work: Path, frame: Callable[..., bytes], await_figure: Any

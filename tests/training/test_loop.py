@@ -237,6 +237,7 @@ def test_frozen_convolutions_keep_weights_and_statistics(tmp_path: Path, striped
     assert any(name.startswith("classifier") for name in changed)
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_one_at_the_final_size(
     tmp_path: Path, striped: FaceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +250,7 @@ def test_the_best_epoch_is_one_at_the_final_size(
     assert [record["input_size"] for record in description.history] == [83, 83, 67]
 
 
+@pytest.mark.slow
 def test_without_labels_it_learns_to_know_faces_again(tmp_path: Path, striped: FaceDataset) -> None:
     settings = [*TINY_SETTINGS, "labels=none", "network.classes=12", "holdback=0"]
     best = train(striped, with_settings(scratch(), settings), tmp_path / "run", devices=CPU)
@@ -301,6 +303,7 @@ def test_few_held_back_faces_fit_no_temperature(trained: Path) -> None:
     assert checkpoint.describe(trained).temperature == 1.0
 
 
+@pytest.mark.slow
 def test_sgd_and_own_classes_train_too(tmp_path: Path, striped: FaceDataset) -> None:
     recipe = with_settings(scratch(), [*TINY_SETTINGS, "optimizer=sgd", "holdback=0", "learning_rate=0.05"])
     three = dataclasses.replace(striped, classes=("calm", "cross", "glad"), labels=striped.labels % 3, votes=None)

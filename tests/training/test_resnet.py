@@ -87,6 +87,7 @@ def test_the_recipe_knows_its_fields() -> None:
         with_settings(recipe, ["network=alexnet"])
 
 
+@pytest.mark.slow
 def test_it_trains_and_teaches_alexnet(taught_by: Path, tmp_path: Path, striped: FaceDataset, tiny: Recipe) -> None:
     description, network = checkpoint.load_network(taught_by)
     assert isinstance(network, ResNet)

@@ -138,6 +138,7 @@ def test_every_view_of_a_face_is_shown_once_in_as_many_epochs() -> None:
     assert all(not one.equal(other) for one, other in pairwise(shown))
 
 
+@pytest.mark.slow
 def test_a_student_of_fixed_views_resumes_bit_for_bit(
     tmp_path: Path, striped: FaceDataset, trained: Path, tiny: Recipe
 ) -> None:

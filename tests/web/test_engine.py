@@ -62,6 +62,7 @@ def _random_alexnet(folder: Path) -> Path:
     return folder / "random.onnx"
 
 
+@pytest.mark.slow
 def test_another_prior_changes_predictions_as_in_python(tab: Tab) -> None:
     """A page whose service was started with `--prior` names its weights; even probabilities stay even."""
     sent = np.concatenate([faces(), np.full((1, 48, 48), 90, np.uint8)])
@@ -176,6 +177,7 @@ def test_what_is_transparent_lies_on_white(tab: Tab) -> None:
     assert tab.run(ask, png(clear)) == tab.run(ask, png(white))
 
 
+@pytest.mark.slow
 def test_without_a_network_it_works_on(chromium: Browser, service: str) -> None:
     """Also: progress rises to 1, no request goes to another host, and a strict policy is enough."""
     with chromium.new_context() as context:

@@ -22,6 +22,7 @@ from .engine_tab import Tab, noise, packed, png, unpacked
 Image = NDArray[np.uint8]
 
 
+@pytest.mark.slow
 def test_tiles_are_pythons(tab: Tab) -> None:
     lengths = [1, 1535, 1536, 1537, 2911, 2912, 2913, 4000, 6000, *range(1600, 9000, 371)]
     sent = [(length, overlap) for length in lengths for overlap in (TABLE.tile_overlap, TABLE.level_side)]

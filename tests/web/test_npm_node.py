@@ -65,6 +65,7 @@ def test_photos_get_pythons_records(npm_project: Project) -> None:
         assert_alike(record, expected)
 
 
+@pytest.mark.slow
 def test_cropped_faces_get_pythons_probabilities(npm_project: Project) -> None:
     """A rectangle of the whole picture is a face as it is."""
     whole = {"boxes": [{"x": 0, "y": 0, "width": 48, "height": 48}]}
@@ -76,6 +77,7 @@ def test_cropped_faces_get_pythons_probabilities(npm_project: Project) -> None:
     assert [record["faces"][0]["landmarks"] for record in got] == [None] * len(got)
 
 
+@pytest.mark.slow
 def test_options_do_what_pythons_do(npm_project: Project) -> None:
     twins = np.ascontiguousarray(np.hstack([ASTRONAUT, cv2.resize(ASTRONAUT, (400, 512))]))
     chosen = {"maxFaces": 1, "order": "size", "detectMode": "thorough", "detectSide": 640, "uncertainBelow": 1}

@@ -27,6 +27,7 @@ def fits(page: Page) -> bool:
     return bool(page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_phone_need_not_scroll_sideways(
     visit: Visit, service: str, astronaut_file: Path, tmp_path: Path, width: int

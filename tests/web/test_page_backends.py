@@ -88,6 +88,7 @@ def test_a_busy_service_is_asked_once_more(visit: Visit, service: str, astronaut
     assert page.locator(".message").count() == 0
 
 
+@pytest.mark.slow
 def test_in_the_browser_no_network_is_needed(
     visit: Visit, built_page: None, analyzer: Analyzer, astronaut_file: Path
 ) -> None:

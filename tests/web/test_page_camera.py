@@ -63,6 +63,7 @@ def test_the_camera_is_read_live_and_let_go(visit: Visit, service: str) -> None:
     assert page.locator("[aria-live=polite]").inner_text() == ""  # of a face that is not seen any more
 
 
+@pytest.mark.slow
 def test_no_live_frame_shows_a_face_without_its_emoji(visit: Visit, service: str) -> None:
     page = visit(service, expected="willReadFrequently")
     start_camera(page)

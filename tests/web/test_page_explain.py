@@ -29,6 +29,7 @@ def sheet(page: Page) -> Locator:
     return picture
 
 
+@pytest.mark.slow
 def test_the_maps_are_shown_and_another_class_can_be_asked_about(
     visit: Visit, service: str, astronaut_file: Path
 ) -> None:
@@ -69,6 +70,7 @@ def test_covered_faces_are_not_shown(visit: Visit, service: str, astronaut_file:
     page.get_by_text("Uncover the faces to explain them.").wait_for()
 
 
+@pytest.mark.slow
 def test_in_the_browser_the_page_says_why_not(visit: Visit, service: str, astronaut_file: Path) -> None:
     page = visit(service)
     page.get_by_role("radio", name="In this browser").click()

@@ -163,6 +163,7 @@ def test_a_whole_head_is_blurred_or_in_large_pixels(
     assert likeness(hidden[300:], astronaut_image[300:]) > 0.99
 
 
+@pytest.mark.slow
 def test_where_the_service_leaves_faces_out_nobody_stays_bare(
     visit: Visit, built_page: None, analyzer: Analyzer, astronaut_image: Image, tmp_path: Path
 ) -> None:
@@ -183,6 +184,7 @@ def test_where_the_service_leaves_faces_out_nobody_stays_bare(
         assert np.abs(np.diff(blurred[:150].astype(int), axis=1)).max() < 25
 
 
+@pytest.mark.slow
 def test_with_emoji_only_a_live_frame_without_a_face_is_blurred(
     visit: Visit, service: str, astronaut_image: Image
 ) -> None:

@@ -80,6 +80,7 @@ def test_files_of_which_none_is_a_picture_are_all_named(visit: Visit, service: s
     ]
 
 
+@pytest.mark.slow
 def test_what_is_said_of_files_stays_until_the_user_closes_it(
     visit: Visit, service: str, meadow: bytes, astronaut_file: Path
 ) -> None:

@@ -6,6 +6,8 @@ import random
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from .crowds import EMOTIONS, Box, grid, point, show
 from .visits import PICTURE, Visit, wait_until
 
@@ -47,6 +49,7 @@ def card(page: Page, number: int) -> Locator:
     return page.locator(f".card[data-face='{number}']")
 
 
+@pytest.mark.slow
 def test_the_bars_of_each_of_several_faces_have_names(visit: Visit, service: str) -> None:
     """On hover, by the focus and by a click, which lets them stay."""
     page = visit(service)
@@ -76,6 +79,7 @@ def test_the_bars_of_each_of_several_faces_have_names(visit: Visit, service: str
         button.blur()
 
 
+@pytest.mark.slow
 def test_a_card_and_its_box_show_each_other(visit: Visit, service: str) -> None:
     page = visit(service, expected="willReadFrequently", viewport={"width": 1280, "height": 560})
     show(page, SIX, SIZE)
@@ -113,6 +117,7 @@ def is_in_view(page: Page, one: Locator) -> bool:
     return box["y"] >= 0 and box["y"] + box["height"] <= view["height"]
 
 
+@pytest.mark.slow
 def test_the_picture_stays_in_view(visit: Visit, service: str) -> None:
     """Beside the last of many cards or faces, wide or on a phone, and hides none that has the focus."""
     page = visit(service)

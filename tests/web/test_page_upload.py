@@ -107,6 +107,7 @@ def test_other_photos_end_what_is_being_sent(visit: Visit, service: str, heavy: 
     assert read(page) == "happiness"
 
 
+@pytest.mark.slow
 def test_a_large_turned_photo_is_sent_as_the_detector_sees_it(
     visit: Visit, service: str, analyzer: Analyzer, astronaut_image: NDArray[np.uint8], tmp_path: Path
 ) -> None:
