@@ -89,15 +89,17 @@ release-check: $(VENV)/.release $(PAGE)
 	@$(BIN)/python scripts/release_check.py $(RELEASE)
 
 # A deeper teacher, an AlexNet from random weights, and a student that begins with the AlexNet and learns from the teacher.
-# A run that was stopped goes on where it stood; one that is done is left as it is.
+# BESIDE="--unlabeled FILE --outliers DIR" adds faces without labels, and pictures without faces
+# (scripts/fetch_outliers.py). A run that was stopped goes on where it stood; one that is done is left as it is.
 resumed = $(if $(wildcard $(1)/last.safetensors),--resume)
 model: $(VENV)/.dev
 	mkdir -p $(dir $(MODEL)) docs/results
-	$(BIN)/mien train --recipe teacher --data $(DATA) --drop-leaks --seed 3 --out $(RUN)-teacher \
-	  $(call resumed,$(RUN)-teacher)
+	$(PIP) install --group teacher
+	$(BIN)/mien train --recipe teacher --data $(DATA) --drop-leaks --seed 3 --set trunk_rate=0.3 --out $(RUN)-teacher \
+	  --init "$$(find $(VENV)/ -name dlib_face_recognition_resnet_model_v1.dat)" $(call resumed,$(RUN)-teacher)
 	$(BIN)/mien train --data $(DATA) --drop-leaks --seed 0 --out $(RUN)-begun $(call resumed,$(RUN)-begun)
-	$(BIN)/mien distill $(RUN)-teacher --init $(RUN)-begun --data $(DATA) --drop-leaks --seed 4 \
-	  --set network.mirror=true --out $(RUN) $(call resumed,$(RUN))
+	$(BIN)/mien distill $(RUN)-teacher --recipe robust --init $(RUN)-begun --data $(DATA) --drop-leaks --seed 4 $(BESIDE) \
+	  --out $(RUN) $(call resumed,$(RUN))
 	$(BIN)/mien export $(RUN) --int8 --data $(DATA) --model-version $(VERSION) -o $(MODEL)
 	$(BIN)/mien evaluate $(MODEL) --data $(DATA) --protocol all --json > docs/results/shipped.json.part
 	mv docs/results/shipped.json.part docs/results/shipped.json

@@ -190,12 +190,32 @@ def teacher() -> Recipe:
 
 
 def distill() -> Recipe:
-    """A student of teachers, best begun with a trained AlexNet (`--init`): what the shipped model was trained with.
+    """A student of teachers, best begun with a trained AlexNet (`--init`).
 
     The augmentation is stronger than where labels alone teach: teachers predict from the augmented face.
     Single votes are dropped, as FER+'s own training does (Barsoum et al., ICMI 2016).
     """
     return Recipe(name="distill", epochs=18, learning_rate=1e-3, teach=0.7, outlier_votes=1)
+
+
+def robust() -> Recipe:
+    """A student that learns spoiled faces, and what is no face, too: what the shipped model was trained with.
+
+    Teachers predict for four fixed views of each whole face. Faces without labels and pictures without faces are
+    given beside it (`--unlabeled`, `--outliers`).
+    """
+    return dataclasses.replace(
+        distill(),
+        name="robust",
+        spoiling=Spoiling(chance=0.15, cover=0.2, roll=8.0, jitter=0.05),
+        outliers=0.1,
+        balance=0.3,
+        epochs=26,
+        learning_rate=8e-4,
+        teach=0.9,
+        teach_dropped=True,
+        views=4,
+    )
 
 
 def fer2013() -> Recipe:
@@ -238,7 +258,7 @@ def finetune() -> Recipe:
 
 
 RECIPES: Final[Mapping[str, Callable[[], Recipe]]] = MappingProxyType(
-    {recipe.__name__: recipe for recipe in (scratch, quick, teacher, distill, finetune, fer2013, pretrain)}
+    {recipe.__name__: recipe for recipe in (scratch, quick, teacher, distill, robust, finetune, fer2013, pretrain)}
 )
 """The named recipes, each a function that makes one."""
 
