@@ -50,3 +50,11 @@ def test_synonyms_lead_to_emotions_and_each_has_a_color_of_its_own() -> None:
     assert not set(SYNONYMS) & set(EMOTIONS)
     assert set(EMOTION_COLORS) == set(EMOTIONS)
     assert len(set(EMOTION_COLORS.values())) == 7
+
+
+def test_the_colors_are_those_of_okabe_and_ito() -> None:
+    published = ("D55E00", "009E73", "CC79A7", "F0E442", "0072B2", "56B4E9")  # their orange and black are not used
+    colors = ["".join(f"{part:02X}" for part in EMOTION_COLORS[name]) for name in EMOTIONS if name != "neutral"]
+    assert sorted(colors) == sorted(published)
+    red, green, blue = EMOTION_COLORS["neutral"]
+    assert red == green == blue
