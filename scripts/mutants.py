@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -88,13 +89,35 @@ def spans_of_annotations(code: str) -> Iterator[tuple[tuple[int, int], tuple[int
                 yield (part.lineno, part.col_offset), (part.end_lineno or 0, part.end_col_offset or 0)
 
 
+def draw(module: str, number: int, seed: int) -> list[Mutant]:
+    """So many mutants of a module, or all; those that are no Python (a bare `*` taken for a product) are left out."""
+    every = list(mutants(module))
+    random.Random(f"{seed} {module}").shuffle(every)
+    return list(islice(filter(compiles, every), number))
+
+
+def compiles(mutant: Mutant) -> bool:
+    """Whether it is Python."""
+    try:
+        ast.parse(mutated(mutant))
+    except SyntaxError:
+        return False
+    return True
+
+
+def mutated(mutant: Mutant) -> str:
+    """The module's text with the change."""
+    code = (ROOT / "src/mien" / mutant.module).read_text(encoding="utf-8")
+    changed = mutate_code(code, get_operator(mutant.operator)(), mutant.occurrence)
+    assert changed not in (None, code), mutant
+    return str(changed)
+
+
 def survives(mutant: Mutant, copy: Path) -> bool:
     """Whether the module's tests pass with the mutant; `copy` is a copy of src."""
     path = copy / "mien" / mutant.module
     code = path.read_text(encoding="utf-8")
-    changed = mutate_code(code, get_operator(mutant.operator)(), mutant.occurrence)
-    assert changed not in (None, code), mutant
-    path.write_text(changed, encoding="utf-8")
+    path.write_text(mutated(mutant), encoding="utf-8")
     tests = [str(ROOT / "tests" / name) for name in MODULES[mutant.module]]
     command = [sys.executable, "-m", "pytest", "-x", "-n0", "-m", "not slow", "-p", "no:cacheprovider", *tests]
     environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -106,7 +129,7 @@ def survives(mutant: Mutant, copy: Path) -> bool:
         return False  # a loop without end is noticed
     finally:
         path.write_text(code, encoding="utf-8")
-    if done.returncode not in (0, 1, 2):  # passed, failed, could not be collected
+    if done.returncode not in (0, 1, 2, 4):  # passed, failed, could not be collected or configured
         raise SystemExit(f"{mutant}: pytest ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done.returncode == 0
 
@@ -137,15 +160,14 @@ def main() -> None:
                 copies.put(copy)
 
         killed = total = 0
-        print("| module | mutants | drawn | killed |\n| --- | --- | --- | --- |")
+        print("| module | drawn | killed |\n| --- | --- | --- |")
         survivors = []
         for module in given.modules or MODULES:
-            every = list(mutants(module))
-            drawn = random.Random(f"{given.seed} {module}").sample(every, min(given.each, len(every)))
+            drawn = draw(module, given.each, given.seed)
             outcomes = list(pool.map(run, drawn))
             survivors += [mutant for mutant, alive in zip(drawn, outcomes, strict=True) if alive]
             killed, total = killed + outcomes.count(False), total + len(drawn)
-            print(f"| `{module}` | {len(every)} | {len(drawn)} | {outcomes.count(False)} |", flush=True)
+            print(f"| `{module}` | {len(drawn)} | {outcomes.count(False)} |", flush=True)
         print(f"\n{killed} of {total} killed ({killed / total:.1%}). Survivors:")
         for one in survivors:
             print(f"{one.module}:{one.line}:{one.column}: {one.operator.removeprefix('core/')}: {line_of(one)}")
