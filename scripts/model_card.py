@@ -200,7 +200,7 @@ def figure_values(figures: Figures, main: str) -> dict[str, str]:
         of_protocols.append((f"`{name}`", f"{line['n']:,}", accuracy, macro_f1, percent(line["ece"])))
         certain = line["certain"]
         right = with_interval(certain["accuracy"], certain["accuracy_ci95"])
-        values = (percent(certain["share"]), right, percent(line["accuracy"]), percent(line["aurc"]))
+        values = (percent(certain["fraction"]), right, percent(line["accuracy"]), percent(line["aurc"]))
         of_certain.append((f"`{name}`", *values))
     for name in chosen["classes"]:
         recall = with_interval(chosen["recall"][name], chosen["recall_ci95"][name])

@@ -123,7 +123,7 @@ def test_json_is_one_object_with_the_promised_keys_and_nothing_else(run: Run, mo
     assert values["ece"] == pytest.approx(abs(CONFIDENT - 4 / 6), abs=1e-5)
     assert values["aurc"] == pytest.approx(2 / 6)  # all predictions are equally confident
     assert values["certain"]["threshold"] == 0.6
-    assert (values["certain"]["share"], values["certain"]["accuracy"]) == (1, pytest.approx(4 / 6))
+    assert (values["certain"]["fraction"], values["certain"]["accuracy"]) == (1, pytest.approx(4 / 6))
     assert values["recall_ci95"]["disgust"] is None
     low, high = values["recall_ci95"]["fear"]
     assert low < 1 / 3 < high

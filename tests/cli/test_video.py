@@ -103,10 +103,10 @@ def test_a_device_may_be_written_to_twice(predict, clip: Path) -> None:
 def test_the_persons_are_listed_on_standard_output(predict, clip: Path) -> None:
     result = predict("clip.mp4")
     head, *lines = [line.split("\t") for line in result.stdout.splitlines()]
-    assert head == ["person", "first_s", "last_s", "seconds", "emotion", "share"]
-    [(person, first, last, seconds, emotion, share)] = lines
+    assert head == ["person", "first_s", "last_s", "seconds", "emotion", "fraction"]
+    [(person, first, last, seconds, emotion, fraction)] = lines
     assert (person, first, last, seconds, emotion) == ("1", "0.0", "4.0", "4.0", "fear")
-    assert 50 <= int(share.removesuffix(" %")) <= 65
+    assert 50 <= int(fraction.removesuffix(" %")) <= 65
 
 
 def test_numbers_that_the_list_lacks_are_noted(capsys: pytest.CaptureFixture[str]) -> None:

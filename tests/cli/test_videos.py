@@ -27,7 +27,7 @@ from mien.video.writer import VideoWriter
 
 RATE = 10
 FEAR, SURPRISE = 85, 255  # the greys that the test's model calls so
-HEAD = ["video", "person", "first_s", "last_s", "seconds", "emotion", "share"]
+HEAD = ["video", "person", "first_s", "last_s", "seconds", "emotion", "fraction"]
 
 
 def film(path: Path, gray: int = FEAR, seconds: float = 2.0) -> Path:

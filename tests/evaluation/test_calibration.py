@@ -107,9 +107,9 @@ def test_soft_targets_and_log_probabilities_serve_as_well() -> None:
     logits, truth = drawn(2000, seed=2)
     one_hot = np.eye(5)[truth]
     assert fit_temperature(logits, one_hot) == pytest.approx(fit_temperature(logits, truth), abs=1e-6)
-    shares = apply_temperature(logits, 2.5)
-    assert fit_temperature(logits, shares) == pytest.approx(2.5, rel=1e-3)
-    assert fit_temperature(np.log(apply_temperature(logits, 1)), shares) == pytest.approx(2.5, rel=1e-3)
+    fractions = apply_temperature(logits, 2.5)
+    assert fit_temperature(logits, fractions) == pytest.approx(2.5, rel=1e-3)
+    assert fit_temperature(np.log(apply_temperature(logits, 1)), fractions) == pytest.approx(2.5, rel=1e-3)
 
 
 def test_a_model_that_is_always_right_or_always_wrong_stays_in_range() -> None:

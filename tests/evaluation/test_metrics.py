@@ -54,7 +54,7 @@ def test_a_case_worked_out_by_hand() -> None:
     assert metrics.support == {"a": 3, "b": 2, "c": 1}
     assert metrics.ece == pytest.approx(0.9 + 0.1 / 3 - 0.5, abs=1e-6)
     assert metrics.aurc == pytest.approx(0.5)  # all rows are equally sure
-    assert (metrics.certain.share, metrics.certain.accuracy) == (1, 0.5)
+    assert (metrics.certain.fraction, metrics.certain.accuracy) == (1, 0.5)
     assert metrics.recall_ci95["a"] == wilson(2, 3)
     assert metrics.recall_ci95["c"] == wilson(0, 1)
 
@@ -129,9 +129,9 @@ def test_perfect_answers(truth: list[int]) -> None:
 @given(st.integers(0, 10_000), st.integers(1, 80))
 def test_every_share_lies_in_0_to_1_and_intervals_are_ordered(seed: int, n: int) -> None:
     metrics = evaluate(*some(seed, n), classes=ABC, resamples=100)
-    shares = [metrics.accuracy, metrics.macro_f1, metrics.ece, *metrics.accuracy_ci95, *metrics.macro_f1_ci95]
-    shares += [v for by in (metrics.recall, metrics.precision, metrics.f1) for v in by.values() if v is not None]
-    assert all(0 <= share <= 1 for share in shares)
+    fractions = [metrics.accuracy, metrics.macro_f1, metrics.ece, *metrics.accuracy_ci95, *metrics.macro_f1_ci95]
+    fractions += [v for by in (metrics.recall, metrics.precision, metrics.f1) for v in by.values() if v is not None]
+    assert all(0 <= fraction <= 1 for fraction in fractions)
     assert metrics.accuracy_ci95[0] <= metrics.accuracy <= metrics.accuracy_ci95[1]
     assert metrics.macro_f1_ci95[0] <= metrics.macro_f1_ci95[1]
 
@@ -171,14 +171,14 @@ def test_worst_confusions_are_sorted_by_share_of_the_true_class() -> None:
     predictions = [1, 1, 1] + [0] * 7 + [0, 0, 2, 1] + [2, 2]
     worst = evaluate(answering(predictions), truth, classes=("fear", "joy", "calm")).worst_confusions(2)
     assert [str(one) for one in worst] == ["joy → fear 50 %", "fear → joy 30 %"]
-    assert (worst[0].count, worst[0].share) == (2, 0.5)
+    assert (worst[0].count, worst[0].fraction) == (2, 0.5)
 
 
 def test_the_report_has_the_promised_keys() -> None:
     values = report(evaluate(*some(0), classes=ABC), protocol="ferplus", split="validation")
     promised = {"protocol", "split", "n", "accuracy", "accuracy_ci95", "macro_f1", "ece", "recall", "precision"}
     assert promised | {"confusion", "recall_ci95", "aurc", "certain"} <= values.keys()
-    assert values["certain"].keys() == {"threshold", "share", "accuracy", "accuracy_ci95"}
+    assert values["certain"].keys() == {"threshold", "fraction", "accuracy", "accuracy_ci95"}
     again = json.loads(json.dumps(values))
     assert again == values
     assert (again["protocol"], again["split"], again["n"]) == ("ferplus", "validation", 60)

@@ -66,7 +66,7 @@ def test_the_certain_part_is_what_faces_say_of_themselves(rows: list[tuple[float
     part = certain_part(probabilities, truth, threshold)
     faces = [Face(Box(0, 0, 1, 1), None, dict(zip("ab", row, strict=True)), None, threshold) for row in probabilities]
     kept = [right for face, (_, right) in zip(faces, rows, strict=True) if not face.uncertain]
-    assert part.share == len(kept) / len(rows)
+    assert part.fraction == len(kept) / len(rows)
     if kept:
         assert part.accuracy == sum(kept) / len(kept)
         assert part.accuracy_ci95 == wilson(sum(kept), len(kept))
@@ -76,11 +76,11 @@ def test_the_certain_part_is_what_faces_say_of_themselves(rows: list[tuple[float
 
 def test_the_threshold_is_the_default_of_faces_and_its_bound_is_certain() -> None:
     part = certain_part(*predicted([(UNCERTAIN_BELOW, True), (0.59, False)]))
-    assert (part.threshold, part.share, part.accuracy) == (UNCERTAIN_BELOW, 0.5, 1.0)
+    assert (part.threshold, part.fraction, part.accuracy) == (UNCERTAIN_BELOW, 0.5, 1.0)
     low, high = wilson(1, 1)
     assert part.to_dict() == {
         "threshold": UNCERTAIN_BELOW,
-        "share": 0.5,
+        "fraction": 0.5,
         "accuracy": 1.0,
         "accuracy_ci95": [low, high],
     }

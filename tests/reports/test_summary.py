@@ -32,7 +32,7 @@ def test_a_report_has_each_persons_seconds_stretches_and_probabilities() -> None
     ]
     assert person["emotions"]["happiness"] == {
         "seconds": 1.5,
-        "share": 0.5,
+        "fraction": 0.5,
         "mean_probability": 0.425,
         "stretches": 1,
         "longest_s": 1.5,
@@ -69,9 +69,9 @@ def test_everyone_scenes_and_bins() -> None:
     report = to_report(gatherer.timeline({2: "Anna"}), every=4)
     assert report["everyone"] == {
         "seen_s": 4.0,
-        "uncertain_share": 0.0,
+        "uncertain_fraction": 0.0,
         "emotion": "happiness",
-        "shares": {"happiness": 0.5, "neutral": 0.5},
+        "fractions": {"happiness": 0.5, "neutral": 0.5},
         "mean_probabilities": {"happiness": 0.425, "neutral": 0.575},
         "transitions": {"happiness": {}, "neutral": {"happiness": 2}},
     }
@@ -86,7 +86,7 @@ def test_everyone_scenes_and_bins() -> None:
     assert bins == [(0.0, 4.0, [2.0, 2.0]), (4.0, 6.0, [])]
     assert report["scenes"][0]["persons"][0]["emotions"]["happiness"] == {
         "seconds": 1.0,
-        "share": 0.5,
+        "fraction": 0.5,
         "mean_probability": 0.425,
         "began": 1,
     }

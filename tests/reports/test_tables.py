@@ -29,10 +29,10 @@ def test_rows_say_what_the_timeline_says(videos: Videos) -> None:
         "first_s": 0.0,
         "last_s": 3.0,
         "seen_s": 3.0,
-        "uncertain_share": 0.0,
+        "uncertain_fraction": 0.0,
         "emotion": "happiness",
         "seconds": 1.8,
-        "share": 0.6,
+        "fraction": 0.6,
         "mean_probability": pytest.approx(0.6 * 0.9 + 0.4 * 0.1 / 6, abs=1e-5),
         "stretches": 2,
         "longest_s": 1.0,
@@ -40,9 +40,9 @@ def test_rows_say_what_the_timeline_says(videos: Videos) -> None:
         "peak_probability": pytest.approx(0.9),
     }
     assert [rows[5][key] for key in ("seconds", "stretches", "longest_s", "peak_s")] == [0, 0, 0, None]
-    assert rows[9]["share"] == 1
+    assert rows[9]["fraction"] == 1
     for track in (1, 2):
-        assert sum(row["share"] for row in rows if row["track"] == track) == pytest.approx(1)
+        assert sum(row["fraction"] for row in rows if row["track"] == track) == pytest.approx(1)
 
 
 def test_csv_and_parquet_hold_the_same(videos: Videos, tmp_path: Path) -> None:
@@ -84,14 +84,19 @@ def test_bins_have_a_row_for_each_person_part_and_class(videos: Videos, tmp_path
         "start_s": 0.0,
         "end_s": 2.0,
         "seen_s": 2.0,
-        "uncertain_share": 0.0,
+        "uncertain_fraction": 0.0,
         "emotion": "happiness",
         "seconds": 2.0,
-        "share": 1.0,
+        "fraction": 1.0,
         "mean_probability": pytest.approx(0.9),
         "began": 1,
     }
-    assert [unseen[key] for key in ("seen_s", "share", "uncertain_share", "mean_probability")] == [0, None, None, None]
+    assert [unseen[key] for key in ("seen_s", "fraction", "uncertain_fraction", "mean_probability")] == [
+        0,
+        None,
+        None,
+        None,
+    ]
     assert (last["emotion"], last["start_s"], last["end_s"], last["seconds"]) == ("neutral", 4.0, 5.0, 1.0)
     for row in rows:
         assert {

@@ -94,7 +94,7 @@ def test_the_figures_are_those_of_the_evaluation(script: ModuleType, model: Path
         low, high = line["accuracy_ci95"]
         assert overall[1:3] == ["1,400", f"{accuracy} ({100 * low:.1f} to {100 * high:.1f})"]
         assert overall[4] == f"{100 * line['ece']:.1f}"
-        assert certain[1] == f"{100 * line['certain']['share']:.1f}"
+        assert certain[1] == f"{100 * line['certain']['fraction']:.1f}"
         assert certain[2].startswith(f"{100 * line['certain']['accuracy']:.1f} (")
         assert certain[3:] == [accuracy, f"{100 * line['aurc']:.1f}"]
     ferplus = LINES[1]

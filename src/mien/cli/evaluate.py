@@ -222,7 +222,7 @@ def _print(metrics: Metrics, title: str) -> None:
     right = "" if certain.accuracy is None else f"of which {100 * certain.accuracy:.2f} % right, "
     label = f"certain (confidence {certain.threshold:g} on)"
     console.out().print(
-        f"{label:30}{100 * certain.share:6.2f} %  ({right}AURC {100 * metrics.aurc:.2f} %)", highlight=False
+        f"{label:30}{100 * certain.fraction:6.2f} %  ({right}AURC {100 * metrics.aurc:.2f} %)", highlight=False
     )
     from rich.table import Table
 

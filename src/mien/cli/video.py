@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mien.analyzer import Analyzer
     from mien.reports.timeline import Timeline
 
-PERSON_HEADS = ("person", "first_s", "last_s", "seconds", "emotion", "share")
+PERSON_HEADS = ("person", "first_s", "last_s", "seconds", "emotion", "fraction")
 
 
 def predict_video(path: Path, analyzer: Analyzer, outputs: Outputs, excerpt: Excerpt, *, stats: bool) -> None:

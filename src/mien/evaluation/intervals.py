@@ -1,4 +1,4 @@
-"""95 % intervals: how far a share that was counted may lie from the true one."""
+"""95 % intervals: how far a fraction that was counted may lie from the true one."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def wilson(hits: int, n: int) -> Interval:
     """The 95 % score interval (low, high), 0..1, of a fraction of which hits in n were counted; n is at least 1.
 
     After Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927. Unlike the
-    normal approximation it stays within 0..1 and holds for few rows and for shares near 0 and 1 (Brown, Cai and
+    normal approximation it stays within 0..1 and holds for few rows and for fractions near 0 and 1 (Brown, Cai and
     DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16, 2001).
     """
-    share = hits / n
+    fraction = hits / n
     scale = 1 + _Z**2 / n
-    middle = (share + _Z**2 / (2 * n)) / scale
-    half = _Z / scale * (share * (1 - share) / n + _Z**2 / (4 * n**2)) ** 0.5
-    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))
+    middle = (fraction + _Z**2 / (2 * n)) / scale
+    half = _Z / scale * (fraction * (1 - fraction) / n + _Z**2 / (4 * n**2)) ** 0.5
+    return min(fraction, max(0.0, middle - half)), max(fraction, min(1.0, middle + half))

@@ -17,20 +17,20 @@ from mien.evaluation.selective import CertainPart, certain_part, risk_coverage
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """One way of being wrong: count rows of class truth were called predicted, share (0..1) of all rows of truth."""
+    """One way of being wrong: count rows of class truth were called predicted, fraction (0..1) of all rows of truth."""
 
     truth: str
     predicted: str
     count: int
-    share: float
+    fraction: float
 
     def __str__(self) -> str:
-        return f"{self.truth} → {self.predicted} {100 * self.share:.0f} %"
+        return f"{self.truth} → {self.predicted} {100 * self.fraction:.0f} %"
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """What `evaluate` found. All shares are 0..1.
+    """What `evaluate` found. All fractions are 0..1.
 
     classes        C names, in the order of the matrix
     n              rows evaluated
@@ -65,14 +65,14 @@ class Metrics:
     confusion: NDArray[np.int64]
 
     def worst_confusions(self, k: int = 5) -> list[Confusion]:
-        """The k most frequent mistakes, as shares of their true class, the worst first; fewer where there are fewer."""
+        """The k most frequent mistakes, as fractions of their true class, the worst first; or fewer."""
         found = [
             Confusion(truth, predicted, int(count), int(count) / self.support[truth])
             for truth, row in zip(self.classes, self.confusion, strict=True)
             for predicted, count in zip(self.classes, row, strict=True)
             if truth != predicted and count > 0
         ]
-        return sorted(found, key=lambda one: (-one.share, -one.count, one.truth, one.predicted))[:k]
+        return sorted(found, key=lambda one: (-one.fraction, -one.count, one.truth, one.predicted))[:k]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, lists and dicts, fit for JSON."""

@@ -33,11 +33,11 @@ def plot_confusion(metrics: Metrics, path: str | os.PathLike[str], *, title: str
     """Draw the confusion matrix: each row in per cent of its true class, with the number of faces below."""
     c = len(metrics.classes)
     support = metrics.confusion.sum(1, keepdims=True)
-    share = metrics.confusion / np.maximum(support, 1)
+    fraction = metrics.confusion / np.maximum(support, 1)
     side = 2.2 + 0.82 * c
     with _figure(path, side + 0.8, side) as figure:
         axes = figure.add_subplot()
-        image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        image = axes.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
         bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, ticks=[0, 0.25, 0.5, 0.75, 1])
         bar.ax.set_yticklabels(["0 %", "25 %", "50 %", "75 %", "100 %"])
         bar.set_label("fraction of the true class")
@@ -45,8 +45,8 @@ def plot_confusion(metrics: Metrics, path: str | os.PathLike[str], *, title: str
             if count == 0:
                 axes.text(column, row, "0", ha="center", va="center", color=_GREY)
                 continue
-            text: dict[str, Any] = {"ha": "center", "color": "white" if share[row, column] > 0.55 else "#222222"}
-            axes.text(column, row, f"{100 * share[row, column]:.0f} %", va="bottom", **text)
+            text: dict[str, Any] = {"ha": "center", "color": "white" if fraction[row, column] > 0.55 else "#222222"}
+            axes.text(column, row, f"{100 * fraction[row, column]:.0f} %", va="bottom", **text)
             axes.text(column, row + 0.08, f"{count}", va="top", fontsize=7.5, **text)
         axes.set_xticks(range(c), metrics.classes, rotation=35, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(c), [f"{name} ({metrics.support[name]})" for name in metrics.classes])
@@ -90,8 +90,8 @@ def plot_risk_coverage(
         figures = f"AURC {100 * curve.aurc:.1f} %"
         if certain.accuracy is not None:
             label = f"confidence {certain.threshold:g} and above: {100 * (1 - certain.accuracy):.1f} % wrong"
-            axes.plot([certain.share], [1 - certain.accuracy], "o", color=_ORANGE, clip_on=False, label=label)
-            figures += f"; certain {100 * certain.share:.1f} %, of which {100 * certain.accuracy:.1f} % right"
+            axes.plot([certain.fraction], [1 - certain.accuracy], "o", color=_ORANGE, clip_on=False, label=label)
+            figures += f"; certain {100 * certain.fraction:.1f} %, of which {100 * certain.accuracy:.1f} % right"
         axes.set(xlim=(0, 1), xlabel="coverage (fraction of faces predicted)", ylabel="risk (fraction wrong of those)")
         axes.set_ylim(0, max(0.05, 1.4 * float(curve.risk.max())))
         for axis in (axes.xaxis, axes.yaxis):

@@ -41,11 +41,12 @@ class RiskCoverage:
 class CertainPart:
     """The rows whose likeliest class has at least the probability threshold, as `mien.Face.uncertain` marks them.
 
-    share is of all rows, 0..1; accuracy is theirs, with its 95 % Wilson interval; both are None where none is certain.
+    fraction is of all rows, 0..1; accuracy is theirs, with its 95 % Wilson interval: both are None where none is
+    certain.
     """
 
     threshold: float
-    share: float
+    fraction: float
     accuracy: float | None
     accuracy_ci95: Interval | None
 
@@ -54,7 +55,7 @@ class CertainPart:
         interval = None if self.accuracy_ci95 is None else list(self.accuracy_ci95)
         return {
             "threshold": self.threshold,
-            "share": self.share,
+            "fraction": self.fraction,
             "accuracy": self.accuracy,
             "accuracy_ci95": interval,
         }
@@ -86,8 +87,12 @@ def certain_part(
     confidence, right = _checked(probabilities, truth)
     certain = right[confidence >= threshold]
     hits, n = int(certain.sum()), len(certain)
-    share = n / len(right)
-    return CertainPart(threshold, share, hits / n, wilson(hits, n)) if n else CertainPart(threshold, share, None, None)
+    fraction = n / len(right)
+    return (
+        CertainPart(threshold, fraction, hits / n, wilson(hits, n))
+        if n
+        else CertainPart(threshold, fraction, None, None)
+    )
 
 
 def _checked(

@@ -43,10 +43,10 @@ def calibration(evaluated: Evaluated) -> str:
         '<section><h2>Calibration</h2><div class="calibration"><svg viewBox="0 0 100 100" role="img" '
         'aria-label="Accuracy against confidence"><line class="even" x1="0" y1="100" x2="100" y2="0"/>'
         f"{marks}</svg><div><p>Expected calibration error: <strong>{_percent(metrics.ece)}</strong>. "
-        f"The likeliest class has a probability of {certain.threshold:g} or more in {_percent(certain.share)} of the "
-        f'faces{right}.</p><p class="note">Each point is one of {len(bins.count)} parts of the predictions, by their '
-        "confidence: to the right how confident they are, upwards which fraction is right, both from 0 to 100 %. On "
-        "the dashed line both are equal; below it the model is too confident.</p></div></div></section>"
+        f"The likeliest class has a probability of {certain.threshold:g} or more in {_percent(certain.fraction)} of "
+        f'the faces{right}.</p><p class="note">Each point is one of {len(bins.count)} parts of the predictions, by '
+        "their confidence: to the right how confident they are, upwards which fraction is right, both from 0 to 100 %. "
+        "On the dashed line both are equal; below it the model is too confident.</p></div></div></section>"
     )
 
 

@@ -30,9 +30,9 @@ def data(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def percent(share: float) -> str:
+def percent(fraction: float) -> str:
     """A part of 1 in per cent: whole ones, but for what is less than one."""
-    return f"{100 * share:.1f} %" if 0 < share < 0.00995 else f"{100 * share:.0f} %"
+    return f"{100 * fraction:.1f} %" if 0 < fraction < 0.00995 else f"{100 * fraction:.0f} %"
 
 
 def layout() -> str:
@@ -103,11 +103,11 @@ def length(timeline: Timeline, seconds: float) -> str:
 
 def shares_bar(fractions: Mapping[str, float]) -> str:
     """The fractions of the classes, in their order, side by side."""
-    parts = [(k, name, share) for k, (name, share) in enumerate(fractions.items()) if share > 0]
-    spoken = ", ".join(f"{name} {percent(share)}" for _, name, share in parts)
+    parts = [(k, name, fraction) for k, (name, fraction) in enumerate(fractions.items()) if fraction > 0]
+    spoken = ", ".join(f"{name} {percent(fraction)}" for _, name, fraction in parts)
     spans = "".join(
-        f'<span class="c{k}" style="width:{100 * share:.2f}%" title="{text(name)} {percent(share)}">'
-        f"<b>{text(name) if share >= 0.16 else ''} {percent(share)}</b></span>"
-        for k, name, share in parts
+        f'<span class="c{k}" style="width:{100 * fraction:.2f}%" title="{text(name)} {percent(fraction)}">'
+        f"<b>{text(name) if fraction >= 0.16 else ''} {percent(fraction)}</b></span>"
+        for k, name, fraction in parts
     )
-    return f'<div class="shares" role="img" aria-label="{text(spoken)}">{spans}</div>'
+    return f'<div class="fractions" role="img" aria-label="{text(spoken)}">{spans}</div>'

@@ -35,8 +35,8 @@ def person_section(timeline: Timeline, person: Person, thumbnails: Thumbnails, e
 
 def _summary(timeline: Timeline, person: Person) -> str:
     ranked = sorted(person.fractions.items(), key=lambda item: -item[1])
-    most, *others = (f"{text(name)} ({percent(share)})" for name, share in ranked)
-    then = " and ".join(other for other, (_, share) in zip(others[:2], ranked[1:], strict=False) if share >= 0.05)
+    most, *others = (f"{text(name)} ({percent(fraction)})" for name, fraction in ranked)
+    then = " and ".join(other for other, (_, fraction) in zip(others[:2], ranked[1:], strict=False) if fraction >= 0.05)
     first, last = timeline.clock(person.first_s), timeline.clock(person.last_s)
     return (
         f"Mostly <strong>{most}</strong>{f', then {then}' if then else ''}. "
@@ -51,17 +51,17 @@ def figures_table(timeline: Timeline, person: Person) -> str:
     """
     rows = []
     for name in sorted(timeline.classes, key=lambda one: (-person.fractions[one], -person.mean[one])):
-        k, share = timeline.classes.index(name), person.fractions[name]
+        k, fraction = timeline.classes.index(name), person.fractions[name]
         lengths = [stretch.seconds for stretch in person.stretches if stretch.emotion == name]
         longest = length(timeline, max(lengths)) if lengths else "–"
         rows.append(
             f'<tr><th scope="row">{named(k, name)}</th>'
-            f'<td><span class="meter"><i class="c{k}"><b style="width:{100 * share:.1f}%"></b></i>'
-            f"<span>{percent(share)}</span></span></td>"
-            f'<td class="number">{length(timeline, share * person.seconds)}</td><td class="number">{longest}</td>'
+            f'<td><span class="meter"><i class="c{k}"><b style="width:{100 * fraction:.1f}%"></b></i>'
+            f"<span>{percent(fraction)}</span></span></td>"
+            f'<td class="number">{length(timeline, fraction * person.seconds)}</td><td class="number">{longest}</td>'
             f'<td class="number">{percent(person.mean[name])}</td></tr>'
         )
-    return table(["", "share", "#time", "#longest", "#mean proba&shy;bility"], rows, "figures")
+    return table(["", "fraction", "#time", "#longest", "#mean proba&shy;bility"], rows, "figures")
 
 
 def peak_list(timeline: Timeline, person: Person, thumbnails: Thumbnails) -> str:
@@ -98,12 +98,12 @@ def bins_table(timeline: Timeline, person: Person, every: Every) -> str:
 
 
 def _bin_row(timeline: Timeline, title: str, part: SpanFigures) -> str:
-    shares: Sequence[float] = (100 * part.named / part.seconds).tolist()
-    most = int(np.argmax(shares))
+    fractions: Sequence[float] = (100 * part.named / part.seconds).tolist()
+    most = int(np.argmax(fractions))
     cells = []
-    for k, share in enumerate(shares):
-        figure = f"<strong>{share:.0f}</strong>" if k == most else f"{share:.0f}"
-        cells.append(f'<td class="number{" zero" if share < 0.5 else ""}">{figure}</td>')
+    for k, fraction in enumerate(fractions):
+        figure = f"<strong>{fraction:.0f}</strong>" if k == most else f"{fraction:.0f}"
+        cells.append(f'<td class="number{" zero" if fraction < 0.5 else ""}">{figure}</td>')
     name = f"{title} · {timeline.clock(part.span.start_s)}" if title else timeline.clock(part.span.start_s)
     return (
         f'<tr><th scope="row">{name}</th><td class="number">{length(timeline, part.seconds)}</td>{"".join(cells)}</tr>'

@@ -28,7 +28,7 @@ class EmotionSummary(TypedDict):
 
     seconds: float
     """In which it was the likeliest."""
-    share: float
+    fraction: float
     """The same as a part 0..1 of the seconds seen."""
     mean_probability: float
     stretches: int
@@ -58,7 +58,7 @@ class PersonSummary(TypedDict):
     last_s: float
     seen_s: float
     """Seconds seen in all."""
-    uncertain_share: float
+    uncertain_fraction: float
     emotion: str
     """The likeliest one for the longest time."""
     emotions: dict[str, EmotionSummary]
@@ -72,10 +72,10 @@ class EveryoneSummary(TypedDict):
 
     seen_s: float
     """Of all persons in all."""
-    uncertain_share: float
+    uncertain_fraction: float
     emotion: str
     """The likeliest one for the longest time."""
-    shares: dict[str, float]
+    fractions: dict[str, float]
     """By emotion, the part 0..1 of the seconds seen in which it was the likeliest."""
     mean_probabilities: dict[str, float]
     transitions: dict[str, dict[str, int]]
@@ -86,7 +86,7 @@ class SpanEmotion(TypedDict):
     """What a person showed of one emotion in a part of the video."""
 
     seconds: float
-    share: float
+    fraction: float
     mean_probability: float
     began: int
     """Stretches of it that began there."""
@@ -98,7 +98,7 @@ class SpanPerson(TypedDict):
     track: int
     name: str | None
     seen_s: float
-    uncertain_share: float
+    uncertain_fraction: float
     emotions: dict[str, SpanEmotion]
 
 
@@ -180,9 +180,9 @@ def _everyone(timeline: Timeline) -> EveryoneSummary:
     figures = figures_of(timeline.persons, classes)
     return {
         "seen_s": round(figures.seconds, 3),
-        "uncertain_share": round(figures.uncertain, 4),
+        "uncertain_fraction": round(figures.uncertain, 4),
         "emotion": figures.emotion,
-        "shares": {name: round(share, 4) for name, share in figures.fractions.items()},
+        "fractions": {name: round(fraction, 4) for name, fraction in figures.fractions.items()},
         "mean_probabilities": {name: round(mean, 4) for name, mean in figures.mean.items()},
         "transitions": {
             name: {other: count for other, count in zip(classes, counts, strict=True) if count}
@@ -207,11 +207,11 @@ def _span_person(person: Person, part: SpanFigures, classes: Sequence[str]) -> S
         "track": person.track,
         "name": person.name,
         "seen_s": round(part.seconds, 3),
-        "uncertain_share": round(part.uncertain, 4),
+        "uncertain_fraction": round(part.uncertain, 4),
         "emotions": {
             name: {
                 "seconds": round(float(part.named[k]), 3),
-                "share": round(float(part.named[k]) / part.seconds, 4),
+                "fraction": round(float(part.named[k]) / part.seconds, 4),
                 "mean_probability": round(float(part.mean[k]), 4),
                 "began": int(part.began[k]),
             }
@@ -223,7 +223,7 @@ def _span_person(person: Person, part: SpanFigures, classes: Sequence[str]) -> S
 def _emotion(row: dict[str, Any]) -> EmotionSummary:
     return {
         "seconds": row["seconds"],
-        "share": round(row["share"], 4),
+        "fraction": round(row["fraction"], 4),
         "mean_probability": round(row["mean_probability"], 4),
         "stretches": row["stretches"],
         "longest_s": row["longest_s"],
@@ -240,7 +240,7 @@ def _person(person: Person, classes: Sequence[str], emotions: dict[str, EmotionS
         "first_s": round(person.first_s, 3),
         "last_s": round(person.last_s, 3),
         "seen_s": round(person.seconds, 3),
-        "uncertain_share": round(person.uncertain, 4),
+        "uncertain_fraction": round(person.uncertain, 4),
         "emotion": person.emotion,
         "emotions": emotions,
         "stretches": [

@@ -21,8 +21,8 @@ _WHO: Final = {"source": str, "track": int, "person": str}
 
 COLUMNS: Final[Mapping[str, type]] = MappingProxyType(
     _WHO
-    | {"first_s": float, "last_s": float, "seen_s": float, "uncertain_share": float, "emotion": str}
-    | {"seconds": float, "share": float, "mean_probability": float, "stretches": int, "longest_s": float}
+    | {"first_s": float, "last_s": float, "seen_s": float, "uncertain_fraction": float, "emotion": str}
+    | {"seconds": float, "fraction": float, "mean_probability": float, "stretches": int, "longest_s": float}
     | {"peak_s": float, "peak_probability": float}
 )
 """The columns of `table_rows`, with their types.
@@ -36,8 +36,8 @@ peak, None where it has none.
 
 SPAN_COLUMNS: Final[Mapping[str, type]] = MappingProxyType(
     _WHO
-    | {"bin": int, "start_s": float, "end_s": float, "seen_s": float, "uncertain_share": float, "emotion": str}
-    | {"seconds": float, "share": float, "mean_probability": float, "began": int}
+    | {"bin": int, "start_s": float, "end_s": float, "seen_s": float, "uncertain_fraction": float, "emotion": str}
+    | {"seconds": float, "fraction": float, "mean_probability": float, "began": int}
 )
 """The columns of `span_rows`: of the person, of the bin or scene (its number from 1, from when until when), and within
 it of the person and the class as in `COLUMNS`; `began` is how many stretches of the class began in it.
@@ -81,10 +81,10 @@ def _row(timeline: Timeline, person: Person, name: str) -> dict[str, Any]:
         "first_s": round(person.first_s, 3),
         "last_s": round(person.last_s, 3),
         "seen_s": round(person.seconds, 3),
-        "uncertain_share": round(person.uncertain, 6),
+        "uncertain_fraction": round(person.uncertain, 6),
         "emotion": name,
         "seconds": round(person.fractions[name] * person.seconds, 3),
-        "share": round(person.fractions[name], 6),
+        "fraction": round(person.fractions[name], 6),
         "mean_probability": round(person.mean[name], 6),
         "stretches": len(lengths),
         "longest_s": round(max(lengths, default=0.0), 3),
@@ -114,10 +114,10 @@ def _span_row(number: int, part: SpanFigures, name: str, k: int) -> dict[str, An
         "start_s": round(part.span.start_s, 3),
         "end_s": round(part.span.end_s, 3),
         "seen_s": round(part.seconds, 3),
-        "uncertain_share": round(part.uncertain, 6) if is_seen else None,
+        "uncertain_fraction": round(part.uncertain, 6) if is_seen else None,
         "emotion": name,
         "seconds": round(float(part.named[k]), 3),
-        "share": round(float(part.named[k]) / part.seconds, 6) if is_seen else None,
+        "fraction": round(float(part.named[k]) / part.seconds, 6) if is_seen else None,
         "mean_probability": round(float(part.mean[k]), 6) if is_seen else None,
         "began": int(part.began[k]),
     }
