@@ -93,6 +93,16 @@ def test_what_is_not_known_is_null() -> None:
     assert (failed["width"], failed["faces"], failed["error"]) == (None, [], "x.jpg: no such file")
 
 
+def test_confidence_and_probabilities_have_six_digits_and_points_one() -> None:
+    probabilities = {"a": 0.12345649, "b": 0.87654351}
+    points: Any = ((1.26, 2.26),) * 5
+    face = Face(Box(0, 0, 5, 5), None, probabilities, points)
+    (found,) = to_record([face], Origin(None, 9, 9), model="m", landmarks=True)["faces"]
+    assert found["confidence"] == 0.876544
+    assert found["probabilities"] == {"a": 0.123456, "b": 0.876544}
+    assert found["landmarks"]["nose"] == {"x": 1.3, "y": 2.3}  # type: ignore[index]
+
+
 def test_numbers_of_numpy_become_plain_ones() -> None:
     shares = dict(zip(EMOTIONS, np.full(7, 1 / 7, np.float32), strict=True))
     box = Box(*np.array([1, 2, 3, 4], np.float32))

@@ -126,7 +126,14 @@ def test_rolls_are_parted_at_their_bounds(rows: list[tuple[float, bool]]) -> Non
     assert [(group.n, group.hits) for group in groups] == expected
 
 
+def test_heads_of_unknown_roll_are_a_part_of_their_own_and_the_last() -> None:
+    degrees = np.array([math.nan, *(bound + 1 for bound in (0, *ROLLS))])
+    groups = by_roll(degrees, np.array([True] + [False] * (len(ROLLS) + 1)))
+    assert [(group.n, group.hits) for group in groups] == [(1, 0)] * (len(ROLLS) + 1) + [(1, 1)]
+
+
 def test_what_does_not_fit_is_refused() -> None:
     for grouped in (by_fifths, by_roll):
-        with pytest.raises(DataError, match="as many"):
-            grouped(np.zeros(3), np.zeros(2, bool))
+        for shape in (2, (3, 1), ()):
+            with pytest.raises(DataError, match="as many"):
+                grouped(np.zeros(3 if shape == 2 else shape), np.zeros(shape, bool))

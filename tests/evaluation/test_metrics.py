@@ -174,6 +174,13 @@ def test_worst_confusions_are_sorted_by_share_of_the_true_class() -> None:
     assert (worst[0].count, worst[0].fraction) == (2, 0.5)
 
 
+def test_confusions_that_did_not_occur_are_not_named_and_five_are_the_usual_number() -> None:
+    few = evaluate(answering([1, 0, 1]), np.array([0, 0, 1]), classes=ABC)
+    assert [(one.truth, one.predicted, one.count) for one in few.worst_confusions(9)] == [(ABC[0], ABC[1], 1)]
+    truth, predictions = np.divmod(np.arange(9), 3)
+    assert len(evaluate(answering(predictions.tolist()), truth, classes=ABC).worst_confusions()) == 5
+
+
 def test_the_report_has_the_promised_keys() -> None:
     values = report(evaluate(*some(0), classes=ABC), protocol="ferplus", split="validation")
     promised = {"protocol", "split", "n", "accuracy", "accuracy_ci95", "macro_f1", "ece", "recall", "precision"}

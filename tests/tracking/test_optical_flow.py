@@ -157,3 +157,13 @@ def test_points_that_do_not_come_back_do_not_count() -> None:
     (found,) = follow(*both(before, after), [Box(125, 85, 70, 70)])
     assert found is not None
     assert (found.x, found.y, found.width) == pytest.approx((129, 87, 70), abs=0.5)
+
+
+def test_points_behind_what_is_in_front_do_not_count() -> None:
+    picture = np.asarray(cv2.resize(textured(), (640, 480), interpolation=cv2.INTER_CUBIC), np.uint8)
+    box, elsewhere = Box(300, 60, 140, 120), Box(20, 300, 140, 120)
+    pair = both(picture, moved(picture, 1.0, 4, 2))
+    assert follow(*pair, [box], [[box]]) == [None]
+    (found,) = follow(*pair, [box], [[elsewhere]])
+    assert found is not None
+    assert (found.x, found.y) == (pytest.approx(304, abs=1), pytest.approx(62, abs=1))

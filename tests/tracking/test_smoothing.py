@@ -89,6 +89,12 @@ def test_what_lasts_is_what_comes_out(first: Row, then: Row, step: float) -> Non
     np.testing.assert_allclose(result[-1], then, atol=1e-3)
 
 
+def test_an_averages_past_fades_to_a_half_in_two_tenths_of_a_second() -> None:
+    first, then = np.array([0.9, 0.1]), np.array([0.6, 0.4])
+    result = played(Smoother(2), [first, then], 0.3 * math.log(2))
+    np.testing.assert_allclose(result[-1], (first + then) / 2, atol=1e-6)
+
+
 @given(rows(6), st.floats(1 / 60, 3), st.integers(2, 40))
 def test_constant_probabilities_stay(row: Row, step: float, frames: int) -> None:
     # of classes that tie, the one shown is put ahead by a thousandth
