@@ -43,12 +43,15 @@ def cost(path: Path) -> Cost:
             if any(name in node.op_type for name in _COUNTED):
                 raise ValueError(f"{path.name}: cannot count the multiply-adds of {node.op_type}")
             continue
-        kernel, result = weights[node.input[1]], shapes[node.output[0]]
+        is_left = node.input[0] in weights  # of a matrix product: what is multiplied stands on its right
+        kernel, result = weights[node.input[0 if is_left else 1]], shapes[node.output[0]]
         if not all(result):
             raise ValueError(f"{path.name}: the shape of {node.output[0]} is not known: {result}")
-        parameters += sum(math.prod(weights[name]) for name in node.input[1:])
+        parameters += sum(math.prod(weights[name]) for name in node.input if name in weights)
         # (filters, inputs, rows, columns) of a convolution, else inputs times outputs in either order
         per_value = math.prod(kernel[1:]) if node.op_type == "Conv" else math.prod(kernel) // result[-1]
+        if is_left:
+            per_value = kernel[-1]
         multiply_adds += math.prod(result) * per_value
     return Cost(parameters, multiply_adds, path.stat().st_size)
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mien.types import Box, CropRule, Detection, Detector, ExplainedFace, Face, Frame, Pose
     from mien.video.reader import VideoFile
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _HOMES = {
     "Analysis": "mien.analysis",

@@ -41,7 +41,7 @@ class AnalyzerOptions:
     prior           how frequent each class is expected to be: "training" as in the training data, "uniform" all alike,
                     or a frequency for each class, of any sum; probabilities are recomputed (docs/photos.md)
     flip            average the probabilities over each face and its mirror image: twice the network's work, and useless
-                    where the network does so itself, as the shipped one
+                    where the network does so itself (`network.mirror`)
     reduce          decode large JPEGs at a half, a quarter or an eighth of their size, as far as detector and faces
                     allow, which takes a fraction of the time; `Analysis.image` and `draw()` are then smaller as well
     max_pixels      pictures with more, width times height, are refused before they are decoded

@@ -349,6 +349,19 @@ def test_the_cost_of_a_graph(tmp_path: Path, last: str) -> None:
     assert found.file_bytes == path.stat().st_size
 
 
+def test_the_cost_of_a_product_with_its_weights_on_the_left(tmp_path: Path) -> None:
+    weights = onnx.numpy_helper.from_array(np.zeros((3, 4), np.float32), "weights")
+    given, got = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("given", ("n", 4, 5)), ("got", ("n", 3, 5)))
+    )
+    node = onnx.helper.make_node("MatMul", ["weights", "given"], ["got"])
+    graph = onnx.helper.make_graph([node], "left", [given], [got], [weights])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "left.onnx")
+    found = graphs.cost(tmp_path / "left.onnx")
+    assert (found.parameters, found.multiply_adds) == (12, 3 * 4 * 5)
+
+
 def test_the_cost_of_what_cannot_be_counted(tmp_path: Path) -> None:
     small_network(tmp_path / "odd.onnx", "MatMulInteger")
     with pytest.raises(ValueError, match="cannot count the multiply-adds of MatMulInteger"):

@@ -51,9 +51,9 @@ def assert_alike(got: dict[str, Any], expected: dict[str, Any]) -> None:
         for name, point in (theirs.get("landmarks") or {}).items():
             assert mine["landmarks"][name] == pytest.approx(point, abs=0.3)
         assert mine["score"] == pytest.approx(theirs["score"], abs=1e-3)
-        assert mine["confidence"] == pytest.approx(theirs["confidence"], abs=0.01)
+        assert mine["confidence"] == pytest.approx(theirs["confidence"], abs=0.02)  # about one step of int8
         assert list(mine["probabilities"]) == list(theirs["probabilities"])
-        assert mine["probabilities"] == pytest.approx(theirs["probabilities"], abs=0.01)
+        assert mine["probabilities"] == pytest.approx(theirs["probabilities"], abs=0.02)
         assert [mine[key] for key in ("emotion", "uncertain", "track")] == [
             theirs[key] for key in ("emotion", "uncertain", "track")
         ]

