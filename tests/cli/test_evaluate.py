@@ -15,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mien.cli.evaluate import evaluate
+from mien.cli.predictions import labels_of
 from mien.emotions import EMOTIONS, FER2013_CODES, FERPLUS_COLUMNS
 from mien.errors import ConfigError, DataError, MissingExtraError, ModelError
 from mien.model_card import CARD_KEY, ModelCard
@@ -153,9 +154,10 @@ def test_the_protocol_goes_by_what_the_data_has(run: Run, model: Path, plain: Pa
 
 
 def test_the_table_shows_it_all(run: Run, model: Path, plain: Path) -> None:
-    code, out, _ = run(model, "--data", plain)
+    code, out, err = run(model, "--data", plain)
     assert code == 0
-    assert "tiny-1-float32 on fer2013.csv, validation split, protocol fer2013: 6 faces" in out
+    assert "no better than guessing: 50 % of the faces are fear" in err
+    assert "tiny-1-float32 on fer2013.csv, validation split, by fer2013: 6 faces" in out
     assert " 66.67 %  (95 % interval " in out
     assert "expected calibration error" in out
     assert " 100.00 %  (of which 66.67 % right, AURC 33.33 %)" in out
@@ -164,6 +166,11 @@ def test_the_table_shows_it_all(run: Run, model: Path, plain: Path) -> None:
     assert [cell.strip() for cell in line.split("│")[1:-1]] == ["fear", "100.0", "33.3", "50.0", "3"]
     line = next(line for line in out.splitlines() if " disgust " in line)
     assert [cell.strip() for cell in line.split("│")[1:-1]] == ["disgust", "–", "–", "–", "0"]
+
+
+def test_figures_by_other_classes_are_by_their_own_labels() -> None:
+    assert labels_of("ferplus", EMOTIONS) == "ferplus"
+    assert labels_of("fer2013", ("calm", "loud")) == "own labels"
 
 
 def test_the_split_is_the_one_asked_for(run: Run, model: Path, plain: Path) -> None:

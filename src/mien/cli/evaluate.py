@@ -14,6 +14,7 @@ from mien.cli import console, options
 from mien.cli.predictions import (
     SplitChoice,
     default_protocol,
+    labels_of,
     opened_model,
     predicted,
     read_split,
@@ -141,7 +142,8 @@ def evaluate(
         if as_json:
             _print_json(metrics, model=name, protocol=each, split=split)
         else:
-            _print(metrics, f"{name} on {data.name}, {split} split, protocol {each}")
+            _print(metrics, f"{name} on {data.name}, {split} split, by {labels_of(each, classes)}")
+            _note_chance(metrics)
         suffix = f"-{each}" if protocol == "all" else ""
         for kind, path in plots:
             file = path.with_stem(path.stem + suffix)
@@ -206,6 +208,16 @@ def _print_json(metrics: Metrics, *, model: str, protocol: Protocol, split: Spli
 
     line = {"model": model, **report(metrics, protocol=protocol, split=split)}
     typer.echo(json.dumps(line, ensure_ascii=False, allow_nan=False))
+
+
+def _note_chance(metrics: Metrics) -> None:
+    """Say where naming the most frequent class each time may be as good."""
+    often = max(metrics.support, key=lambda name: metrics.support[name])
+    chance = metrics.support[often] / metrics.n
+    if metrics.accuracy_ci95[0] <= chance < 1:
+        console.note(
+            f"no better than guessing: {100 * chance:.0f} % of the faces are {often}. More faces, or more epochs"
+        )
 
 
 def _print(metrics: Metrics, title: str) -> None:

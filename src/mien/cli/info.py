@@ -147,7 +147,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("architecture", _pairs(model["architecture"])),
             ("temperature", f"{model['temperature']:g}"),
             ("trained on", _pairs(model["data"])),
-            *((f"metrics {name}", _pairs(figures)) for name, figures in model["metrics"].items()),
+            *((f"metrics {name}", _pairs(figures)) for name, figures in _own_first(model)),
             ("license", model["licence"]),
             ("source", model["source"] or "-"),
         ]
@@ -163,6 +163,12 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines.append(("int8", f"{facts['int8']['path']}: {facts['int8']['why']}{unused}"))
     lines.append(("threads", f"{facts['threads']['usable']} usable of {facts['threads']['machine']}"))
     return lines
+
+
+def _own_first(model: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The model's figures, those by the labels that it learned from first."""
+    own = f"{model['data'].get('protocol')}/"
+    return sorted(model["metrics"].items(), key=lambda item: not item[0].startswith(own))
 
 
 def _pairs(values: Any) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mien.cli import console
 from mien.cli.reading import check_exist, read_dataset
+from mien.emotions import EMOTIONS
 from mien.errors import ConfigError, DataError, MissingExtraError
 from mien.model_card import CLASS_FREQUENCIES
 
@@ -99,6 +100,11 @@ def read_split(
         counts = ", ".join(f"{name} has {(dataset.split == name).sum()}" for name in SPLITS if name != split)
         raise DataError(f"{path} has no rows in the {split} split; {counts}: choose with --split")
     return chosen
+
+
+def labels_of(protocol: str, classes: Sequence[str]) -> str:
+    """What a figure was measured by: a protocol of FER2013's, or the data's own labels where its classes are others."""
+    return protocol if tuple(classes) == EMOTIONS else "own labels"
 
 
 def default_protocol(dataset: FaceDataset) -> Protocol:

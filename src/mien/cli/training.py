@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from mien.cli import console
+from mien.cli.predictions import labels_of
 from mien.cli.reading import check_exist, read_dataset
 from mien.errors import ConfigError, MienError, ModelError
 
@@ -185,8 +186,10 @@ class _Watch:
 
     def __init__(self, bar: Progress, task: TaskID) -> None:
         self.bar, self.task, self.evaluated = bar, task, ""
+        self.classes: Sequence[str] = ()
 
     def on_begin(self, described: Description) -> None:
+        self.classes = described.classes
         ranks = described.data.get("ranks", [1])
         if len(ranks) > 1:
             console.note(f"trained by {', then '.join(map(str, ranks))} ranks: not bit for bit what either would give")
@@ -214,7 +217,8 @@ class _Watch:
         if f"{split}_accuracy" in record:
             name = "held-back" if split == "held" else split
             self.evaluated = f"{name} {100 * record[f'{split}_accuracy']:.2f} %"
-            parts += [f"{self.evaluated} ({record['protocol']})", f"macro-F1 {100 * record[f'{split}_macro_f1']:.2f} %"]
+            by = labels_of(record["protocol"], self.classes)
+            parts += [f"{self.evaluated} ({by})", f"macro-F1 {100 * record[f'{split}_macro_f1']:.2f} %"]
         console.log("  ".join([*parts, f"{record['faces_per_s']:,.0f} faces/s"]))
 
 

@@ -85,4 +85,4 @@ def _parsed(line: bytes) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
-        raise DataError("is no whole line of JSON") from None
+        raise DataError("is no whole line of JSON: records are what `mien predict VIDEO --json FILE` writes") from None
