@@ -14,10 +14,10 @@ MODEL = src/mien/assets/models/$(VERSION).onnx
 PAGE := src/mien/service/page/index.html.gz
 NPM = PATH="$(abspath $(BIN)):$$PATH" npm
 
-# Tests run in as many processes as there are CPUs, 4 at most: TEST="-n 0" runs them in one, TEST="-k words" some of them.
+# Tests wait for much, so four processes fill two CPUs: TEST="-n 0" runs them in one, TEST="-k words" some of them.
 # A process that crashes ends the run: xdist would wait for ever. The slow tests start clusters and ranks of their own, so
 # they run one after the other.
-PARALLEL = --numprocesses logical --maxprocesses 4 --dist loadfile --max-worker-restart 0
+PARALLEL = --numprocesses 4 --dist loadfile --max-worker-restart 0
 PYTEST = $(BIN)/python -m pytest
 
 .PHONY: help demo test test-slow test-all check docs page serve npm release-check model bench bench-photos vendor clean

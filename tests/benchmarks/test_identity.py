@@ -32,7 +32,7 @@ def tracks_of(kind: str, number: int, portraits: list[Any], every: float = 0.0) 
     return found
 
 
-@pytest.mark.parametrize("every", [0.25, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("every", [*(pytest.param(every, marks=pytest.mark.slow) for every in (0.25, 0.5, 2.0)), 1.0])
 def test_one_person_alone_is_one_however_sparse_the_frames(portraits: list[Any], every: float) -> None:
     assert tracks_of("alone", 0, portraits, every) == {0: {1}}
 

@@ -111,7 +111,7 @@ def copied(source: Path, out: Path) -> VideoFile:
     return video
 
 
-@pytest.mark.parametrize("target", [".mp4", ".mkv"])
+@pytest.mark.parametrize("target", [".mp4", pytest.param(".mkv", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("span", SPANS)
 @pytest.mark.parametrize("suffix", CODECS)
 def test_sound_stays_with_the_pictures(tmp_path: Path, suffix: str, span: str, target: str) -> None:
