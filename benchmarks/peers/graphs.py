@@ -48,10 +48,12 @@ def cost(path: Path) -> Cost:
         if not all(result):
             raise ValueError(f"{path.name}: the shape of {node.output[0]} is not known: {result}")
         parameters += sum(math.prod(weights[name]) for name in node.input if name in weights)
-        # (filters, inputs, rows, columns) of a convolution, else inputs times outputs in either order
-        per_value = math.prod(kernel[1:]) if node.op_type == "Conv" else math.prod(kernel) // result[-1]
         if is_left:
             per_value = kernel[-1]
+        elif node.op_type == "Conv":  # (filters, inputs, rows, columns)
+            per_value = math.prod(kernel[1:])
+        else:  # inputs times outputs in either order
+            per_value = math.prod(kernel) // result[-1]
         multiply_adds += math.prod(result) * per_value
     return Cost(parameters, multiply_adds, path.stat().st_size)
 

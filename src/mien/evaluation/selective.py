@@ -88,11 +88,9 @@ def certain_part(
     certain = right[confidence >= threshold]
     hits, n = int(certain.sum()), len(certain)
     fraction = n / len(right)
-    return (
-        CertainPart(threshold, fraction, hits / n, wilson(hits, n))
-        if n
-        else CertainPart(threshold, fraction, None, None)
-    )
+    if not n:
+        return CertainPart(threshold, fraction, None, None)
+    return CertainPart(threshold, fraction, hits / n, wilson(hits, n))
 
 
 def _checked(

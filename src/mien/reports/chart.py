@@ -135,10 +135,10 @@ def _row(axes: Axes, person: Person, timeline: Timeline, *, seconds_wide: float)
     _bare(axes)
     axes.set_ylim(0, 1.36)
     axes.hlines([0.5, 1], timeline.start_s, timeline.end_s, color=_RULE, linewidth=0.6, zorder=0)
-    fraction = f"{100 * person.fractions[person.emotion]:.0f} % {_short([person.emotion])[0]}"
+    prediction = f"{100 * person.fractions[person.emotion]:.0f} % {_short([person.emotion])[0]}"
     for text, down, size, shade in (
         (_short([person.label])[0], 0, 10, _INK),
-        (fraction, 17, 8, _GREY),
+        (prediction, 17, 8, _GREY),
         (f"seen {timeline.spoken(person.seconds)}", 30, 8, _GREY),
     ):
         place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "xytext": (-9, -down)}
