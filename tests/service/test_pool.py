@@ -15,7 +15,7 @@ def held(pool: Pool, submit: Callable[[Pool], Callable[..., Awaitable[object]]],
 
     async def together() -> list[object]:
         work = [asyncio.ensure_future(submit(pool)(lambda: let_go.wait(10))) for _ in range(count)]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # each has asked
         waiting = pool.waiting
         let_go.set()
         return [waiting, *await asyncio.gather(*work, return_exceptions=True)]
@@ -45,11 +45,11 @@ def test_a_place_is_free_again_after_work_that_failed_or_was_given_up() -> None:
         pool = Pool(workers=1, queue=0)
         with pytest.raises(ZeroDivisionError):
             await pool.submit(lambda: 1 // 0)
-        let_go = threading.Event()
-        given_up = asyncio.ensure_future(pool.submit(lambda: let_go.wait(10)))
-        await asyncio.sleep(0.02)
+        let_go, begun = threading.Event(), threading.Event()
+        given_up = asyncio.ensure_future(pool.submit(lambda: (begun.set(), let_go.wait(10))))
+        await asyncio.to_thread(begun.wait, 10)
         given_up.cancel()
-        await asyncio.sleep(0.02)
+        await asyncio.wait([given_up])
         assert pool.is_full  # its thread is still at it
         let_go.set()
         while pool.is_full:
