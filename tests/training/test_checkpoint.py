@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from mien.training.checkpoint import Description
 from mien.training.network import AlexNet, AlexNetConfig
 from mien.training.recipes import Recipe
 
-SMALL = AlexNetConfig(input_size=67, width=0.1, hidden=(8, 8))
+SMALL = AlexNetConfig(input_size=67, width=0.1, hidden=(8, 8), classes=2)
 
 
 def written(path: Path, network: AlexNet, tiny: Recipe) -> Description:
@@ -78,3 +80,32 @@ def test_probabilities_are_calibrated_softmax(trained: Path, striped: FaceDatase
     assert classes == striped.classes
     assert np.allclose(probabilities, expected, atol=1e-6)
     assert checkpoint.predict_faces(trained, striped.faces[:0])[1].shape == (0, 7)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "8",
+        "[" * 100_000,
+        {"recipe": "x"},
+        {"recipe": {}},
+        {"recipe": {"network": 3}},
+        {"recipe": {"network": SMALL.to_dict() | {"stride": "four"}}},
+        {"recipe": {"network": SMALL.to_dict() | {"hidden": [65_536, 65_536]}}},
+        {"classes": [1, 2]},
+        {"classes": ["a"]},
+        {"temperature": 0},
+        {"temperature": True},
+        {"progress": 3},
+        {"commit": 3},
+    ],
+    ids=lambda change: str(change)[:40],
+)
+def test_a_damaged_description_is_refused_before_memory_is_taken(change: Any, tmp_path: Path, tiny: Recipe) -> None:
+    path = tmp_path / "one.safetensors"
+    described = written(path, AlexNet(SMALL), tiny)
+    values = change if isinstance(change, str) else json.dumps({"schema": 1, **dataclasses.asdict(described)} | change)
+    tensors = {f"model.{k}": v for k, v in AlexNet(SMALL).state_dict().items()}
+    save_file(tensors, path, {"mien.checkpoint": values})
+    with pytest.raises(ModelError):
+        checkpoint.load_network(path)

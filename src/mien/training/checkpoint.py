@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any, Final
 
 import numpy as np
@@ -62,8 +64,11 @@ class Description:
 
     @property
     def network(self) -> NetworkConfig:
-        """The network's config."""
-        return config_from_dict(self.recipe["network"])
+        """The network's config. Raises ModelError on one that this Mien does not know."""
+        try:
+            return config_from_dict(self.recipe["network"])
+        except (ConfigError, TypeError, ValueError, OverflowError) as error:
+            raise ModelError(f"a network that this Mien does not know: {error}") from error
 
 
 def save(path: Path, description: Description, tensors: Mapping[str, Tensor]) -> None:
@@ -135,7 +140,7 @@ def _read(path: Path, prefix: str | None) -> tuple[Description, dict[str, Tensor
             names = [] if prefix is None else [name for name in opened.keys() if name.startswith(prefix)]  # noqa: SIM118
             tensors = {name: opened.get_tensor(name) for name in names}
         return _described(json.loads(header)), tensors
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError(f"{file} is not a readable checkpoint: {error}") from error
 
 
@@ -143,7 +148,25 @@ def _described(values: dict[str, Any]) -> Description:
     schema = values.pop("schema")
     if schema != _SCHEMA:
         raise ModelError(f"the checkpoint has schema {schema}, this Mien reads {_SCHEMA}: update mien")
-    return Description(**{**values, "classes": tuple(values["classes"]), "history": tuple(values["history"])})
+    described = Description(**{**values, "classes": tuple(values["classes"]), "history": tuple(values["history"])})
+    for name, kind in _KINDS.items():
+        if not isinstance(getattr(described, name), kind):
+            raise ValueError(f"{name} is {shown(getattr(described, name))}")
+    if not all(isinstance(name, str) for name in described.classes):
+        raise ValueError(f"classes are {shown(described.classes)}")
+    if isinstance(described.temperature, bool) or not 0 < described.temperature < math.inf:
+        raise ValueError(f"temperature is {shown(described.temperature)}")
+    if not isinstance(described.recipe["network"], Mapping):
+        raise ValueError(f"the network is {shown(described.recipe['network'])}")
+    return described
+
+
+_KINDS: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("recipe", "data", "progress"), Mapping),
+    "temperature": (int, float),
+    **dict.fromkeys(("commit", "launch"), (str, type(None))),
+}
+"""Of what types a description's fields are."""
 
 
 def load_network(path: Path, *, to_predict: bool = True) -> tuple[Description, Network]:
@@ -154,23 +177,34 @@ def load_network(path: Path, *, to_predict: bool = True) -> tuple[Description, N
     description, tensors = load(path, prefix="model.")
     if to_predict:
         _check_predicts(description, path)
+        if len(description.classes) != description.network.classes:
+            raise ModelError(
+                f"{path} names {len(description.classes)} classes for {description.network.classes} outputs"
+            )
+    weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
     try:
+        with torch.device("meta"):  # takes no memory for a network of which the file does not hold the weights
+            _check_shapes(build(description.network), weights, path)
         network = build(description.network)
-    except (ConfigError, KeyError, TypeError) as error:
+        network.load_state_dict(weights)
+    except (ConfigError, ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise ModelError(f"{path} holds a network that this Mien does not know: {error}") from error
-    fill(network, {name.removeprefix("model."): tensor for name, tensor in tensors.items()}, path)
     return description, network.eval()
 
 
 def fill(network: Network, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Put weights into a network. Raises ModelError naming the first that is missing, unknown or of another shape."""
+    _check_shapes(network, tensors, path)
+    network.load_state_dict(dict(tensors))
+
+
+def _check_shapes(network: Network, tensors: Mapping[str, Tensor], path: Path) -> None:
     own = network.state_dict()
     for name in own.keys() | tensors.keys():
         expected = tuple(own[name].shape) if name in own else None
         got = tuple(tensors[name].shape) if name in tensors else None
         if expected != got:
             raise ModelError(f"{path} is of another architecture: {name} is {got}, expected {expected}")
-    network.load_state_dict(dict(tensors))
 
 
 @torch.no_grad()
