@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from mien.data.dataset import FaceDataset
 from mien.data.readers import read_faces
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.csv: no such file or folder"):
         read_faces(tmp_path / "nowhere.csv")
+
+
+def test_a_single_picture_is_no_dataset(tmp_path: Path) -> None:
+    Image.new("L", (48, 48)).save(path := tmp_path / "face.png")
+    with pytest.raises(DataError, match=r"face\.png: a single picture holds no labelled faces; expected"):
+        read_faces(path)
 
 
 def test_empty_file(tmp_path: Path) -> None:
@@ -58,7 +65,7 @@ def test_unknown_parquet(tmp_path: Path) -> None:
         read_faces(path)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0 no text", bytes(range(256)), b"fer2013/\0\0\0ustar"])
+@pytest.mark.parametrize("content", [b"\xff\xd8 no text", bytes(range(256)), b"fer2013/\0\0\0ustar"])
 def test_no_text(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_bytes(content)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,3 +64,12 @@ def test_an_unknown_model_is_named_with_the_known_ones(models: Callable[..., Pat
     models("1.0.onnx", "1.1.onnx")
     with pytest.raises(ModelError, match=r"a shipped version \(1\.0, 1\.1\), got 2\.0"):
         find_model("2.0")
+
+
+def test_a_path_without_a_model_is_named(models: Callable[..., Path], tmp_path: Path) -> None:
+    models("1.0.onnx")
+    for missing in ("none.onnx", str(tmp_path / "1.0")):
+        with pytest.raises(ModelError, match=f"{re.escape(missing)}: no such file"):
+            find_model(missing)
+    with pytest.raises(ModelError, match="expected a model's file, this is a folder"):
+        find_model(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,14 @@ def _pairs(values: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    """A number, or the numbers of a list, to four digits."""
+    """A number, or the numbers of a list, to four digits; a hash to twelve; what a list of files names."""
     if isinstance(value, list | tuple):
-        return "-".join(map(_short, value))
+        return (" and " if value and isinstance(value[0], Mapping) else "-").join(map(_short, value))
+    if isinstance(value, Mapping):
+        return " ".join(map(_short, value.values()))
+    if isinstance(value, str) and _HASH.fullmatch(value):
+        return value[:12]
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+_HASH = re.compile("[0-9a-f]{40,}")

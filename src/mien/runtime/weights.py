@@ -75,7 +75,11 @@ def find_model(model: str | os.PathLike[str] | None = None) -> Path:
     if isinstance(model, str) and model in shipped:
         return shipped[model]
     path = Path(model)
+    if path.is_dir():
+        raise ModelError(f"{model}: expected a model's file, this is a folder")
     if not path.is_file():
+        if path.suffix == ".onnx" or len(path.parts) > 1:
+            raise ModelError(f"{model}: no such file")
         versions = ", ".join(shipped) or "none ships"
         raise ModelError(f"expected a model's file or a shipped version ({versions}), got {model}")
     return path

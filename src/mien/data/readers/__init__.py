@@ -17,6 +17,7 @@ from mien.data.readers.labels import parse_labels
 from mien.data.readers.parquet import Schema, read_schema
 from mien.data.readers.rows import Item, Options, Progress
 from mien.errors import ConfigError, DataError
+from mien.images.content import file_content
 
 __all__ = ["Progress", "read_faces", "rows_of"]
 
@@ -88,6 +89,8 @@ def _rows(path: Path, options: Options) -> Iterator[Item]:
         magic = file.read(len(_PARQUET))
     if not magic:
         raise DataError(f"{path}: the file is empty")
+    if file_content(path) in {"picture", "heif"}:
+        raise DataError(f"{path}: a single picture holds no labelled faces; expected {_FORMS}")
     return _rows_of_parquet(path, options) if magic == _PARQUET else _rows_of_csv(path, options)
 
 
