@@ -149,7 +149,7 @@ class Tracker:
             # At a cut somebody else is found there; what is found nowhere is behind something.
             face.has_jumped &= any(face.box.iou(box) > _APART for box in boxes)
             face.since_s, face.may_have_changed = math.inf, False
-            if not face.is_certain or any(face.box.iou(box) > _SAME_BOX for box in boxes):
+            if not face.is_certain or face.is_new or any(face.box.iou(box) > _SAME_BOX for box in boxes):
                 face.is_followed = False
         self._faces = [
             face for row, face in enumerate(self._faces) if row in pairs or time_s - face.seen_s <= REMEMBERED_S
@@ -235,6 +235,7 @@ class _Face:
         self.seen_at = _centre(seen.detection.box)
         self.velocity = (0.0, 0.0)  # pixels a second
         self.since_s = time_s  # since when each detection found it
+        self.is_new = not is_certain  # found once: where the next detection misses it, it may have been texture
         self.is_certain = is_certain or self._is_confident
         self.summary = TrackSummary()
         self.summary.add(seen.detection.score, seen.embedding, learns=True)
@@ -334,6 +335,7 @@ class _Face:
         self.follow(detection.box, time_s)
         self.detection = detection
         self.since_s = min(self.since_s, time_s)
+        self.is_new = False
         self.found_s, self.has_jumped, self.may_have_changed, self.patch = time_s, False, False, None
         self.is_certain |= self._is_confident or (detection.score is None and self.found_s > self.since_s)
         same = float(self.embedding @ seen.embedding)
