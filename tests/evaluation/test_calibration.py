@@ -102,30 +102,55 @@ def test_the_temperature_that_was_put_in_is_found(temperature: float) -> None:
     assert temperature == 1 or after < before / 3
 
 
-def test_soft_targets_and_log_probabilities_serve_as_well() -> None:
+def test_log_probabilities_serve_as_well() -> None:
     pytest.importorskip("scipy")
     logits, truth = drawn(2000, seed=2)
-    one_hot = np.eye(5)[truth]
-    assert fit_temperature(logits, one_hot) == pytest.approx(fit_temperature(logits, truth), abs=1e-6)
-    fractions = apply_temperature(logits, 2.5)
-    assert fit_temperature(logits, fractions) == pytest.approx(2.5, rel=1e-3)
-    assert fit_temperature(np.log(apply_temperature(logits, 1)), fractions) == pytest.approx(2.5, rel=1e-3)
+    found = fit_temperature(np.log(apply_temperature(2 * logits, 1)), truth)
+    assert found == pytest.approx(fit_temperature(2 * logits, truth), rel=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.03])
+def test_wrong_labels_do_not_make_it_less_confident_than_it_is_right(wrong: float) -> None:
+    pytest.importorskip("scipy")
+    logits, truth = drawn(20_000, seed=3, scale=4.0)
+    relabelled = np.random.default_rng(0).random(len(truth)) < wrong
+    truth = np.where(relabelled, (truth + 1) % 5, truth)
+    probabilities = apply_temperature(logits, fit_temperature(logits, truth))
+    assert probabilities.max(1).mean() == pytest.approx((logits.argmax(1) == truth).mean(), abs=1e-3)
+
+
+@given(st.integers(1, 200), st.integers(2, 9), st.integers(0, 2**32 - 1))
+def test_the_mean_confidence_is_the_accuracy_by_the_rule_of_succession(n: int, classes: int, seed: int) -> None:
+    pytest.importorskip("scipy")
+    rng = np.random.default_rng(seed)
+    logits, truth = 3 * rng.normal(size=(n, classes)), rng.integers(0, classes, n)
+    found = fit_temperature(logits, truth)
+    accuracy = ((logits.argmax(1) == truth).sum() + 1) / (n + 2)
+    confidence = apply_temperature(logits, found).max(1).mean()
+    assert TEMPERATURES[0] <= found <= TEMPERATURES[1]
+    if found == TEMPERATURES[0]:
+        assert confidence <= accuracy
+    elif found == TEMPERATURES[1]:
+        assert confidence >= accuracy
+    else:
+        assert confidence == pytest.approx(accuracy, abs=1e-3)
 
 
 def test_a_model_that_is_always_right_or_always_wrong_stays_in_range() -> None:
     pytest.importorskip("scipy")
-    assert TEMPERATURES[0] <= fit_temperature(5 * np.eye(3), np.arange(3)) < 0.2
-    assert fit_temperature(-5 * np.eye(3), np.arange(3)) == pytest.approx(TEMPERATURES[1], rel=0.01)
+    sure = 5 * np.eye(3)
+    assert apply_temperature(sure, fit_temperature(sure, np.arange(3))).max(1) == pytest.approx(4 / 5, abs=1e-3)
+    assert fit_temperature(-5 * np.eye(3), np.arange(3)) == TEMPERATURES[1]
 
 
 @pytest.mark.parametrize(
-    ("logits", "targets"),
-    [(np.zeros((0, 3)), np.zeros(0, int)), (np.zeros((2, 3)), np.zeros(3, int)), (np.zeros((2, 3)), np.zeros((2, 4)))],
+    ("logits", "truth"),
+    [(np.zeros((0, 3)), np.zeros(0, int)), (np.zeros((2, 3)), np.zeros(3, int)), (np.zeros((2, 3)), np.zeros((2, 3)))],
 )
-def test_shapes_that_do_not_fit_are_refused(logits: NDArray[Any], targets: NDArray[Any]) -> None:
+def test_shapes_that_do_not_fit_are_refused(logits: NDArray[Any], truth: NDArray[Any]) -> None:
     pytest.importorskip("scipy")
-    with pytest.raises(DataError, match="targets"):
-        fit_temperature(logits, targets)
+    with pytest.raises(DataError, match="classes"):
+        fit_temperature(logits, truth)
 
 
 def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

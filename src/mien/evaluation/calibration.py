@@ -1,14 +1,14 @@
 """How far a model's confidence can be believed: reliability by bins, and the one number that corrects it.
 
-Temperature scaling and the expected calibration error follow Guo et al., "On Calibration of Modern Neural Networks",
-ICML 2017; bins of equal mass follow Nguyen and O'Connor, "Posterior calibration and exploratory analysis for natural
-language processing models", EMNLP 2015.
+Temperature scaling and the expected calibration error are those of Guo et al., "On Calibration of Modern Neural
+Networks", ICML 2017; bins of equal mass follow Nguyen and O'Connor, "Posterior calibration and exploratory analysis for
+natural language processing models", EMNLP 2015.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,26 +74,32 @@ def apply_temperature(logits: NDArray[np.floating], temperature: float) -> NDArr
     return np.exp(_log_softmax(logits, temperature)).astype(np.float32)
 
 
-def fit_temperature(logits: NDArray[np.floating], targets: NDArray[Any]) -> float:
-    """The temperature, within TEMPERATURES, that makes the targets likeliest (least negative log-likelihood).
+def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.integer]) -> float:
+    """The temperature, within TEMPERATURES, at which the mean confidence is the accuracy ("expectation consistency").
 
-    logits is (N, C), logits or log-probabilities; targets is (N,) int, the true class, or (N, C) float whose rows add
-    up to 1. Above 1 the model was overconfident, below 1 underconfident. Fit it on rows that the model was not
-    trained on. Raises DataError on shapes that do not fit or no rows, MissingExtraError without scipy.
+    logits is (N, C), logits or log-probabilities; truth is (N,), the index of the true class. Above 1 the model was
+    overconfident, below 1 underconfident. Fit it on rows that the model was not trained on. After Clarte et al.,
+    "Expectation consistency for calibration of neural networks", UAI 2023; the likeliest temperature (Guo et al.)
+    depends on a few wrong labels, of which a confident model finds each very unlikely. The accuracy is (right + 1) /
+    (N + 2), so that a few rows, all right, leave some doubt (Laplace's rule of succession). Raises DataError on shapes
+    that do not fit or no rows, MissingExtraError without scipy.
     """
     try:
-        from scipy.optimize import minimize_scalar
+        from scipy.optimize import brentq
     except ImportError:
         raise MissingExtraError("fitting a temperature", "train") from None
-    if logits.ndim != 2 or len(logits) == 0 or targets.shape not in {logits.shape, logits.shape[:1]}:
-        raise DataError(f"expected (N, C) logits and (N,) or (N, C) targets, got {logits.shape} and {targets.shape}")
-    soft = targets if targets.ndim == 2 else np.eye(logits.shape[1])[targets]
+    if logits.ndim != 2 or len(logits) == 0 or truth.shape != logits.shape[:1]:
+        raise DataError(f"expected (N, C) logits and (N,) classes, got {logits.shape} and {truth.shape}")
+    accuracy = ((logits.argmax(1) == truth).sum() + 1) / (len(truth) + 2)
 
-    def loss(log_temperature: float) -> float:
-        return -float((soft * _log_softmax(logits, np.exp(log_temperature))).sum(1).mean())
+    def excess(log_temperature: float) -> float:
+        """By how much the mean confidence is above the accuracy: the less, the higher the temperature."""
+        return float(np.exp(_log_softmax(logits, np.exp(log_temperature)).max(1)).mean() - accuracy)
 
     low, high = np.log(TEMPERATURES)
-    return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x))
+    if excess(low) <= 0 or excess(high) >= 0:
+        return TEMPERATURES[0] if excess(low) <= 0 else TEMPERATURES[1]
+    return float(np.exp(brentq(excess, low, high, xtol=1e-6)))
 
 
 def _log_softmax(logits: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
