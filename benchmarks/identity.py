@@ -103,7 +103,7 @@ class Scored:
         """IDF1 and HOTA over all films, and the rest."""
         from trackeval.metrics import HOTA, Identity
 
-        identity, hota = Identity(), HOTA()
+        identity, hota = Identity({"PRINT_CONFIG": False}), HOTA()
         parts = {str(number): film for number, film in enumerate(self.films)}
         by_film = {name: identity.eval_sequence(film) for name, film in parts.items()}
         found: dict[str, float] = {"IDF1": float(identity.combine_sequences(by_film)["IDF1"])}
