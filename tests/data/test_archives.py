@@ -8,6 +8,7 @@ import io
 import os
 import tarfile
 import tracemalloc
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -161,3 +162,12 @@ def test_any_damage_is_named_and_never_another_error(
     path.write_bytes(pack(bytes(content)))
     with contextlib.suppress(MienError):
         assert 1 <= len(read_faces(path, skip_bad=True)) <= 2
+
+
+def test_a_name_in_a_zip_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "faces.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("é.csv", "path,label\n")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\x9d\x9a"))
+    with pytest.raises(DataError, match=r"faces\.zip: not a whole zip"):
+        read_faces(path)

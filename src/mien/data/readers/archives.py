@@ -21,7 +21,15 @@ from mien.errors import DataError, reason
 
 Kind: TypeAlias = Literal["plain", "zip", "tar"]
 
-DAMAGED: Final = (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+DAMAGED: Final = (
+    EOFError,
+    OSError,
+    zlib.error,
+    zipfile.BadZipFile,
+    RuntimeError,
+    NotImplementedError,
+    UnicodeDecodeError,  # a name of a zip
+)
 """What reading a damaged archive raises."""
 
 _GZIP: Final = b"\x1f\x8b"
