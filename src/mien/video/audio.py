@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mien.video.containers import Clock, import_av, open_media
 
 if TYPE_CHECKING:
+    from av.audio.codeccontext import AudioCodecContext
     from av.audio.resampler import AudioResampler
     from av.audio.stream import AudioStream
     from av.container import InputContainer, OutputContainer
@@ -25,7 +26,7 @@ _PRIMING_S: Final = 0.1
 
 @dataclass
 class _Track:
-    """One audio stream and where it goes: copied, or encoded anew where there is a resampler.
+    """One audio stream and where it goes: copied, or encoded anew where there are a decoder and a resampler.
 
     before is ticks of the stream's time base that lie before the new file's beginning; has_begun whether a packet came
     that is heard.
@@ -35,6 +36,7 @@ class _Track:
     clock: Clock
     time_base: Fraction
     before: int
+    decoder: AudioCodecContext | None = None
     resampler: AudioResampler | None = None
     has_begun: bool = False
 
@@ -68,16 +70,20 @@ class Soundtrack:
         self._av = import_av()
         self._input: InputContainer = open_media(path)
         self._tracks: dict[int, _Track] = {}
-        for stream in self._input.streams.audio:
+        self._hides_trimmed = output.format.name in ("mp4", "mov")
+        # Since FFmpeg 9 what an edit list trims is also the stream's padding, which Matroska and decoders would cut off
+        # once more, though it is not given to them.
+        self._unedited = open_media(path, edited=False)
+        for stream, unedited in zip(self._input.streams.audio, self._unedited.streams.audio, strict=True):
             if stream.codec_context is not None and stream.time_base is not None:
-                self._add(stream, codecs, round(begin_s / stream.time_base))
+                self._add(stream, unedited, codecs, round(begin_s / stream.time_base))
         if is_cut:
             with suppress(self._av.error.FFmpegError):  # else the packets before are read and left out
                 self._input.seek(int((begin_s - 1) * 1_000_000))
         self._packets = self._timed()
         self._next = next(self._packets, None)
 
-    def _add(self, stream: AudioStream, codecs: Sequence[str], before: int) -> None:
+    def _add(self, stream: AudioStream, unedited: AudioStream, codecs: Sequence[str], before: int) -> None:
         assert stream.time_base is not None
         codec, rate = stream.codec_context.name, stream.codec_context.sample_rate
         if rate == 0:  # FFmpeg found no rate in it
@@ -85,8 +91,9 @@ class Soundtrack:
             return
         period = 1024 / rate / stream.time_base  # only where packets have no time
         clock = Clock(round(1 / stream.time_base), round(period))
-        if self._is_taken(stream):
-            copied = self._output.add_stream_from_template(stream)
+        template = stream if self._hides_trimmed else unedited
+        if self._is_taken(template):
+            copied = self._output.add_stream_from_template(template)
             if stream.language:
                 copied.metadata["language"] = stream.language
             self._tracks[stream.index] = _Track(copied, clock, stream.time_base, before)
@@ -94,7 +101,8 @@ class Soundtrack:
         for encoder in codecs:
             with suppress(ValueError, self._av.error.FFmpegError):
                 encoded, resampler = self._encoder(stream, encoder)
-                self._tracks[stream.index] = _Track(encoded, clock, stream.time_base, before, resampler)
+                decoder = unedited.codec_context
+                self._tracks[stream.index] = _Track(encoded, clock, stream.time_base, before, decoder, resampler)
                 self.problems.append(f"{self._name}: its sound ({codec}) was encoded anew as {encoder}")
                 return
         self.problems.append(f"{self._name}: its sound ({codec}) was left out: this container cannot hold it")
@@ -128,11 +136,11 @@ class Soundtrack:
         while self._next is not None and (until_s is None or self._next[1] < until_s):
             packet = self._next[0]
             track = self._tracks[packet.stream.index]
-            if track.resampler is None:
+            if track.decoder is None or track.resampler is None:
                 packet.stream = track.output
                 self._output.mux(packet)
             else:
-                self._encode(track, track.resampler, packet)
+                self._encode(track.output, track.decoder, track.resampler, packet)
             self._next = next(self._packets, None)
 
     def finish(self) -> None:
@@ -148,12 +156,19 @@ class Soundtrack:
         """Close the file that was read; no more sound comes."""
         self._next, self._packets = None, iter(())
         self._input.close()
+        self._unedited.close()
 
-    def _encode(self, track: _Track, resampler: AudioResampler, packet: Packet[AudioStream]) -> None:
+    def _encode(
+        self,
+        output: AudioStream,
+        decoder: AudioCodecContext,
+        resampler: AudioResampler,
+        packet: Packet[AudioStream],
+    ) -> None:
         with suppress(self._av.error.InvalidDataError):  # a damaged packet is a short silence
-            for frame in packet.decode():
+            for frame in decoder.decode(packet):
                 for part in resampler.resample(frame):
-                    self._output.mux(track.output.encode(part))
+                    self._output.mux(output.encode(part))
 
     def _timed(self) -> Iterator[tuple[Packet[AudioStream], float]]:
         """The packets of the wanted range, on the new file's clock, and when each is heard there."""
@@ -180,7 +195,7 @@ class Soundtrack:
         """
         if track.has_begun or packet.pts is None:
             return False
-        can_hide = track.resampler is not None or self._output.format.name in ("mp4", "mov")
+        can_hide = track.resampler is not None or self._hides_trimmed
         return can_hide and -_PRIMING_S <= float((packet.pts - track.before) * track.time_base) < 0
 
     def _demuxed(self) -> Iterator[Packet[AudioStream]]:

@@ -37,9 +37,12 @@ def import_av() -> Any:
     return av
 
 
-def open_media(path: Path) -> InputContainer:
-    """A media file, opened for reading. It is a local file, and no other file that it names is opened."""
-    options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+def open_media(path: Path, *, edited: bool = True) -> InputContainer:
+    """A media file, opened for reading. It is a local file, and no other file that it names is opened.
+
+    edited  whether edit lists of MP4 and MOV hold
+    """
+    options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS, "ignore_editlist": str(int(not edited))}
     container: InputContainer = import_av().open(f"file:{path}", options=options)
     return container
 
