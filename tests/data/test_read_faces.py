@@ -3,6 +3,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -130,3 +132,24 @@ def test_any_damage_is_named_and_never_another_error(
     path.write_bytes(content[: int(length * len(content))])
     with contextlib.suppress(MienError):
         assert 1 <= len(read_faces(path, skip_bad=True)) <= 2
+
+
+def test_a_page_that_claims_to_be_huge_takes_no_memory(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"path": ["a.png"], "label": [3]}), path, compression="none")
+    content = path.read_bytes()
+    assert content[4::2][:3] == b"\x15\x15\x15"  # a page's header: its kind, its size, and its size when compressed
+    path.write_bytes(content[:9] + b"\xfe\xff\xff\xff\x0f" + content[10:])  # 2,147,483,647 bytes
+    code = (
+        "import sys, pyarrow\nfrom pathlib import Path\nfrom mien.data.readers import read_faces\n"
+        "try: read_faces(Path(sys.argv[1]))\n"
+        "except Exception as error: print(error)\n"
+        "print(pyarrow.default_memory_pool().max_memory())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    message, most = done.stdout.splitlines()
+    assert "x.parquet: damaged after row 0" in message
+    assert int(most) < 10_000_000

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from mien.annotate.storage import Origin, persistently
+from mien.data.readers.parquet import buffering
 from mien.errors import ConfigError, DataError, MienError, MissingExtraError, StorageError, one_line, reason
 
 _IMAGE_NAMES: Final = (
@@ -24,7 +26,6 @@ _IMAGE_NAMES: Final = (
     "content",
 )
 _BATCH: Final = 16
-_BUFFER: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,10 @@ def _opened(path: str, origin: str) -> Iterator[Any]:
         raise MissingExtraError("annotating many pictures", "annotate") from None
     try:
         system, place = Origin(origin).place(path)
-        options = {"pre_buffer": False, "buffer_size": _BUFFER}  # so that no whole row group is in memory at once
-        with persistently(lambda: system.open(place, "rb")) as file, pq.ParquetFile(file, **options) as opened:
+        with (
+            persistently(lambda: system.open(place, "rb")) as file,
+            pq.ParquetFile(file, **buffering(file.seek(0, os.SEEK_END))) as opened,
+        ):
             yield opened
     except MienError:
         raise

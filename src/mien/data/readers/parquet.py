@@ -13,6 +13,16 @@ from mien.errors import DataError, MissingExtraError, one_line
 
 _BATCH: Final = 512
 _BUFFER: Final = 1 << 20
+_LARGE: Final = 64 << 20
+
+
+def buffering(size: int) -> dict[str, Any]:
+    """Options with which pyarrow opens a file of this many bytes, for little memory.
+
+    Large files are read through a buffer, so that no whole row group is in memory. Small ones are not: with a buffer
+    pyarrow takes as much memory as a page claims to need, and a damaged one may claim 2 GB.
+    """
+    return {"pre_buffer": False, "buffer_size": _BUFFER if size > _LARGE else 0}
 
 
 def _open(path: Path) -> Any:
@@ -22,7 +32,7 @@ def _open(path: Path) -> Any:
     except ImportError:
         raise MissingExtraError("reading Parquet", "tables") from None
     try:
-        return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)  # not the whole row group at once
+        return pq.ParquetFile(path, **buffering(path.stat().st_size))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path}: not a whole Parquet file: {one_line(error)}") from None
 
