@@ -118,11 +118,31 @@ async def _serve(
     if isinstance(app, FastAPI) and (count := app.state.in_flight.requests):
         with suppress(OSError):  # its terminal may be gone: requests are finished all the same
             report(f"Waiting for {count} request{'s' if count > 1 else ''}, at most {seconds:g} s")
+    while not (server.force_exit or serving.done()):
+        await asyncio.sleep(_TICK_S)
+    if server.force_exit:
+        await _give_up(server)
     await serving
-    if not (server.force_exit or server.server_state.tasks):
-        for connection in server.server_state.connections:  # that did not close in time
-            connection.transport.abort()
+    if not server.server_state.tasks:
+        _abort(server)  # what did not close in time
         await asyncio.sleep(0)
+
+
+async def _give_up(server: uvicorn.Server) -> None:
+    """End all requests and connections: from Python 3.12 on, uvicorn would wait until the last connection is closed."""
+    if tasks := list(server.server_state.tasks):
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=1)  # they still respond
+    for connection in list(server.server_state.connections):
+        connection.transport.close()
+    await asyncio.sleep(_TICK_S)
+    _abort(server)
+
+
+def _abort(server: uvicorn.Server) -> None:
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
 
 
 @contextmanager
