@@ -6,7 +6,7 @@
 
 The targets are in tests/fuzz; each begins with its seeds. A crash is anything that is raised and is no MienError, an
 input that takes 20 seconds, or 2 GB of memory. Its bytes are written to build/fuzz/TARGET. Needs the group `fuzz` of
-pyproject.toml and the extras [serve,tables,video,annotate].
+pyproject.toml and the extras [serve,tables,video,annotate,train].
 """
 
 from __future__ import annotations
