@@ -81,7 +81,7 @@ def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.integer]) ->
     overconfident, below 1 underconfident. Fit it on rows that the model was not trained on. After Clarte et al.,
     "Expectation consistency for calibration of neural networks", UAI 2023; the likeliest temperature (Guo et al.)
     depends on a few wrong labels, of which a confident model finds each very unlikely. The accuracy is (right + 1) /
-    (N + 2), so that a few rows, all right, leave some doubt (Laplace's rule of succession). Raises DataError on shapes
+    (N + 2), so that a few rows, all right, do not make it certain (the rule of succession). Raises DataError on shapes
     that do not fit or no rows, MissingExtraError without scipy.
     """
     try:
