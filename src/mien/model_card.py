@@ -88,13 +88,7 @@ class ModelCard:
 
     def _check(self) -> None:
         """Raise ValueError where a field is of another type, or has a value that cannot be."""
-        for name, kind in _KINDS.items():
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"{name} is {shown(getattr(self, name))}")
-        if not all(isinstance(name, str) for name in self.classes):
-            raise ValueError(f"classes are {shown(self.classes)}")
-        if isinstance(self.temperature, bool) or not 0 < self.temperature < math.inf:
-            raise ValueError(f"temperature is {shown(self.temperature)}")
+        check_fields(self, _KINDS)
         frequencies = self.data.get(CLASS_FREQUENCIES, {})
         if not isinstance(frequencies, Mapping) or not all(_is_fraction(value) for value in frequencies.values()):
             raise ValueError(f"{CLASS_FREQUENCIES} are {shown(frequencies)}")
@@ -104,10 +98,23 @@ class ModelCard:
 _KINDS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("name", "version", "precision", "license"), str),
     **dict.fromkeys(("architecture", "data", "metrics"), Mapping),
-    "temperature": (int, float),
     "source": (str, type(None)),
 }
 """Of what types a card's fields are."""
+
+
+def check_fields(described: Any, kinds: Mapping[str, Any]) -> None:
+    """Raise ValueError where a field is not of its type, as `isinstance` takes it, or classes or temperature cannot be.
+
+    described  what a file says of its network: it has classes (names) and temperature, which is above 0
+    """
+    for name, kind in {**kinds, "temperature": (int, float)}.items():
+        if not isinstance(getattr(described, name), kind):
+            raise ValueError(f"{name} is {shown(getattr(described, name))}")
+    if not all(isinstance(name, str) for name in described.classes):
+        raise ValueError(f"classes are {shown(described.classes)}")
+    if isinstance(described.temperature, bool) or not 0 < described.temperature < math.inf:
+        raise ValueError(f"temperature is {shown(described.temperature)}")
 
 
 def _is_fraction(value: object) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from torch import Tensor
 from mien.data.packed_faces import Faces
 from mien.errors import ConfigError, ModelError
 from mien.files import written_aside
+from mien.model_card import check_fields
 from mien.training.contrast import seen_logits
 from mien.training.network import Network, NetworkConfig, build, config_from_dict, prepare
 
@@ -149,13 +149,7 @@ def _described(values: dict[str, Any]) -> Description:
     if schema != _SCHEMA:
         raise ModelError(f"the checkpoint has schema {schema}, this Mien reads {_SCHEMA}: update mien")
     described = Description(**{**values, "classes": tuple(values["classes"]), "history": tuple(values["history"])})
-    for name, kind in _KINDS.items():
-        if not isinstance(getattr(described, name), kind):
-            raise ValueError(f"{name} is {shown(getattr(described, name))}")
-    if not all(isinstance(name, str) for name in described.classes):
-        raise ValueError(f"classes are {shown(described.classes)}")
-    if isinstance(described.temperature, bool) or not 0 < described.temperature < math.inf:
-        raise ValueError(f"temperature is {shown(described.temperature)}")
+    check_fields(described, _KINDS)
     if not isinstance(described.recipe["network"], Mapping):
         raise ValueError(f"the network is {shown(described.recipe['network'])}")
     return described
@@ -163,7 +157,6 @@ def _described(values: dict[str, Any]) -> Description:
 
 _KINDS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("recipe", "data", "progress"), Mapping),
-    "temperature": (int, float),
     **dict.fromkeys(("commit", "launch"), (str, type(None))),
 }
 """Of what types a description's fields are."""
