@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ from PIL import Image
 from mien.errors import ConfigError
 from mien.files import folder_written_aside, written_aside
 from mien.images.save import save_picture
+
+Aside = Callable[[Path], AbstractContextManager[Path]]
 
 
 def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
@@ -41,6 +46,18 @@ def test_where_nothing_can_be_written_one_line_says_so(tmp_path: Path) -> None:
             part.write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot be made a folder"):
         save_picture(Image.new("RGB", (2, 2)), tmp_path / "file" / "x.png")
+
+
+@pytest.mark.parametrize("aside", [written_aside, folder_written_aside])
+def test_an_error_of_another_file_is_not_taken_for_its_own(tmp_path: Path, aside: Aside) -> None:
+    missing = tmp_path / "missing.txt"
+    with pytest.raises(FileNotFoundError), aside(tmp_path / "out"):
+        missing.read_text(encoding="utf-8")
+    with pytest.raises(BrokenPipeError), aside(tmp_path / "out"):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+    with pytest.raises(ConfigError, match="out: cannot be written: No space left"), aside(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such devices")

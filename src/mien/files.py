@@ -16,7 +16,8 @@ from mien.errors import ConfigError, reason
 def written_aside(path: Path) -> Iterator[Path]:
     """A path to write to, in the folder of `path`; renamed to it in the end, or removed when anything goes wrong.
 
-    Raises ConfigError where the file cannot be written. A device or a pipe is written as it is.
+    Raises ConfigError where the file cannot be written; errors of other files, and of a pipe that was closed, pass. A
+    device or a pipe is written as it is.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
     if target.is_dir():
@@ -28,11 +29,21 @@ def written_aside(path: Path) -> Iterator[Path]:
         if not is_device:
             part.replace(target)
     except OSError as error:
+        if _is_of_another(error, part, target):
+            raise
         raise ConfigError(f"{path}: cannot be written: {reason(error)}") from error
     finally:
         if not is_device:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+def _is_of_another(error: OSError, *own: Path) -> bool:
+    """Whether an error is of a file outside of these, or of a pipe that was closed. A full disk's names no file."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    named = error.filename if isinstance(error.filename, (str, os.PathLike)) else None
+    return named is not None and not any(Path(named).is_relative_to(path) for path in own)
 
 
 def make_folder(path: Path) -> None:
@@ -56,6 +67,8 @@ def folder_written_aside(out: Path) -> Iterator[Path]:
             target.rename(old)
         part.rename(target)
     except OSError as error:
+        if _is_of_another(error, part, target):
+            raise
         raise ConfigError(f"{out}: cannot be written: {reason(error)}") from error
     finally:
         if old.exists() and not target.exists():  # it failed, or was interrupted, between both
