@@ -173,7 +173,7 @@ class BrightDetector(Detector):
     def detect(self, image: np.ndarray) -> list[Detection]:
         self.shown.append(image.shape)
         _, _, stats, _ = cv2.connectedComponentsWithStats((image[:, :, 0] > 64).astype(np.uint8))
-        return [Detection(Box(*map(float, row[:4])), 0.9, ((row[0], row[1]),)) for row in stats[1:]]
+        return [Detection(Box(*map(float, row[:4])), 0.9, ((row[0], row[1]),) * 5) for row in stats[1:]]
 
 
 def photo(side: int, *, width: int = 3000, height: int = 600, kind: str = "JPEG") -> bytes:

@@ -21,7 +21,7 @@ from mien.model_card import ModelCard
 from mien.options import AnalyzerOptions, OptionFields
 from mien.runtime.classifier import Classifier, FaceClassifier
 from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, check_box, crop_face, stacked, to_grey
-from mien.runtime.detectors import check_detector, load_detector
+from mien.runtime.detectors import check_detector, found_by, load_detector
 from mien.runtime.head_pose import head_pose
 from mien.runtime.head_roll import face_roll
 from mien.runtime.int8_backend import Int8
@@ -117,7 +117,7 @@ class Analyzer:
     @property
     def model_id(self) -> str:
         """What records name as their model: its id, and the prior where that is not the training data's."""
-        return self.card.id + named_prior(self._options.prior)
+        return self.card.id + named_prior(self._options.prior, self.card.classes)
 
     @property
     def model_path(self) -> Path:
@@ -311,7 +311,7 @@ class Analyzer:
             picture = replace(picture, image=picture.image.copy())
         read = perf_counter()
         across, down = picture.scale
-        everyone = [detection.scaled(across, down) for detection in self._detector.detect(picture.image)]
+        everyone = [detection.scaled(across, down) for detection in found_by(self._detector, picture.image)]
         found = self._selected(everyone)
         unreported = self._options.unreported(everyone, found)
         detected = perf_counter()

@@ -94,4 +94,4 @@ class ModelError(MienError):
 
 
 class DetectorError(MienError):
-    """A face detector cannot be loaded: its file is missing, damaged or not what it should be."""
+    """A face detector cannot be loaded (its file is missing or damaged), or it gives what is no detection."""

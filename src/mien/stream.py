@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mien.analysis import Analysis
 from mien.errors import ConfigError
 from mien.runtime.crops import check_picture
+from mien.runtime.detectors import found_by
 from mien.runtime.head_pose import head_pose
 from mien.tracking.joining import CONFIDENT_SCORE, TrackSummary, join_tracks
 from mien.tracking.smoothing import Smoother
@@ -93,7 +94,7 @@ class FaceStream:
             raise ConfigError(f"expected mien.Frame(image, index, time_s), got {type(frame).__name__}")
         check_picture(frame.image)
         if not self._time_s <= frame.time_s < math.inf:
-            raise ConfigError(f"expected a frame's time to rise from {max(self._time_s, 0):g} s on, got {frame.time_s}")
+            raise ConfigError(f"expected a frame's time of {max(self._time_s, 0):g} s or later, got {frame.time_s}")
         self._time_s = frame.time_s
         stages: dict[str, float] = {}
         tracked = self._track(frame, stages)
@@ -136,7 +137,7 @@ class FaceStream:
             if not (searches or self._tracker.needs_detection) or since < self._pause_s:
                 return tracked
         with _timed(stages, "detect"):
-            found = self._selected(self._detector.detect(frame.image))
+            found = self._selected(found_by(self._detector, frame.image))
         with _timed(stages, "track"):
             tracked = self._tracker.detected(found, frame.image, frame.time_s)
         count = _certain(tracked)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,10 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+import mien
 from mien.errors import ConfigError, DetectorError
 from mien.runtime import detectors
 from mien.runtime.crops import crop_square
-from mien.runtime.detectors import BUILT_IN, HaarDetector, WholeImageDetector, YuNetDetector, load_detector
+from mien.runtime.detectors import BUILT_IN, HaarDetector, WholeImageDetector, YuNetDetector, found_by, load_detector
 from mien.runtime.face_search import detail
 from mien.types import Box, CropRule, Detection, DetectOptions, Detector
 
@@ -186,6 +189,48 @@ def test_auto_takes_yunet_where_it_is_at_hand_or_given(monkeypatch: pytest.Monke
 def test_none_needs_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detectors, "find_yunet", lambda: Path("damaged.onnx"))
     assert load_detector("none").name == "none"
+
+
+class Scripted(Detector):
+    """A user's detector, which gives what it was made with."""
+
+    name = "scripted"
+
+    def __init__(self, *found: Any) -> None:
+        self.found = found
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        return list(self.found)
+
+
+POINTS = ((1, 2), (3, 2), (2, 3), (1, 4), (3, 4))
+
+
+def test_numbers_of_a_users_detector_become_pythons() -> None:
+    box = Box(np.float32(1), np.float32(2), np.float32(30), np.float32(40))  # type: ignore[arg-type]
+    (one,) = found_by(Scripted(Detection(box, np.float32(0.5), np.int64(POINTS))), np.zeros((9, 9, 3), np.uint8))  # type: ignore[arg-type]
+    assert one == Detection(Box(1, 2, 30, 40), 0.5, POINTS)
+    numbers = [one.box.x, one.score, *(number for point in one.landmarks or () for number in point)]
+    assert {type(number) for number in numbers} == {float}
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ((1, 2, 30, 40), r"expected a mien\.Detection, got \(1, 2"),
+        (Detection(Box(1, 2, 30, 40), 0.5, ()), "expected 5 landmarks or None, got 0"),
+        (Detection(Box(1, 2, 30, 40), 0.5, POINTS[:2]), "expected 5 landmarks or None, got 2"),
+        (Detection(Box(1, 2, 30, 40), 0.5, ((1, 2, 3),) * 5), r"expected a mien\.Detection"),  # type: ignore[arg-type]
+        (Detection(Box(1, math.nan, 30, 40), 0.5), "expected numbers"),
+        (Detection(Box(1, 2, 30, 40), math.inf), "expected numbers"),
+    ],
+)
+def test_what_a_users_detector_may_not_give_is_named(brightness_model: Path, found: Any, words: str) -> None:
+    analyzer, image = mien.load(brightness_model, detector=Scripted(found)), np.zeros((60, 60, 3), np.uint8)
+    with pytest.raises(DetectorError, match=f"detector scripted: {words}"):
+        analyzer.analyze(image)
+    with pytest.raises(DetectorError, match=f"detector scripted: {words}"):
+        next(analyzer.stream([mien.Frame(image, 0, 0.0)]))
 
 
 def test_unknown_names_are_refused() -> None:

@@ -103,3 +103,5 @@ def test_an_analyzer_answers_by_its_prior_and_records_name_it(brightness_model: 
     assert asked.analyze(image).to_dict()["model"] == "brightness-1.0-float32 (uniform prior)"
     mapped = plain.with_options(prior={**dict.fromkeys(EMOTIONS, 1.0), "fear": 4.0})
     assert mapped.model_id.startswith("brightness-1.0-float32 (prior anger 0.1, disgust 0.1, fear 0.4, ")
+    turned = plain.with_options(prior={"fear": 4.0, **dict.fromkeys(EMOTIONS[:2] + EMOTIONS[3:], 1.0)})
+    assert turned.model_id == mapped.model_id

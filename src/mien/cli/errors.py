@@ -81,7 +81,7 @@ def errors(
     found = predicted(opened.predict, dataset.faces, flip=flip)
     if weights is not None:
         found = reweighted(found, weights)
-    name = opened.name + named_prior(chosen)
+    name = opened.name + named_prior(chosen, opened.classes)
     rolls = _by_roll(dataset.faces, found.argmax(1) == truth, threads)
     evaluated = Evaluated(name, protocol, split, dataset, truth, found, rolls)
     save_gallery(evaluated, out, faces=limit)

@@ -128,8 +128,9 @@ def evaluate(
     plots = Plots(confusion, reliability, risk_coverage)
     _check_outputs(plots, probabilities)
     opened = opened_model(model, data, threads)
-    name, classes = opened.name + named_prior(chosen), opened.classes
+    classes = opened.classes
     weights = prior_weights(chosen, classes, opened.class_frequencies)
+    name = opened.name + named_prior(chosen, classes)
     dataset = read_split(data, split, classes, labels=labels, skip_bad=skip_bad)
     truths = _truths(dataset, split, protocol)
     found = predicted(opened.predict, dataset.faces, flip=flip)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -163,6 +165,33 @@ def check_detector(detector: object) -> None:
         raise ConfigError(
             f"expected a detector with {', '.join(missing)}, got {type(detector).__name__}: subclass mien.Detector"
         )
+
+
+def found_by(detector: Detector, image: NDArray[np.uint8]) -> list[Detection]:
+    """What a detector finds in a picture (H, W, 3) uint8 BGR, all numbers as Python's own.
+
+    A detector may be the user's. Raises DetectorError where it gives something else than detections, a number that is
+    not finite, or landmarks that are not five points.
+    """
+    return [_checked(one, detector.name) for one in detector.detect(image)]
+
+
+def _checked(one: Detection, detector: str) -> Detection:
+    try:
+        box = Box(float(one.box.x), float(one.box.y), float(one.box.width), float(one.box.height))
+        score = None if one.score is None else float(one.score)
+        landmarks = None if one.landmarks is None else tuple((float(x), float(y)) for x, y in one.landmarks)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DetectorError(f"detector {detector}: expected a mien.Detection, got {one!r}") from error
+    if landmarks is not None and len(landmarks) != _LANDMARKS:
+        raise DetectorError(f"detector {detector}: expected {_LANDMARKS} landmarks or None, got {len(landmarks)}")
+    numbers = [box.x, box.y, box.width, box.height, score or 0.0, *chain.from_iterable(landmarks or ())]
+    if not all(map(math.isfinite, numbers)):
+        raise DetectorError(f"detector {detector}: expected numbers, got {one!r}")
+    return Detection(box, score, landmarks)
+
+
+_LANDMARKS: Final = 5
 
 
 def load_detector(name: str = "auto", *, model: Path | None = None, threads: int | None = None) -> Detector:

@@ -20,13 +20,13 @@ _FIT: Final = np.linalg.pinv(_HEAD - _HEAD.mean(0))
 
 
 def head_pose(landmarks: Sequence[tuple[float, float]] | None) -> Pose | None:
-    """The pose of a head whose landmarks are those of a Detection; None where they are not five, or lie on a line.
+    """The pose of a head whose landmarks are those of a Detection; None where there are none, or they lie on a line.
 
     The camera is taken as far away (scaled orthographic projection): the linear map from the head's points to the
     landmarks, in least squares, and the rotation closest to it ("POS" of DeMenthon and Davis, IJCV 15, 1995). A person
     has another nose and mouth than the head assumed: take the angles as known within some ten degrees.
     """
-    if landmarks is None or len(landmarks) != len(_HEAD):
+    if landmarks is None:
         return None
     points = np.asarray(landmarks, np.float64)
     rows = (_FIT @ (points - points.mean(0))).T

@@ -56,9 +56,12 @@ def reweighted(probabilities: NDArray[np.float32], weights: NDArray[np.float64])
     return result
 
 
-def named_prior(prior: Prior) -> str:
-    """What stands behind a model's id where the prior is not that of training: " (uniform prior)"."""
+def named_prior(prior: Prior, classes: Sequence[str]) -> str:
+    """What stands behind a model's id where the prior is not that of training: " (uniform prior)".
+
+    A mapping has the model's classes, as `prior_weights` checks, and is written in their order.
+    """
     if isinstance(prior, Mapping):
         total = math.fsum(prior.values())
-        return f" (prior {', '.join(f'{name} {value / total:.4g}' for name, value in prior.items())})"
+        return f" (prior {', '.join(f'{name} {prior[name] / total:.4g}' for name in classes)})"
     return "" if prior == "training" else f" ({prior} prior)"

@@ -81,7 +81,7 @@ def appearance_of(picture: Small, detection: Detection) -> Appearance:
 
 def _lean(detection: Detection) -> float:
     """Radians clockwise by which a face leans, by its eyes: 0 where they are not known."""
-    if detection.landmarks is None or len(detection.landmarks) < 2:
+    if detection.landmarks is None:
         return 0.0
     (x, y), (other_x, other_y) = detection.landmarks[:2]
     return math.atan2(other_y - y, other_x - x)
