@@ -42,6 +42,7 @@ MODULES = {
     "tracking/optical_flow.py": ["tracking"],
     "tracking/smoothing.py": ["tracking", "test_stream.py"],
     "tracking/tracker.py": ["tracking", "test_stream.py"],
+    "tracking/tracked_face.py": ["tracking", "test_stream.py"],
     "evaluation/calibration.py": ["evaluation"],
     "evaluation/conditions.py": ["evaluation"],
     "evaluation/intervals.py": ["evaluation"],

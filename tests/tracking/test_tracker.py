@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.tracking.joining import CONFIDENT_SCORE
-from mien.tracking.tracker import CONFIRM_S, REMEMBERED_S, SHOWN_S, Tracked, Tracker
+from mien.tracking.joining import CONFIDENT_SCORE, join_tracks
+from mien.tracking.tracked_face import CONFIRM_S
+from mien.tracking.tracker import REMEMBERED_S, SHOWN_S, Tracked, Tracker
 from mien.types import Box, Detection
 
 from .films import EVERY, FACES, SCENES, Moment, box, detection_of, embedded, ids, play, shot
@@ -245,6 +246,41 @@ def test_a_frame_may_be_followed_first_and_detected_then() -> None:
     assert [one.track for one in first] == [1]
     both = tracker.detected([detection_of((164, 120, 60)), detection_of((60, 60, 50))], image, 1 / 30)
     assert [one.track for one in both] == [2, 1]  # from left to right
+
+
+def test_frames_of_one_time_are_different_frames() -> None:
+    """Some clocks are coarse, and some videos give several frames the same time."""
+    tracker = Tracker(embedded)
+    for index in range(4):
+        place = (160.0 + 4 * index, 120.0, 60.0)
+        image = shot({0: place})
+        (one,) = tracker.followed(image, 0.0) if index else tracker.detected([detection_of(place)], image, 0.0)
+        assert one.detection.box.x == pytest.approx(box(place).x, abs=1.5)
+
+
+def test_of_many_lost_faces_the_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.tracking.tracker.MAX_LOST", 2)
+    tracker, place = Tracker(embedded), (160.0, 120.0, 60.0)
+    found = []
+    for index, person in enumerate((0, 1, 2, 3, 4, 2, 0)):
+        tracked = tracker.detected([detection_of(place)], shot({person: place}, index % 2), 3.0 * index)
+        found.append([one.track for one in tracked])
+    assert found == [[1], [2], [3], [4], [5], [3], [6]]
+
+
+def test_of_a_stream_of_many_tracks_the_last_may_still_be_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.tracking.tracker.MAX_SUMMARIES", 3)
+    monkeypatch.setattr("mien.tracking.tracker.REMEMBERED_S", 1.0)
+    tracker, place = Tracker(embedded), (160.0, 120.0, 60.0)
+    for index in range(6):
+        tracker.detected([detection_of(place)], shot({0: place}), 10.0 * index)
+        tracker.detected([], np.zeros((240, 320, 3), np.uint8), 10.0 * index + 5)
+    summaries = tracker.summaries()
+    assert [one.track for one in summaries] == [1, 2, 3, 4, 5, 6]
+    assert [one.is_apart for one in summaries] == 3 * [True] + 3 * [False]
+    assert all(one.embeddings is None and not one.together for one in summaries[:3])
+    assert join_tracks(summaries) == {1: 1, 2: 2, 3: 3, 4: 4, 5: 4, 6: 4}
+    assert join_tracks(summaries, 1) == join_tracks(summaries)
 
 
 def test_a_stream_without_faces() -> None:

@@ -37,6 +37,7 @@ class TrackSummary:
     score       the best one's, 0..1; None where the detector has none
     embeddings  (D,) float64: the sum of the embeddings of `learnt` detections that show nobody else
     together    the tracks that were in a frame with it
+    is_apart    whether it ended too long ago to be compared with others, and holds no embeddings any more
     """
 
     track: int = 0
@@ -45,6 +46,7 @@ class TrackSummary:
     embeddings: NDArray[np.float64] | None = None
     learnt: int = 0
     together: set[int] = field(default_factory=set)
+    is_apart: bool = False
 
     def add(self, score: float | None, embedding: NDArray[np.float32], *, learns: bool) -> None:
         """Count a detection; learns: whether its embedding (D,), of length 1, is of this face alone."""
@@ -56,30 +58,37 @@ class TrackSummary:
             row = embedding.astype(np.float64)
             self.embeddings = row if self.embeddings is None else self.embeddings + row
 
+    def end(self) -> None:
+        """Keep no more than numbers of it: it will not be joined with another track."""
+        self.embeddings, self.together, self.is_apart = None, set(), True
+
 
 def join_tracks(tracks: Sequence[TrackSummary], persons: int | None = None) -> dict[int, int | None]:
     """The number of each track's person, from 1 on in the order of their first tracks, or None: it is nobody.
 
     With persons, tracks are joined until no more than these are left, or all that are left were in a frame with each
-    other. Raises ConfigError on fewer than one.
+    other. Those that are apart are joined with none. Raises ConfigError on fewer than one.
     """
     if persons is not None and persons < 1:
         raise ConfigError(f"expected 1 person or more, got {persons}")
     tracks = sorted(tracks, key=lambda one: one.track)
-    groups = _Groups(tracks)
-    groups.join(ONE_PERSON, 1)
-    strays = {i for group in groups.members() if _is_nobody([tracks[i] for i in group]) for i in group}
+    found = _joined(tracks, ONE_PERSON, 1)
+    found = [group for group in found if not _is_nobody(group)]
     if persons is not None:
-        known = [i for i in range(len(tracks)) if i not in strays]
-        groups = _Groups([tracks[i] for i in known])
-        groups.join(-np.inf, persons)
-        found = [[known[i] for i in group] for group in groups.members()]
-    else:
-        found = [group for group in groups.members() if not strays.intersection(group)]
+        known = {one.track for group in found for one in group}
+        found = _joined([one for one in tracks if one.track in known], -np.inf, persons)
     numbers: dict[int, int | None] = {one.track: None for one in tracks}
-    for number, group in enumerate(sorted(found), 1):
-        numbers.update((tracks[i].track, number) for i in group)
+    for number, group in enumerate(sorted(found, key=lambda group: group[0].track), 1):
+        numbers.update((one.track, number) for one in group)
     return numbers
+
+
+def _joined(tracks: Sequence[TrackSummary], least: float, left: int) -> list[list[TrackSummary]]:
+    """Groups of tracks, each in the given order, joined as `_Groups.join` has it."""
+    compared = [one for one in tracks if not one.is_apart]
+    groups = _Groups(compared)
+    groups.join(least, left)
+    return [[compared[i] for i in group] for group in groups.members()] + [[one] for one in tracks if one.is_apart]
 
 
 def _is_nobody(group: Sequence[TrackSummary]) -> bool:
