@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
@@ -18,19 +17,19 @@ class StageTimes:
     """Milliseconds by stage, collected over frames. Stages may run in several threads, but each in one only."""
 
     def __init__(self) -> None:
-        self._spent: dict[str, array[float]] = defaultdict(lambda: array("d"))
+        self._stages: dict[str, _Stage] = defaultdict(_Stage)
 
     def add(self, stages: Mapping[str, float]) -> None:
         """Add the stages of one frame, as `Analysis.stages` has them."""
         for name, milliseconds in stages.items():
-            self._spent[name].append(milliseconds)
+            self._stages[name].add(milliseconds)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
         """Add the time that the block takes."""
         began = perf_counter()
         yield
-        self._spent[name].append(1000 * (perf_counter() - began))
+        self._stages[name].add(1000 * (perf_counter() - began))
 
     def each(self, name: str, items: Iterable[T]) -> Iterator[T]:
         """The items, adding the time that each takes to make."""
@@ -41,7 +40,7 @@ class StageTimes:
                 item = next(iterator)
             except StopIteration:
                 return
-            self._spent[name].append(1000 * (perf_counter() - began))
+            self._stages[name].add(1000 * (perf_counter() - began))
             yield item
 
     def show(self) -> None:
@@ -50,8 +49,21 @@ class StageTimes:
         from rich.table import Table
 
         table = Table("stage", "frames", "ms a frame", "95 % within, ms", "seconds in all", box=SIMPLE)
-        for name, spent in self._spent.items():
-            within = sorted(spent)[min(len(spent) - 1, int(0.95 * len(spent)))]
-            cells = (f"{len(spent)}", f"{sum(spent) / len(spent):.2f}", f"{within:.2f}", f"{sum(spent) / 1000:.1f}")
+        for name, stage in self._stages.items():
+            within = sorted(stage.last)[min(len(stage.last) - 1, int(0.95 * len(stage.last)))]
+            cells = (f"{stage.count}", f"{stage.total / stage.count:.2f}", f"{within:.2f}", f"{stage.total / 1000:.1f}")
             table.add_row(name, *cells)
         console.err().print(table)
+
+
+class _Stage:
+    """How often a stage ran, its milliseconds in all, and those of the last frames: a camera may run for days."""
+
+    def __init__(self) -> None:
+        self.count, self.total = 0, 0.0
+        self.last: deque[float] = deque(maxlen=10_000)
+
+    def add(self, milliseconds: float) -> None:
+        self.count += 1
+        self.total += milliseconds
+        self.last.append(milliseconds)
