@@ -73,15 +73,23 @@ class Soundtrack:
         self._hides_trimmed = output.format.name in ("mp4", "mov")
         # Since FFmpeg 9 what an edit list trims is also the stream's padding, which Matroska and decoders would cut off
         # once more, though it is not given to them.
-        self._unedited = open_media(path, edited=False)
-        for stream, unedited in zip(self._input.streams.audio, self._unedited.streams.audio, strict=True):
-            if stream.codec_context is not None and stream.time_base is not None:
-                self._add(stream, unedited, codecs, round(begin_s / stream.time_base))
-        if is_cut:
-            with suppress(self._av.error.FFmpegError):  # else the packets before are read and left out
-                self._input.seek(int((begin_s - 1) * 1_000_000))
-        self._packets = self._timed()
-        self._next = next(self._packets, None)
+        try:
+            self._unedited = open_media(path, edited=False)
+        except BaseException:
+            self._input.close()
+            raise
+        try:
+            for stream, unedited in zip(self._input.streams.audio, self._unedited.streams.audio, strict=True):
+                if stream.codec_context is not None and stream.time_base is not None:
+                    self._add(stream, unedited, codecs, round(begin_s / stream.time_base))
+            if is_cut:
+                with suppress(self._av.error.FFmpegError):  # else the packets before are read and left out
+                    self._input.seek(int((begin_s - 1) * 1_000_000))
+            self._packets = self._timed()
+            self._next = next(self._packets, None)
+        except BaseException:
+            self.close()
+            raise
 
     def _add(self, stream: AudioStream, unedited: AudioStream, codecs: Sequence[str], before: int) -> None:
         assert stream.time_base is not None

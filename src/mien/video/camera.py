@@ -16,7 +16,7 @@ from mien.errors import ConfigError, ImageError
 from mien.images.animation import moves
 from mien.images.content import HEIF_SUFFIXES, IMAGE_SUFFIXES
 from mien.types import Frame
-from mien.video.capture import camera_name, has_end, mirrored, open_capture, opens, read_capture
+from mien.video.capture import camera_name, check_address, has_end, mirrored, open_capture, opens, read_capture
 from mien.video.live import SYSTEM_CLOCK, Clock, Live
 from mien.video.playback import PICTURE_RATE, Playback, address_player, picture_player, video_player
 
@@ -58,6 +58,10 @@ def open_live(
     if text.lower().startswith("file://"):
         text = url2pathname(urlsplit(text).path)
     is_number, is_address = text.isascii() and text.isdigit(), "://" in text
+    if is_number and (len(text) > len(str(_LAST_NUMBER)) or int(text) > _LAST_NUMBER):
+        raise ConfigError(f"camera {text[:20]} cannot be opened; cameras have numbers up to {_LAST_NUMBER:,}")
+    if is_address:
+        check_address(text)
     capture = open_capture(text) if is_address else None
     if capture is not None and has_end(capture):
         film = address_player(text, capture, report)
@@ -65,8 +69,6 @@ def open_live(
     if is_number or is_address or text.startswith("/dev/"):
         if loop:
             raise ConfigError(f"{camera_name(text)}: a camera never ends, so there is nothing to loop")
-        if is_number and int(text) > _LAST_NUMBER:
-            raise ConfigError(f"{camera_name(text)} cannot be opened; cameras have numbers up to {_LAST_NUMBER:,}")
         mirror = not is_address if mirror is None else mirror
         if capture is None and not is_address:
             capture = open_capture(int(text) if is_number else text)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import ImageError
+from mien.errors import ConfigError, ImageError
 from mien.images.decode import read_image
 from mien.video.containers import shown_width
 
@@ -29,6 +29,14 @@ def camera_name(camera: int | str) -> str:
         return f"camera {text}"
     address = urlsplit(text)
     return f"camera {address._replace(netloc=address.netloc.rpartition('@')[2]).geturl()}"
+
+
+def check_address(text: str) -> None:
+    """Raise ConfigError where a text with "://" is no address."""
+    try:
+        urlsplit(text)
+    except ValueError as error:
+        raise ConfigError(f"a camera's address is malformed: {error}") from error
 
 
 def has_end(capture: cv2.VideoCapture) -> bool:

@@ -185,14 +185,14 @@ class VideoFile(FrameReader):
     def _seek(self, start: float) -> None:
         """Go to the first frame that is shown at start or later."""
         for back in (*_BACK_S, None):
+            if back is not None and start <= back:
+                continue
             self._open()
             assert self._container is not None
-            if back is not None and start > back:
+            if back is not None:
                 with suppress(self._av.error.FFmpegError):
                     target = (self._zero or 0) + int((start - back) / self.time_base)
                     self._container.seek(target, stream=self._stream)
-            elif back is not None:
-                continue
             self._left = self._timed()
             found = next(self._left, None)
             if found is not None and (found[1] <= start or back is None):
