@@ -77,7 +77,7 @@ class ModelCard:
             schema = values.pop("schema")
             if schema != CARD_SCHEMA:
                 raise ModelError(f"the model card has schema {schema}, this Mien reads {CARD_SCHEMA}: update mien")
-            values["license"] = values.pop("licence", "Apache-2.0")
+            values["license"] = values.pop("licence", values.get("license", "Apache-2.0"))
             card = cls(**{**values, "classes": tuple(values["classes"])})
             card._check()
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

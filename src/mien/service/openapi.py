@@ -46,7 +46,7 @@ _HEADERS: Final[dict[str, dict[str, Any]]] = {
     "WWW-Authenticate": {"description": "How the key is sent.", "schema": {"type": "string"}},
 }
 
-_OF_STATUS: Final = {"401": ("WWW-Authenticate",), "429": ("Retry-After",), "503": ("Retry-After",)}
+_OF_STATUS: Final = {"401": ("WWW-Authenticate",), "503": ("Retry-After",)}
 """Which of them come with a status, besides the request's id."""
 
 

@@ -23,7 +23,7 @@ from mien.service.json_body import SCHEMA
 from mien.service.memory import HeldResponse, Memory
 from mien.service.metrics import Metrics
 from mien.service.openapi import BINARY, pictures_body
-from mien.service.pool import BusyError, Pool
+from mien.service.pool import RESTART_S, BusyError, Pool
 from mien.service.uploads import BodyReader, Upload
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ _BODY: Final = pictures_body(SCHEMA, {"file": {"type": "array", "items": BINARY,
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "One record for one picture, else a list of them; with draw=1 the picture, faces marked.",
+        "description": "A list of records for a form or `images`, else one record; with draw=1 a picture with marks.",
         "content": {
             "application/json": {
                 "schema": {"oneOf": [_RECORD, {"type": "array", "items": _RECORD}]},
@@ -142,7 +142,7 @@ def _records(
         if isinstance(result, ImageError):
             errors.append(result)
         if is_over():
-            raise Problem(503, "the service ends", {"Retry-After": "5"})
+            raise Problem(503, "the service ends", {"Retry-After": str(RESTART_S)})
     if len(errors) == len(records):
         if len(errors) == 1:
             raise errors[0]

@@ -22,7 +22,7 @@ from mien.images.decode import read_image
 from mien.records import Origin, PictureRecord, to_record
 from mien.service.errors import Problem, named, problem_responses
 from mien.service.metrics import Metrics
-from mien.service.pool import Pool
+from mien.service.pool import RESTART_S, Pool
 from mien.service.settings import FORMATS, Settings
 from mien.types import Frame
 
@@ -61,7 +61,7 @@ _MESSAGES: Final[dict[str, Any]] = {
 _QUERY: Final = {"smooth": "1", "landmarks": "0"}
 """What the address may ask for, each 0 or 1, and what holds without it."""
 
-_RETRY_AFTER: Final = {"Retry-After": "5"}
+_RETRY_AFTER: Final = {"Retry-After": str(RESTART_S)}
 
 
 def stream_router(analyzer: Analyzer, settings: Settings, pool: Pool, metrics: Metrics) -> APIRouter:

@@ -21,7 +21,7 @@ from mien.reports.summary import to_report
 from mien.reports.tables import table_of, write_csv
 from mien.service.errors import Problem
 from mien.service.metrics import Metrics
-from mien.service.pool import BusyError, Pool
+from mien.service.pool import RESTART_S, BusyError, Pool
 from mien.service.settings import Settings
 from mien.service.stream import MAX_PIXELS
 from mien.service.temporary import TemporaryVideo
@@ -98,7 +98,10 @@ class VideoJobs:
 
     async def take(self, receive: Callable[[TemporaryVideo], Awaitable[None]], every: float | None) -> VideoJob:
         """A new job for the video that `receive` writes into a file. Raises Problem 503 where there are too many."""
-        if self._pool.is_closing or self._at_work >= self._settings.max_videos:
+        if self._pool.is_closing:
+            self._metrics.rejected.labels("end").inc()
+            raise Problem(503, "the service ends", {"Retry-After": str(RESTART_S)})
+        if self._at_work >= self._settings.max_videos:
             self._metrics.rejected.labels("videos").inc()
             most = self._settings.max_videos
             raise Problem(503, f"{most} videos are at work: try again", {"Retry-After": "30"})
