@@ -125,6 +125,18 @@ def test_many_pictures_give_what_each_gives_alone(squares: Analyzer) -> None:
             assert list(one.probabilities.values()) == pytest.approx(list(other.probabilities.values()), abs=1e-5)
 
 
+def test_one_picture_is_not_taken_for_many(squares: Analyzer, tmp_path: Path) -> None:
+    path = tmp_path / "one.png"
+    one = Image.fromarray(picture("fear"))
+    one.save(path)
+    grey = np.zeros((50, 60), np.uint8)
+    with path.open("rb") as file:
+        for source in (picture("fear"), grey, str(path), path, path.read_bytes(), one, file, None, 7):
+            with pytest.raises(ConfigError, match="expected several pictures"):
+                list(squares.analyze_many(source))  # type: ignore[arg-type]
+    assert [emotions(result) for result in squares.analyze_many(np.stack([picture("fear")] * 2))] == [["fear"]] * 2
+
+
 def test_many_pictures_are_read_as_they_are_needed(squares: Analyzer) -> None:
     read = 0
 
@@ -461,6 +473,24 @@ def test_boxes_of_ones_own_are_classified_in_their_order(squares: Analyzer, tmp_
     again = squares.analyze_boxes(image, [face.box for face in by_detector.faces], rule=squares.detector.crop_rule)
     assert again.faces == by_detector.faces
     assert squares.analyze_boxes(image, []).faces == ()
+    rows = np.array([(box.x, box.y, box.width, box.height) for box in boxes_of(*order)])
+    for given in (rows, rows.tolist(), iter(boxes_of(*order))):
+        assert squares.analyze_boxes(image, given).faces == result.faces
+
+
+@pytest.mark.parametrize(
+    ("boxes", "words"),
+    [
+        (Box(0, 0, 9, 9), "expected a list of boxes, got Box"),
+        (7, "expected a list of boxes, got int"),
+        ([Box(10, 10, 9, 9), (1, 2, 3)], r"box 2: expected mien\.Box or \(x, y, width, height\), got \(1, 2, 3\)"),
+        ((10, 10, 30, 30), "box 1: expected mien.Box"),
+        (["10,10,30,30"], "box 1: expected mien.Box"),
+    ],
+)
+def test_what_is_no_box_is_refused(squares: Analyzer, boxes: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        squares.analyze_boxes(picture("fear"), boxes)
 
 
 def test_without_boxes_the_whole_picture_is_a_face(squares: Analyzer) -> None:
@@ -483,11 +513,11 @@ def test_boxes_go_by_the_rule_and_are_turned_with_the_picture(squares: Analyzer)
 @pytest.mark.parametrize(
     ("box", "words"),
     [
-        (Box(-100, 10, 30, 30), "the centre of number 2, -85, 25, is outside the picture of 90 x 50"),
+        (Box(-100, 10, 30, 30), "the centre of box 2, -85, 25, is outside the picture of 90 x 50"),
         (Box(80, 10, 30, 30), "outside"),
         (Box(10, -30, 30, 30), "outside"),
         (Box(10, 36, 30, 30), "outside"),
-        (Box(10, 10, 0, 30), "number 2 has no size: 0 x 30"),
+        (Box(10, 10, 0, 30), "box 2 has no size: 0 x 30"),
         (Box(10, 10, 30, -1), "no size"),
         (Box(math.nan, 10, 30, 30), "outside"),
         (Box(10, 10, math.nan, 30), "no size"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, get_type_hints
 
+import numpy as np
 import pytest
 
 from mien.errors import ConfigError
@@ -26,13 +27,31 @@ def test_the_keywords_for_type_checkers_are_the_fields() -> None:
         {"order": "right"},
         {"detect_mode": "slow"},
         {"detect_side": 63},
-        *({"min_face": value} for value in (-1.0, float("nan"), float("inf"))),
+        *({"min_face": value} for value in (-1.0, float("nan"), float("inf"), "20", None, True)),
+        *({name: value} for name in ("max_faces", "detect_side") for value in (100.5, "100", True)),
+        {"max_pixels": None},
+        {"uncertain_below": "0.5"},
+        {"flip": "no"},
+        {"reduce": 3},
+        *({"prior": value} for value in (None, 1, {"fear": "much"})),
     ],
 )
 def test_values_outside_their_ranges_are_refused_by_name(wrong: dict[str, Any]) -> None:
     (name,) = wrong
     with pytest.raises(ConfigError, match=f"^{name} must be "):
         AnalyzerOptions(**wrong)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match=r"^unknown option max_face: did you mean max_faces"):
+        AnalyzerOptions().changed({"max_face": 1})
+    with pytest.raises(ConfigError, match=r"^unknown option device: there are min_face, min_face_score, "):
+        AnalyzerOptions().changed({"device": "cuda"})
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    options = AnalyzerOptions(min_face=np.float32(20), max_faces=np.int64(3), flip=np.bool_(True))  # type: ignore[arg-type]
+    assert (options.min_face, options.max_faces, bool(options.flip)) == (20, 3, True)
 
 
 def face(x: float, width: float, score: float | None = 0.9) -> Detection:

@@ -45,6 +45,8 @@ def test_what_shows_no_face_gets_no_emotion() -> None:
     noise = random.integers(0, 256, (3, 48, 48), np.uint8)
     even = np.stack([np.full((48, 48), grey, np.uint8) for grey in (0, 90, 255)])
     np.testing.assert_allclose(Classifier(find_model()).probabilities(np.concatenate([noise, even])), 1 / 7, atol=1e-6)
+    for result in mien.load(detector="none").analyze_many(even):
+        assert [(face.emotion, face.uncertain) for face in result.faces] == [("neutral", True)]
 
 
 @pytest.mark.parametrize(("black", "white"), [(0, 127), (0, 32), (0, 10), (245, 255), (120, 140)])

@@ -238,6 +238,9 @@ def test_an_interval_that_makes_no_sense_is_refused(classifier: Classifier) -> N
 def test_pictures_without_a_time_are_no_frames(classifier: Classifier) -> None:
     with pytest.raises(ConfigError, match=r"expected mien\.Frame\(image, index, time_s\), got ndarray"):
         list(Analyzer(classifier, Finder(still)).stream([shown()]))  # type: ignore[list-item]
+    for time_s in (None, "0"):
+        with pytest.raises(ConfigError, match="expected a frame's time in seconds, got"):
+            list(Analyzer(classifier, Finder(still)).stream([Frame(shown(), 0, time_s)]))  # type: ignore[arg-type]
 
 
 def test_in_the_end_tracks_are_persons_and_faint_ones_nobody(classifier: Classifier) -> None:

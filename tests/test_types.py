@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mien.emotions import EMOTIONS
 from mien.types import UNCERTAIN_BELOW, Box, Detection, Face, Pose
 
 # What pictures have, to a millionth of a pixel. A number as small as 6.5e-308 is none of theirs: halved and doubled it
@@ -72,6 +73,13 @@ def test_a_face_names_its_likeliest_class() -> None:
     with pytest.raises(FrozenInstanceError):
         face.score = 1.0  # type: ignore[misc]
     assert pickle.loads(pickle.dumps(face)) == face
+
+
+def test_of_equally_likely_classes_neutral_is_named_else_the_first() -> None:
+    even = dict.fromkeys(EMOTIONS, 1 / 7)
+    assert Face(Box(0, 0, 1, 1), None, even).emotion == "neutral"
+    assert Face(Box(0, 0, 1, 1), None, {**even, "neutral": 0.1}).emotion == "anger"
+    assert Face(Box(0, 0, 1, 1), None, {"calm": 0.5, "glad": 0.5}).emotion == "calm"
 
 
 def test_a_face_below_its_threshold_is_uncertain() -> None:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from mien.analysis import Analysis
 from mien.detected import Detected, batched
 from mien.errors import ConfigError, ImageError
-from mien.images.decode import ImageSource, Picture, read_image, read_picture, source_name
+from mien.images.decode import ImageSource, Picture, check_pictures, read_image, read_picture, source_name
 from mien.model_card import ModelCard
 from mien.options import AnalyzerOptions, OptionFields
 from mien.runtime.classifier import Classifier, FaceClassifier
-from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, check_box, crop_face, stacked, to_grey
+from mien.runtime.crops import FACE_SIZE, WHOLE_PICTURE, check_box, crop_face, read_boxes, stacked, to_grey
 from mien.runtime.detectors import check_detector, found_by, load_detector
 from mien.runtime.head_pose import head_pose
 from mien.runtime.head_roll import face_roll
@@ -63,7 +63,7 @@ def load(
 
     Raises ModelError or DetectorError where one cannot be loaded, ConfigError on an option that is invalid.
     """
-    checked = AnalyzerOptions(**options)
+    checked = AnalyzerOptions().changed(options)
     if isinstance(detector, str):
         file = None if detector_model is None else Path(detector_model)
         detector = load_detector(detector, model=file, threads=threads)
@@ -101,7 +101,7 @@ class Analyzer:
 
     def with_options(self, **changes: Unpack[OptionFields]) -> Analyzer:
         """The same model and detector with other options. Raises ConfigError on a value that is invalid."""
-        return Analyzer(self._classifier, self._detector, replace(self._options, **changes))
+        return Analyzer(self._classifier, self._detector, self._options.changed(changes))
 
     def __getattr__(self, name: str) -> Any:
         if name not in OptionFields.__annotations__:
@@ -149,23 +149,25 @@ class Analyzer:
     def analyze_boxes(
         self,
         image: ImageSource,
-        boxes: Sequence[Box] | None = None,
+        boxes: Iterable[Box | Sequence[float]] | None = None,
         *,
         rule: CropRule = WHOLE_PICTURE,
         color: Literal["bgr", "rgb"] = "bgr",
     ) -> Analysis:
         """The faces in boxes of your own, in their order; None takes the whole picture as one face.
 
-        image and color are as in `analyze`. boxes are in pixels of the picture upright; rule says how FER2013's frame
-        lies in them: by default they reach from above the eyebrows to the chin, and `analyzer.detector.crop_rule` is
-        for boxes as that detector gives them. No face is left out by its size. Raises ImageError where the picture
-        cannot be read, ConfigError on a box without size or with its centre outside the picture.
+        image and color are as in `analyze`. boxes, each a Box or (x, y, width, height), are in pixels of the picture
+        upright; rule says how FER2013's frame lies in them: by default they reach from above the eyebrows to the chin,
+        and `analyzer.detector.crop_rule` is for boxes as that detector gives them. No face is left out by its size.
+        Raises ImageError where the picture cannot be read, ConfigError on what is no box, has no size, or has its
+        centre outside the picture.
         """
         began = perf_counter()
         picture = self._read(image, color, None)
-        found = [Detection(box) for box in boxes or ()]
         if boxes is None:
             found, rule = [Detection(Box(0.0, 0.0, float(picture.width), float(picture.height)))], WHOLE_PICTURE
+        else:
+            found = [Detection(box) for box in read_boxes(boxes)]
         for number, face in enumerate(found, 1):
             check_box(face.box, picture.width, picture.height, number)
         grey = to_grey(picture.image)
@@ -195,6 +197,7 @@ class Analyzer:
         With overlap another thread reads the next batch of pictures and detects their faces while one is classified.
         The results are the same.
         """
+        check_pictures(images)
         batches = batched(self._try_detect(image, color) for image in images)
         if not overlap:
             for batch in batches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -78,6 +79,17 @@ EMOTION_COLORS: Final = MappingProxyType(
     }
 )
 """RGB, 0..255. The palette of Okabe and Ito (2008), which color-blind people can distinguish."""
+
+
+def likeliest(probabilities: Mapping[str, float]) -> str:
+    """The class with the highest probability of all; of several such neutral, else the first.
+
+    Probabilities that are all the same, as of a picture without contrast, say nothing of any emotion.
+    """
+    highest = max(probabilities.values())
+    if probabilities.get(Emotion.NEUTRAL) == highest:
+        return Emotion.NEUTRAL.value
+    return next(name for name, probability in probabilities.items() if probability == highest)
 
 
 def parse_emotion(name: str) -> str:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, TypedDict, TypeVar, get_args
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import Any, Final, Literal, TypedDict, TypeVar, get_args
 
 from mien.errors import ConfigError
 from mien.images.limits import FORMATS, MAX_PIXELS
@@ -62,6 +64,7 @@ class AnalyzerOptions:
     formats: Sequence[str] = FORMATS
 
     def __post_init__(self) -> None:
+        self._check_types()
         if not 0 <= self.min_face < math.inf:
             raise ConfigError(f"min_face must be 0 pixels or more, got {self.min_face}")
         for name in ("min_face_score", "uncertain_below"):
@@ -79,6 +82,27 @@ class AnalyzerOptions:
             raise ConfigError(f"max_pixels must be 1 or more, got {self.max_pixels}")
         if not self.formats or not set(self.formats) <= set(FORMATS):
             raise ConfigError(f"formats must be some of {', '.join(FORMATS)}, got {self.formats}")
+
+    def _check_types(self) -> None:
+        for name in ("min_face", "min_face_score", "uncertain_below"):
+            if not _is_number(getattr(self, name)):
+                raise ConfigError(f"{name} must be a number, got {getattr(self, name)!r}")
+        for name, optional in (("max_faces", True), ("detect_side", True), ("max_pixels", False)):
+            value = getattr(self, name)
+            if not (_is_number(value) and isinstance(value, Integral)) and not (optional and value is None):
+                raise ConfigError(f"{name} must be a whole number{' or None' if optional else ''}, got {value!r}")
+        for name in ("flip", "reduce"):
+            if getattr(self, name) not in (True, False):
+                raise ConfigError(f"{name} must be True or False, got {getattr(self, name)!r}")
+
+    def changed(self, changes: Mapping[str, Any]) -> AnalyzerOptions:
+        """These options with other values for some. Raises ConfigError on an unknown name or an invalid value."""
+        for name in changes:
+            if name not in OptionFields.__annotations__:
+                near = get_close_matches(name, OptionFields.__annotations__, 1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OptionFields.__annotations__)}"
+                raise ConfigError(f"unknown option {name}: {hint}")
+        return replace(self, **changes)
 
     def for_detector(self, *, stream: bool = False) -> DetectOptions:
         """What these options ask of a detector."""
@@ -113,11 +137,16 @@ class AnalyzerOptions:
         return sorted(faces, key=lambda face: (face.box.x, face.box.y))
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def _check_prior(prior: Prior) -> None:
     if isinstance(prior, Mapping):
-        fits = all(0 <= value < math.inf for value in prior.values()) and sum(prior.values()) > 0
+        values = prior.values()
+        fits = all(_is_number(value) and 0 <= value < math.inf for value in values) and sum(values) > 0
     else:
-        fits = prior in ("training", "uniform")
+        fits = isinstance(prior, str) and prior in ("training", "uniform")
     if not fits:
         raise ConfigError(f"prior must be training, uniform, or a frequency of 0 or more for each class, got {prior!r}")
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from time import perf_counter
 from typing import Final
 
@@ -93,6 +94,8 @@ class FaceStream:
         if not isinstance(frame, Frame):
             raise ConfigError(f"expected mien.Frame(image, index, time_s), got {type(frame).__name__}")
         check_picture(frame.image)
+        if not isinstance(frame.time_s, Real):
+            raise ConfigError(f"expected a frame's time in seconds, got {frame.time_s!r}")
         if not self._time_s <= frame.time_s < math.inf:
             raise ConfigError(f"expected a frame's time of {max(self._time_s, 0):g} s or later, got {frame.time_s}")
         self._time_s = frame.time_s

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
+from mien.emotions import likeliest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -210,8 +212,8 @@ class Face:
 
     @property
     def emotion(self) -> str:
-        """The likeliest class."""
-        return max(self.probabilities, key=self.probabilities.__getitem__)
+        """The likeliest class; neutral where it is one of several."""
+        return likeliest(self.probabilities)
 
     @property
     def confidence(self) -> float:

@@ -128,7 +128,7 @@ def test_a_box_over_the_edge_is_clipped_and_many_are_taken(client: httpx.Client)
         ([[0, 0, 0.5, 40]], 400, "each side of 1 or more"),
         ([[0, 0, -40, 40]], 400, "each side of 1 or more"),
         ([{"x": 0, "y": 0, "w": 40, "h": 40}], 400, "number 1"),
-        ([[0, 0, 40, 40], [40, 0, 40, 40]], 422, "boxes: the centre of number 2, 60, 20, is outside the picture"),
+        ([[0, 0, 40, 40], [40, 0, 40, 40]], 422, "the centre of box 2, 60, 20, is outside the picture"),
         ([[0, 0, 1, 101]] * 40, 400, "their heights squared are 408,040 together, at most 400,000"),
         ([[0, 0, 1e6, 1e6]], 400, "their heights squared"),
         ([[-1e6, 0, 1, 1]], 422, "outside the picture of 40 x 40"),

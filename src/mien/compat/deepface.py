@@ -19,6 +19,7 @@ from mien.compat.common import (
     analyzer_for,
     pixel_box,
 )
+from mien.emotions import likeliest
 from mien.images.decode import ImageSource
 from mien.types import MIN_FACE, Box, Face
 
@@ -108,7 +109,7 @@ def _face(face: Face, width: int, height: int, whole: bool) -> dict[str, Any]:
     score = 1.0 if face.score is None else round(face.score, 2)
     return {
         "emotion": emotion,
-        "dominant_emotion": max(emotion, key=emotion.__getitem__),
+        "dominant_emotion": likeliest(emotion),
         "region": {
             "x": x,
             "y": y,

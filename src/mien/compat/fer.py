@@ -17,6 +17,7 @@ from mien.compat.common import (
     analyzer_for,
     pixel_box,
 )
+from mien.emotions import likeliest
 from mien.errors import ImageError
 from mien.images.decode import ImageSource, read_image
 from mien.runtime.crops import crop_face, to_grey
@@ -92,7 +93,7 @@ class FER:
         if not faces:
             return None, None
         emotions = max(faces, key=lambda face: int(face["box"][2]) * int(face["box"][3]))["emotions"]
-        name = max(emotions, key=emotions.__getitem__)
+        name = likeliest(emotions)
         return name, emotions[name]
 
     def _answer(self, analysis: Analysis) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -115,6 +115,18 @@ def read_picture(
         raise ImageError(f"expected a path, bytes, a file object, a PIL image or an array, got {kind}{advice}")
     check_parts(content, name)
     return _from_pil(identify(BytesIO(content), name, formats), name, max_pixels, reduce_to)
+
+
+def check_pictures(sources: Iterable[ImageSource]) -> None:
+    """Raise ConfigError on one picture where several are expected."""
+    kinds = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)
+    is_one = isinstance(sources, kinds) or hasattr(sources, "read")
+    if isinstance(sources, np.ndarray):
+        is_one = sources.ndim < 3 or (sources.ndim == 3 and sources.shape[2] in (1, 3, 4))
+    if is_one:
+        raise ConfigError("expected several pictures, got one: use `analyze`, or put it in a list")
+    if not isinstance(sources, Iterable):
+        raise ConfigError(f"expected several pictures, in a list or an iterator, got {type(sources).__name__}")
 
 
 _DATA_URI: Final = "data:image/"

@@ -18,7 +18,7 @@ square's centre by bilinear interpolation, and 3 and 4 follow. Upright faces are
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import cv2
@@ -66,15 +66,30 @@ def crop_square(box: Box, rule: CropRule, roll: float = 0.0) -> Box:
     return Box(x - side / 2, y - side / 2, side, side)
 
 
+def read_boxes(boxes: Iterable[Box | Sequence[float]]) -> list[Box]:
+    """Boxes, each given as a Box or as (x, y, width, height). Raises ConfigError on what is neither."""
+    if isinstance(boxes, Box) or not isinstance(boxes, Iterable):
+        raise ConfigError(f"expected a list of boxes, got {type(boxes).__name__}")
+    return [_read_box(box, number) for number, box in enumerate(boxes, 1)]
+
+
+def _read_box(box: Box | Sequence[float], number: int) -> Box:
+    if isinstance(box, Box):
+        return box
+    try:
+        x, y, width, height = map(float, box)
+    except (TypeError, ValueError):
+        raise ConfigError(f"box {number}: expected mien.Box or (x, y, width, height), got {box!r}") from None
+    return Box(x, y, width, height)
+
+
 def check_box(box: Box, width: int, height: int, number: int) -> None:
     """Raise ConfigError, naming the box by its number, on one without size or with its centre outside the picture."""
     x, y = box.x + box.width / 2, box.y + box.height / 2
     if not (0 < box.width < math.inf and 0 < box.height < math.inf):
-        raise ConfigError(f"`boxes=BOXES`: number {number} has no size: {box.width:g} x {box.height:g}")
+        raise ConfigError(f"box {number} has no size: {box.width:g} x {box.height:g}")
     if not (0 <= x < width and 0 <= y < height):
-        raise ConfigError(
-            f"`boxes=BOXES`: the centre of number {number}, {x:g}, {y:g}, is outside the picture of {width} x {height}"
-        )
+        raise ConfigError(f"the centre of box {number}, {x:g}, {y:g}, is outside the picture of {width} x {height}")
 
 
 def crop_face(grey: NDArray[np.uint8], box: Box, rule: CropRule, roll: float = 0.0) -> NDArray[np.uint8]:

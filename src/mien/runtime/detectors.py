@@ -161,6 +161,8 @@ DETECTORS: Final = ("auto", *BUILT_IN)
 def check_detector(detector: object) -> None:
     """Raise ConfigError where an object lacks a member of `Detector`, naming it."""
     missing = [name for name in (*Detector.__annotations__, "detect", "with_options") if not hasattr(detector, name)]
+    if detector is None or isinstance(detector, (int, float, bytes)):
+        raise ConfigError(f"expected a detector of {', '.join(DETECTORS)}, or a mien.Detector, got {detector!r}")
     if missing:
         raise ConfigError(
             f"expected a detector with {', '.join(missing)}, got {type(detector).__name__}: subclass mien.Detector"

@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -84,6 +85,8 @@ def session_options(threads: int | None, entries: Mapping[str, str]) -> ort.Sess
 
     Raises ConfigError on threads < 1.
     """
+    if threads is not None and not isinstance(threads, Integral):
+        raise ConfigError(f"threads must be a whole number or None, got {threads!r}")
     if threads is not None and threads < 1:
         raise ConfigError(f"expected at least 1 thread, got {threads}")
     options = ort.SessionOptions()

@@ -74,6 +74,8 @@ def find_model(model: str | os.PathLike[str] | None = None) -> Path:
         return list(shipped.values())[-1]
     if isinstance(model, str) and model in shipped:
         return shipped[model]
+    if not isinstance(model, (str, os.PathLike)) or not os.fspath(model):
+        raise ModelError(f"expected a model's file or a shipped version, got {model!r}")
     path = Path(model)
     if path.is_dir():
         raise ModelError(f"{model}: expected a model's file, this is a folder")

@@ -123,7 +123,7 @@ def _record(analyzer: Analyzer, upload: Upload, boxes: list[Box] | None, rule: C
     try:
         analysis = analyzer.analyze_boxes(upload.content, boxes, rule=rule)
     except ConfigError as error:  # a box outside the picture
-        raise Problem(422, str(error).replace("`boxes=BOXES`", BOXES)) from None
+        raise Problem(422, str(error)) from None
     return {**analysis.to_dict(), "source": upload.name}
 
 

@@ -49,7 +49,9 @@ export function toRecord(
 
 function toFace(prediction: Prediction, width: number, height: number, config: EngineConfig): Face {
   const { detection, probabilities, track } = prediction;
-  const best = likeliest(probabilities);
+  const neutral = config.classes.indexOf("neutral");
+  const highest = likeliest(probabilities);
+  const best = probabilities[neutral] === probabilities[highest] ? neutral : highest;
   const confidence = probabilities[best]!;
   const pose = headPose(detection.landmarks);
   const below = config.uncertain_below;
