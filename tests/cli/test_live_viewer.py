@@ -327,14 +327,14 @@ def test_a_recording_without_its_extra_is_reported_and_the_rest_goes_on(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(self: Recorder, path: Path) -> None:
-        raise MissingExtraError("video files", "video")
+        raise MissingExtraError("video", "video")
 
     monkeypatch.setattr(Recorder, "start", missing)
     live, lines = FakeLive(), []
     screen = FakeScreen({2: [Action.RECORD], 6: [Action.QUIT]})
     viewer = viewer_of(live, screen, report=lines.append)
     viewer.watch(in_step(live), lambda: False)
-    assert lines == ["video files needs an optional part of Mien: pip install 'mien[video]'"]
+    assert lines == ["video needs an optional part of Mien: pip install 'mien[video]'"]
     assert viewer.frames >= 4
     assert viewer.has_failed
 

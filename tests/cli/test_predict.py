@@ -211,12 +211,39 @@ def test_originals_are_not_overwritten(predict, photos: Path) -> None:
     assert isinstance(result.exception, ConfigError)
     assert "would be overwritten" in str(result.exception)
     assert (photos / "fear.png").read_bytes() == before
+    result = predict("photos/fear.png", "--out", "photos/fear.png")
+    assert isinstance(result.exception, ConfigError)
+    assert "would be overwritten: name another one" in str(result.exception)
+    assert (photos / "fear.png").read_bytes() == before
+
+
+def test_one_photo_may_be_drawn_into_a_file(predict, photos: Path) -> None:
+    result = predict("photos/fear.png", "--out", "new/drawn.jpg")
+    assert result.exit_code == 0
+    assert "the drawn copy is" in result.stderr
+    with Image.open("new/drawn.jpg") as drawn:
+        assert drawn.format == "JPEG"
+    assert [path.name for path in Path("new").iterdir()] == ["drawn.jpg"]
+
+
+def test_an_empty_path_is_not_the_current_folder(predict, photos: Path) -> None:
+    result = predict("")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1].endswith("the path is empty")
+
+
+@pytest.mark.parametrize("address", ["http://x.y/a.jpg", "http://x.y/a.mp4", "rtsp://127.0.0.1:1/x", "HTTPS://x.y/a"])
+def test_an_address_is_not_fetched(predict, photos: Path, address: str) -> None:
+    result = predict(address)
+    assert result.exit_code == 2
+    assert f"{address}: addresses are not fetched: download it first" in result.stderr.replace("\n", "")
 
 
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [
-        (["--out", "photos/fear.png"], ConfigError, "cannot be made a folder"),
+        (["--out", "photos/fear.png/x"], ConfigError, "cannot be made a folder"),
+        (["--out", "drawn.png"], ConfigError, "is the name of one picture, and there are"),
         (["--json", "gone/out.jsonl"], ConfigError, "cannot be written"),
         (["--json", "photos"], ConfigError, "is a folder"),
         (["--model", "gone.onnx"], ModelError, "gone.onnx"),

@@ -121,6 +121,18 @@ def test_numbers_that_the_list_lacks_are_noted(capsys: pytest.CaptureFixture[str
     assert "Person 2 was seen too shortly to be reported (0.6 s in all)." in printed.err
 
 
+def test_who_is_seen_too_shortly_is_not_no_face(capsys: pytest.CaptureFixture[str]) -> None:
+    for tracks, cell in ((range(8), "seen too shortly"), ([], "no face")):
+        gatherer = Gatherer()
+        for i in range(40):
+            faces = [
+                Face(Box(1, 1, 9, 9), None, {"calm": 0.9, "glad": 0.1}, track=n + 1) for n in tracks if i // 5 == n
+            ]
+            gatherer.add(to_record(faces, Origin("a.mp4", 30, 20, frame=i, time_s=i / 10), model="m"))
+        list_persons(gatherer.timeline())
+        assert capsys.readouterr().out.splitlines()[1:] == ["\t".join(["-", "-", "-", "-", cell, "-"])]
+
+
 def test_the_annotated_video_shows_each_frame_when_it_was_shown(predict, clip: Path) -> None:
     result = predict("clip.mp4", "--out", "drawn.mp4", "--theme", "emoji")
     assert result.exit_code == 0, result.stderr
@@ -188,6 +200,15 @@ def test_an_animation_is_a_video(predict, tmp_path: Path, monkeypatch: pytest.Mo
     with VideoFile("drawn.mp4") as drawn:
         assert {round(frame.time_s, 3) for frame in drawn} == shown
         assert drawn.end_s == pytest.approx(1.8, abs=0.01)
+
+
+def test_one_video_may_be_drawn_into_a_folder(predict, clip: Path) -> None:
+    Path("there").mkdir()
+    for folder in ("there", "new", "new/deeper/"):
+        result = predict("clip.mp4", "--out", folder)
+        assert result.exit_code == 0, result.stderr
+        assert [path.name for path in Path(folder).iterdir() if path.is_file()] == ["clip.mp4"]
+    assert predict("clip.mp4", "--out", "x.avi").exit_code == 1  # no form of video that is written
 
 
 def test_a_row_of_jpegs_is_a_video(predict, tmp_path: Path) -> None:

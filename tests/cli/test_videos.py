@@ -164,6 +164,8 @@ def test_without_a_face_a_video_has_its_line(predict, tmp_path: Path, brightness
     arguments = ["predict", "--model", str(brightness_model), "--detector", "haar", str(tmp_path)]
     lines = table(CliRunner().invoke(app, arguments))
     assert [line[1:] for line in lines[1:]] == [["-", "-", "-", "-", "no face", "-"]] * 2
+    (line,) = table(CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "a.mp4")]))[1:]
+    assert line == ["-", "-", "-", "-", "no face", "-"]
 
 
 def test_a_repeated_command_passes_over_what_is_there(predict, films: Path) -> None:
@@ -299,8 +301,8 @@ def test_a_rate_goes_with_folders(predict, frames: Path) -> None:
     film(Path("a.mp4"))
     Path("empty").mkdir()
     for path, rate, words in (
-        ("a.mp4", "5", "--rate goes with folders of pictures, and a.mp4 is none"),
-        ("gone", "5", "--rate goes with folders of pictures, and gone is none"),
+        ("a.mp4", "5", "--rate goes with folders of pictures, and a.mp4 is a file"),
+        ("gone", "5", "gone: no such folder"),
         ("empty", "5", "no pictures in this folder"),
         ("frames", "0", "rate must be within"),
     ):

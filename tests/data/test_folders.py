@@ -94,7 +94,7 @@ def test_unknown_class_names_it_and_what_is_known(tmp_path: Path) -> None:
         read_faces(tmp_path)
     text = str(caught.value)
     assert text.startswith(f"{tmp_path}: row train/bored/2.png: unknown emotion 'bored'; known are anger, disgust")
-    assert "`own_classes=True`" in text
+    assert "`mien train --own-classes`" in text
     read = read_faces(tmp_path, skip_bad=True)
     assert (len(read), [row.row for row in read.bad]) == (1, ["train/bored/2.png"])
 

@@ -49,7 +49,7 @@ def test_damage_is_told_with_its_line(videos: Videos, tmp_path: Path) -> None:
         ("[1]", "is no record"),
         ({"a": 1}, "is no record"),
         (good | {"schema": 2}, "has schema 2; this version of Mien reads schema 1"),
-        (good | {"time_s": None}, "has no time_s: a report is of a video's records"),
+        (good | {"time_s": None}, "has no time_s: these are records of photos"),
         (good | {"time_s": "1"}, "time_s must be a number, got '1'"),
         (good | {"time_s": float("nan")}, "time_s must be a number, got nan"),
         (good | {"time_s": 10**400}, "time_s must be a number"),

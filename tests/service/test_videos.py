@@ -289,7 +289,7 @@ def test_without_pyav_it_says_what_is_missing(
     shared: httpx.Client, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing() -> None:
-        raise MissingExtraError("video files", "video")
+        raise MissingExtraError("video", "video")
 
     monkeypatch.setattr(videos, "import_av", missing)
     assert "pip install 'mien[video]'" in problem(post(shared, content), 501)

@@ -245,7 +245,7 @@ def test_options_that_make_no_sense(make_video: MakeVideo, options: dict[str, An
 
 def test_without_its_package_a_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MissingExtraError, match=r"video files .*mien\[video\]"):
+    with pytest.raises(MissingExtraError, match=r"video needs .*mien\[video\]"):
         VideoFile(tmp_path / "a.mp4")
 
 

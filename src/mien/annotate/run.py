@@ -246,7 +246,7 @@ def _check_same(out: Folder, saved: Plan, asked: Plan) -> None:
     differences = saved.differences(asked)
     if differences:
         raise ConfigError(
-            f"{out.url}: was planned with {'; '.join(differences)}: ask as then, or name another folder"
+            f"{out.url}: was begun with other options ({'; '.join(differences)}): give the same ones, or another folder"
             + (
                 ", or `planned=True` goes on with the plan as it was"
                 if saved.digest != asked.digest and asked.digest

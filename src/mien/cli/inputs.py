@@ -15,6 +15,8 @@ from typing import Final
 from mien.cli import console
 from mien.errors import ConfigError, MienError, reason
 from mien.images.find import FoundImage, Search, find_images
+from mien.images.limits import is_address
+from mien.images.save import is_picture_name
 
 STDIN: Final = "-"
 
@@ -28,25 +30,30 @@ class Inputs:
 
 
 def find_inputs(paths: Sequence[str], *, rate: float | None, skip: Sequence[Path]) -> Inputs:
-    """What the paths name; skip are folders that searches pass over.
+    """What the paths name; skip are what results are written to: searches pass over those that are folders.
 
     With a rate each folder or pattern is a video of its pictures. Raises ConfigError on another path then.
     """
     if rate is not None:
         folders = [Path(path) for path in paths]
         for path in folders:
-            if not (path.is_dir() or glob.has_magic(str(path))):
-                raise ConfigError(f"--rate goes with folders of pictures, and {path} is none")
+            if not (path.exists() or glob.has_magic(str(path))):
+                raise ConfigError(f"{path}: no such folder")
+            if path.is_file():
+                raise ConfigError(f"--rate goes with folders of pictures, and {path} is a file")
         search = Search([], [], {}, [FoundImage(path, path.parent) for path in folders])
         return Inputs(search, folders[0] if len(folders) == 1 else None)
     if len(paths) == 1 and _is_one_video(paths[0]):
         return Inputs(Search([], [], {}), Path(paths[0]))
-    return Inputs(find_images(paths, skip=skip, videos=True))
+    folders = [path for path in skip if not is_picture_name(path)]
+    return Inputs(find_images(paths, skip=folders, videos=True))
 
 
 def _is_one_video(path: str) -> bool:
     from mien.images.animation import moves  # imports the decoders
 
+    if not path or is_address(path):
+        return False
     return moves(path) and (Path(path).exists() or not glob.has_magic(path))
 
 

@@ -18,7 +18,7 @@ from mien.errors import ConfigError, ImageError
 from mien.files import make_folder
 from mien.images.content import VIDEO_SUFFIXES
 from mien.images.find import Search, passed_over
-from mien.images.save import drawn_paths, save_picture
+from mien.images.save import drawn_paths, is_picture_name, save_picture
 from mien.records import Origin, PictureRecord, to_record
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def predict_photos(search: Search, make_analyzer: Callable[..., Analyzer], outpu
     for item in missing:
         console.report(str(item))
     if not found:
-        raise typer.Exit(2) if missing else ConfigError("there is no photo to analyse but those in --out itself")
+        raise typer.Exit(2) if missing else ConfigError("all photos are in the folder of --out: name another folder")
     check_apart(records.paths, [image.path for image in found] if any(map(Path.exists, records.paths)) else [])
     analyzer = make_analyzer(reduce=out is None)
     copies = drawn_paths(found, out) if out else [None] * len(found)
     if out:
-        make_folder(out)
+        make_folder(out.parent if is_picture_name(out) else out)
     done, failed = 0, len(missing)
     with (
         interruptible() as exit_code,
@@ -74,7 +74,9 @@ def predict_photos(search: Search, make_analyzer: Callable[..., Analyzer], outpu
             count()
     if listing:
         listing.close()
-    _conclude(search, out)
+    _conclude(search)
+    if out:
+        console.log(f"the drawn copy is {out}" if out.is_file() else f"drawn copies are in {out}")
     if exit_code():
         console.log(f"interrupted after {done} of {len(found)} photos; what was done until then is saved")
         raise typer.Exit(exit_code())
@@ -82,14 +84,12 @@ def predict_photos(search: Search, make_analyzer: Callable[..., Analyzer], outpu
         raise typer.Exit(1)
 
 
-def _conclude(search: Search, out: Path | None) -> None:
-    """Say what was passed over, and where the drawn copies are."""
+def _conclude(search: Search) -> None:
+    """Say what was passed over."""
     if search.passed:
         console.note(passed_over(search.passed))
         if not VIDEO_SUFFIXES.isdisjoint(search.passed):
             console.note("videos are read with: pip install 'mien[video]'")
-    if out:
-        console.log(f"drawn copies are in {out}")
 
 
 def _finish(result: Analysis, copy: Path | None, outputs: Outputs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from mien.cli import console
 from mien.cli.outputs import Outputs
 from mien.cli.stage_times import StageTimes
 from mien.cli.two_passes import Excerpt, Reading, read_video
+from mien.files import make_folder
 from mien.reports.numbers import missing_numbers
+from mien.video.writer import FORMS
 
 if TYPE_CHECKING:
     from mien.analyzer import Analyzer
@@ -25,6 +28,9 @@ def predict_video(path: Path, analyzer: Analyzer, outputs: Outputs, excerpt: Exc
 
     Damage in the video is reported, and the exit code is 1 then.
     """
+    if (out := outputs.out) is not None and (out.is_dir() or not out.suffix):
+        make_folder(out)
+        outputs = replace(outputs, out=out / video_name(Path(path.name)))
     times = StageTimes()
     reading = read_video(path, analyzer, outputs, excerpt, times)
     if not outputs.records.on_stdout:
@@ -53,7 +59,7 @@ def list_persons(timeline: Timeline) -> None:
     """The persons on standard output: a table on a terminal, else tab-separated lines. Missing numbers are noted."""
     for sentence in missing_numbers(timeline):
         console.note(sentence)
-    print_table(PERSON_HEADS, person_rows(timeline))
+    print_table(PERSON_HEADS, person_rows(timeline) or [nobody(timeline)])
 
 
 def person_rows(timeline: Timeline) -> list[tuple[str, ...]]:
@@ -71,6 +77,16 @@ def person_rows(timeline: Timeline) -> list[tuple[str, ...]]:
     ]
 
 
+def nobody(timeline: Timeline) -> tuple[str, ...]:
+    """The cells of the line that stands for a video without persons."""
+    return (*("-",) * (len(PERSON_HEADS) - 2), "seen too shortly" if timeline.brief.tracks else "no face", "-")
+
+
+def video_name(path: Path) -> Path:
+    """The name of an annotated video in a folder: the video's, with `.mp4` added where that form is not written."""
+    return path if path.suffix.lower() in FORMS else path.with_name(f"{path.name}.mp4")
+
+
 def print_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     """Print the rows on standard output: as a table on a terminal, else as tab-separated lines."""
     if not console.is_terminal():
@@ -83,4 +99,4 @@ def print_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     table = Table(*heads, box=SIMPLE)
     for row in rows:
         table.add_row(*map(Text, row))
-    console.out().print(table if rows else "no face was seen for long enough to report it")
+    console.out().print(table)

@@ -17,12 +17,13 @@ from mien.cli.outputs import Outputs, RecordFiles, check_apart
 from mien.cli.photos import predict_photos
 from mien.cli.stage_times import StageTimes
 from mien.cli.two_passes import Excerpt, read_video
-from mien.cli.video import PERSON_HEADS, person_rows, print_table, report_on
+from mien.cli.video import PERSON_HEADS, nobody, person_rows, print_table, report_on, video_name
 from mien.errors import ConfigError, DataError, ImageError
 from mien.files import make_folder
 from mien.images.find import Search, passed_over
 from mien.images.save import paths_below
 from mien.reports.load import read_timeline
+from mien.reports.numbers import missing_numbers
 from mien.video.writer import FORMS
 
 if TYPE_CHECKING:
@@ -138,8 +139,9 @@ class _Summary:
     def add(self, path: Path, timeline: Timeline) -> None:
         """Add the persons of a video to the table."""
         name = console.printable(str(path))
-        nobody = ("-",) * (len(PERSON_HEADS) - 2)
-        self.rows += [(name, *row) for row in person_rows(timeline)] or [(name, *nobody, "no face", "-")]
+        for sentence in missing_numbers(timeline):
+            console.note(f"{name}: {sentence}")
+        self.rows += [(name, *row) for row in person_rows(timeline) or [nobody(timeline)]]
 
     def show(self, *, with_table: bool, with_stats: bool) -> None:
         """Print the table of all persons, and what was passed over."""
@@ -180,8 +182,7 @@ def _tasks(search: Search, outputs: Outputs, besides: RecordFiles) -> Iterator[_
         raise ConfigError(f"{outputs.chart}: --chart names a folder where there are several videos")
     for video, place in zip(search.videos, paths_below(search.videos), strict=True):
         below = Path(*(re.sub(r"[*?\[\]]", "_", part) for part in place.parts))  # a pattern's
-        out = below if below.suffix.lower() in FORMS else below.with_name(f"{below.name}.mp4")
-        yield _Task(video.path, _outputs(below, outputs, besides, out=outputs.out and outputs.out / out))
+        yield _Task(video.path, _outputs(below, outputs, besides, out=outputs.out and outputs.out / video_name(below)))
 
 
 def _outputs(below: Path, outputs: Outputs, besides: RecordFiles, *, out: Path | None) -> Outputs:

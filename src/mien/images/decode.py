@@ -164,6 +164,8 @@ def _check_path(name: str) -> None:
         )
     if name.lower().startswith("data:"):
         raise ImageError("the data URI: expected `data:image/...;base64,...`")
+    if not name:
+        raise ImageError("the path is empty")
     if is_address(name):
         raise ImageError(f"{name}: {NOT_FETCHED}")
 

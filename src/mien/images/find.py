@@ -62,6 +62,9 @@ def find_images(paths: Sequence[str | os.PathLike[str]], *, skip: Sequence[Path]
     problems: list[Unfound] = []
     passed: Counter[str] = Counter()
     for given in paths:
+        if not os.fspath(given):
+            problems.append(Unfound('""', "the path is empty"))
+            continue
         if is_address(given):
             problems.append(Unfound(os.fspath(given), NOT_FETCHED))
             continue

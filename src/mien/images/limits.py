@@ -33,11 +33,12 @@ _MARKER: Final = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # what ends a scan: 
 
 
 NOT_FETCHED: Final = "addresses are not fetched: download it first"
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # a drive of Windows is one letter
 
 
 def is_address(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is an address in the web."""
-    return os.fspath(path).lower().startswith(("http://", "https://"))
+    """Whether a path is an address, as of a page, a stream or a store."""
+    return _ADDRESS.match(os.fspath(path)) is not None
 
 
 def check_parts(content: bytes, name: str) -> None:

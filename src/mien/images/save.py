@@ -31,26 +31,37 @@ def save_picture(image: Image, path: Path) -> None:
             image.save(part, "JPEG", quality=92, subsampling=0)
 
 
+def is_picture_name(path: Path) -> bool:
+    """Whether a path is named like a picture that `save_picture` writes, and is no folder."""
+    return path.suffix.lower() in _SUFFIXES and not path.is_dir()
+
+
 def check_suffix(path: Path) -> None:
     """Raise ConfigError where `save_picture` would by the path's suffix."""
     if path.suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"{path}: expected a name that ends in {', '.join(sorted(_SUFFIXES))}")
 
 
-def drawn_paths(found: Sequence[FoundImage], folder: Path) -> list[Path]:
-    """Where the drawn copy of each picture goes: below `folder` as it lies below the folders that were named.
+def drawn_paths(found: Sequence[FoundImage], out: Path) -> list[Path]:
+    """Where the drawn copy of each picture goes: that of one picture to `out`, where that is named like a picture; else
+    below the folder `out` as the picture lies below the folders that were named.
 
     So equal names in several folders keep apart. JPEG and PNG keep their names, others get `.png` added. Raises
-    ConfigError where a copy would take the place of one of the pictures.
+    ConfigError where a copy would take the place of one of the pictures, and on one name for several.
     """
-    drawn = [
-        folder / (below if below.suffix.lower() in _SUFFIXES else below.with_name(below.name + ".png"))
-        for below in paths_below(found)
-    ]
+    if is_picture_name(out):
+        if len(found) > 1:
+            raise ConfigError(f"{out}: is the name of one picture, and there are {len(found)}: name a folder")
+        drawn = [out]
+    else:
+        drawn = [
+            out / (below if below.suffix.lower() in _SUFFIXES else below.with_name(below.name + ".png"))
+            for below in paths_below(found)
+        ]
     originals = {_identity(image.path) for image in found} - {None}
     for path in drawn:
         if _identity(path) in originals:
-            raise ConfigError(f"{path} is one of the pictures and would be overwritten: name another folder")
+            raise ConfigError(f"{path} is one of the pictures and would be overwritten: name another one")
     return drawn
 
 

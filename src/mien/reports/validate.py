@@ -12,7 +12,9 @@ from mien.errors import DataError
 from mien.records import SCHEMA
 
 _SIDES: Final = ("x", "y", "width", "height")
-_NOT_A_VIDEO: Final = "has no time_s: a report is of a video's records, as mien predict VIDEO --json FILE writes them"
+_NOT_A_VIDEO: Final = (
+    "has no time_s: these are records of photos. A report needs those of a video: `mien predict VIDEO --json FILE`"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def import_av() -> Any:
     try:
         import av
     except ImportError as error:
-        raise MissingExtraError("video files", "video") from error
+        raise MissingExtraError("video", "video") from error
     return av
 
 

@@ -102,7 +102,7 @@ class Options:
                 raise DataError(
                     f"unknown emotion {label!r}; say what the numbers mean, as `labels={RAF_DB}` does for RAF-DB"
                 ) from None
-            raise DataError(f"{error}; `own_classes=True` trains on custom names") from None
+            raise DataError(f"{error}; `mien train --own-classes` trains a model of other classes") from None
 
     def refuse_own_classes(self, form: str) -> None:
         """Raises ConfigError where own classes were asked for, and the form has codes instead of names."""
