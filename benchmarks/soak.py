@@ -44,11 +44,21 @@ SAMPLES = 200
 
 @dataclass
 class Samples:
-    """What the process held, by how many items were done: resident memory in MB, open files, threads."""
+    """What the process held, by how many items were done: resident memory in MB, open files, threads.
+
+    Of many samples every second one is dropped, again and again, so that they take no memory of their own.
+    """
 
     rows: list[tuple[int, float, int, int]] = field(default_factory=list)
+    calls: int = 0
+    every: int = 1
 
     def take(self, done: int) -> None:
+        self.calls += 1
+        if self.calls % self.every:
+            return
+        if len(self.rows) == 2 * SAMPLES:
+            self.rows, self.every = self.rows[1::2], 2 * self.every
         gc.collect()
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         memory = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -80,14 +90,11 @@ def frames(face: NDArray[np.uint8]) -> Iterator[Frame]:
 
 
 def soak_stream(analyzer: mien.Analyzer, face: NDArray[np.uint8], ended: Callable[[int], bool]) -> Samples:
-    samples, every = Samples(), 1
-    began = time.monotonic()
+    samples = Samples()
     for done, result in enumerate(analyzer.stream(frames(face)), 1):
         json.dumps(result.to_dict())
-        if done % every == 0:
+        if done % RATE == 0:
             samples.take(done)
-            if len(samples.rows) == 5:  # about SAMPLES in all
-                every = max(1, round(done / (time.monotonic() - began)))
             if ended(done):
                 return samples
     return samples

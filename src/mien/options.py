@@ -39,7 +39,8 @@ class AnalyzerOptions:
                     those too, in two to three times the time (YuNet; docs/photos.md)
     detect_side     detect faces in a copy whose longer side has at most N pixels: quicker, and small faces are missed;
                     None: every pixel of a photo, 960 of a stream's frame (Haar: 1280, 640)
-    uncertain_below 0..1: faces whose likeliest class has a lower probability are marked `uncertain`; 0 marks none
+    uncertain_below 0..1: faces whose likeliest class has a lower probability are marked `uncertain`, and so
+                    are heads turned far aside; 0 marks none
     prior           how frequent each class is expected to be: "training" as in the training data, "uniform" all alike,
                     or a frequency for each class, of any sum; probabilities are recomputed (docs/photos.md)
     flip            average the probabilities over each face and its mirror image: twice the network's work, and useless

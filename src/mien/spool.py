@@ -1,4 +1,7 @@
-"""The results of a video while it is read, without their pictures: in a temporary file, so that memory stays flat."""
+"""The results of a video while it is read, in a temporary file, so that memory stays flat.
+
+Faces are kept in full; pictures, faces that were not reported, and times of stages are not.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        self._first: Analysis | None = None
+        self._common: tuple[str, str | None, tuple[str, ...]] = "", None, ()
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -46,7 +49,8 @@ class Spool:
 
     def add(self, result: Analysis) -> None:
         """Store the next result of a stream; all are of one video."""
-        self._first = self._first or result
+        if not self._count:  # what all results of a video have in common
+            self._common = result.model, result.source, result.classes
         self._count += 1
         size = result.width, result.height
         row = (result.frame, result.time_s, size, [_stored(face) for face in result.faces])
@@ -55,16 +59,14 @@ class Spool:
 
     def __iter__(self) -> Iterator[Analysis]:
         """The results in their order, with an empty picture."""
-        first = self._first
-        if first is None:
-            return
+        model, source, classes = self._common
         with _stored_or_reported():
             self._file.seek(0)  # writes what is still in a buffer
         for line in self._file:
             frame, time_s, (width, height), faces = json.loads(line)
-            found = tuple(_face(values, first.classes) for values in faces)
+            found = tuple(_face(values, classes) for values in faces)
             size = width, height
-            yield Analysis(found, first.model, first.source, _NO_PICTURE, size, frame, time_s, first.classes)
+            yield Analysis(found, model, source, _NO_PICTURE, size, frame, time_s, classes)
 
 
 @contextmanager

@@ -157,7 +157,7 @@ class FaceStream:
 
 
 class StreamResults(Iterator[Analysis]):
-    """One Analysis for each frame of a stream, as the frames come; then, who is who in it."""
+    """One Analysis for each frame of a stream, as the frames come; then, which tracks are one person."""
 
     def __init__(self, results: Iterator[Analysis], stream: FaceStream) -> None:
         self._results, self._stream = results, stream

@@ -123,14 +123,14 @@ def list_input(name: str, *, skip: tuple[FileSystem, str] | None = None) -> List
         if root and _information(system, root, name) is None:
             raise ConfigError(f"{name}: no such file or folder")
         listing = Listing(url, "pictures", Naming(root, fixed, tail, scheme), iter(()))
-        found = _matching(system, root, head[len(fixed) :], _telling(listing))
+        found = _matching(system, root, head[len(fixed) :], _on_unreadable(listing))
         _fill(listing, found, system, skip, name)
         return listing
     if information is None and path:
         raise ConfigError(f"{name}: no such file or folder")
     if information is None or information["type"] == "directory":
         listing = Listing(url, "pictures", Naming(path, "" if head == "." else head, tail, scheme), iter(()))
-        _fill(listing, walk(system, path, _telling(listing)), system, skip, name)
+        _fill(listing, walk(system, path, _on_unreadable(listing)), system, skip, name)
         return listing
     suffix = PurePosixPath(path).suffix.lower() if information["type"] != "other" else ""
     if suffix in LIST_SUFFIXES:
@@ -245,7 +245,7 @@ def _counted(path: str, listing: Listing) -> bool:
     return False
 
 
-def _telling(listing: Listing) -> Callable[[str, Exception], object]:
+def _on_unreadable(listing: Listing) -> Callable[[str, Exception], object]:
     return lambda folder, error: listing.unreadable.append(
         f"{listing.naming.source(folder)}: cannot be read: {reason(error)}"
     )

@@ -9,14 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from ctypes import c_int64
 from multiprocessing.sharedctypes import RawArray
-from pathlib import Path
 from typing import Any, Final
 
 from mien.annotate.engine import Job
 from mien.annotate.worker import Report, Worker
+from mien.cpus import usable_cpus
 from mien.errors import ConfigError, reason
 from mien.signals import ignore_ending, sheltered
 
@@ -127,15 +126,6 @@ class _Pools:
         arguments = (self._job, overlap, self._read, slot)
         with sheltered():  # its locks already need a process, that of the resource tracker
             return ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=arguments)
-
-
-def usable_cpus() -> int:
-    """The processors that this process may use, by its affinity and, in a container, its quota."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cpus = min(cpus, max(1, round(int(quota) / int(period))))
-    return cpus
 
 
 _mine: dict[str, Any] = {}

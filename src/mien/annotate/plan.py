@@ -74,10 +74,8 @@ class Options:
 
 
 _APART: Final = ("model", "detector", "detector_model", "analyzer")
-_OF_ANALYZER: Final = (
-    *("min_face", "min_face_score", "max_faces", "order", "detect_mode", "detect_side"),
-    *("uncertain_below", "prior", "flip", "max_pixels"),
-)
+_OF_ANALYZER: Final = tuple(f.name for f in fields(AnalyzerOptions) if f.name not in ("reduce", "formats"))
+"""Those of an analyzer's options that results depend on and that may be chosen."""
 
 
 @dataclass(frozen=True, slots=True)

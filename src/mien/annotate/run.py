@@ -16,7 +16,7 @@ import mien
 from mien.annotate.columns import Columns, find_columns
 from mien.annotate.engine import Engine, Job
 from mien.annotate.listing import Listing, list_input
-from mien.annotate.local import usable_cpus, work_here, work_in_processes
+from mien.annotate.local import work_here, work_in_processes
 from mien.annotate.manifest import Run, Totals, write_manifest
 from mien.annotate.model_bundle import ModelBundle
 from mien.annotate.plan import PLAN, Options, Plan, Shard, complete, saved_plan
@@ -24,6 +24,7 @@ from mien.annotate.prefetch import fetch
 from mien.annotate.shard_output import DONE, ERRORS, FACES, ShardSummary, note_name, part_name, saved_summary
 from mien.annotate.storage import Folder
 from mien.annotate.worker import Report
+from mien.cpus import usable_cpus
 from mien.errors import ConfigError, DataError, StorageError
 
 _CHECKERS: Final = 8

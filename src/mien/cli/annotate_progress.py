@@ -89,7 +89,7 @@ def _report_left_out(plan: Plan) -> None:
 
 def print_estimate(estimate: Estimate, workers: int | None, *, as_json: bool) -> None:
     """Print what a run would do, and about how long it would take."""
-    from mien.annotate.local import usable_cpus
+    from mien.cpus import usable_cpus
 
     plan, cpus = estimate.plan, usable_cpus() if workers is None else max(1, workers)
     _report_left_out(plan)

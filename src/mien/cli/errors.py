@@ -43,7 +43,7 @@ ProtocolName = Annotated[
 Split = Annotated[SplitChoice, typer.Option(help="The split to look at.")]
 Limit = Annotated[
     int,
-    typer.Option(min=1, max=2000, metavar="N", help="Show at most N confident mistakes, and as many suspected labels."),
+    typer.Option(min=1, max=2000, metavar="N", help="Show at most N confident mistakes and N suspected labels."),
 ]
 
 

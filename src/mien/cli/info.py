@@ -122,8 +122,9 @@ def _detector(name: str, model: Path | None) -> dict[str, Any]:
 def _cpus() -> dict[str, int | None]:
     import os
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"usable": usable, "machine": os.cpu_count()}
+    from mien.cpus import usable_cpus
+
+    return {"usable": usable_cpus(), "machine": os.cpu_count()}
 
 
 def _int8() -> dict[str, Any]:

@@ -118,7 +118,7 @@ DetectSide = Annotated[
         metavar="PX",
         rich_help_panel=FACES,
         help="Detect faces in a copy of this longer side: quicker, and small faces are missed.",
-        show_default="every pixel of a photo, 960 of a frame; Haar 1280, 640",
+        show_default="photos in full size, frames at 960; Haar: 1280, 640",
     ),
 ]
 Prior = Annotated[
@@ -258,7 +258,7 @@ Outliers = Annotated[
     typer.Option(
         "--outliers",
         metavar="DIR",
-        help="Pictures without faces, on which all classes shall be equally probable; with `--set outliers=0.1`.",
+        help="Pictures without faces: the model learns to be uncertain there; with `--set outliers=0.1`.",
     ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --out, bit for bit.")]

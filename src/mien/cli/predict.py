@@ -33,7 +33,7 @@ Out = Annotated[
         "-o",
         metavar="DIR|FILE",
         rich_help_panel=OUTPUT,
-        help="Write copies with marked faces: of a video into this file, of photos or several videos into this folder.",
+        help="Write copies with marked faces. One photo or video: a file or a folder. Several: a folder.",
     ),
 ]
 Landmarks = Annotated[
@@ -56,7 +56,10 @@ Every = Annotated[
 Rate = Annotated[
     float | None,
     typer.Option(
-        metavar="N", min=0, rich_help_panel=_VIDEO, help="A folder of pictures is a video of N frames a second."
+        metavar="N",
+        min=0,
+        rich_help_panel=_VIDEO,
+        help="Read a folder of pictures as a video of N frames a second.",
     ),
 ]
 Persons = Annotated[
@@ -65,7 +68,7 @@ Persons = Annotated[
         metavar="N",
         min=1,
         rich_help_panel=_VIDEO,
-        help="How many persons each video shows: tracks are joined until no more are left.",
+        help="How many persons each video shows. Use it where one person gets several numbers.",
         show_default="as they look",
     ),
 ]
@@ -79,9 +82,7 @@ Chart = Annotated[
 ]
 Resume = Annotated[
     bool,
-    typer.Option(
-        "--resume", rich_help_panel=_VIDEO, help="Of several videos pass over those whose files are all there."
-    ),
+    typer.Option("--resume", rich_help_panel=_VIDEO, help="Pass over videos whose files are all there already."),
 ]
 Stats = Annotated[
     bool, typer.Option("--stats", rich_help_panel=_VIDEO, help="Print at the end how long each stage took.")
@@ -122,10 +123,10 @@ def predict(
 ) -> None:
     """Name the emotion of every face in photos and videos.
 
-    Prints a table, tab-separated if standard output is no terminal: one line per face of photos, one line per person
-    of videos. An uncertain emotion has a question mark in the table, and a yes in the tab-separated lines. What cannot
-    be read is reported, the rest is processed, and the exit code is 1. Ctrl-C, SIGTERM and a closed terminal end it
-    early; what was done is saved. Several videos get a file each in `--out`, `--json DIR/`, `--csv DIR/`, `--chart`.
+    Prints a table, tab-separated if standard output is no terminal: one line per face of photos, one line per person of
+    videos. An uncertain emotion has a question mark in the table, and a yes in the tab-separated lines. What cannot be
+    read is reported, the rest is processed, and the exit code is 1. Ctrl-C, SIGTERM and a closed terminal end it early;
+    what was done is saved. For several videos name folders: `--out DIR`, `--json DIR/`, `--csv DIR/`.
     """
     from mien.analyzer import load
     from mien.cli.inputs import find_inputs, stdin_stored

@@ -13,6 +13,7 @@ import typer
 
 from mien.cli import console, options
 from mien.cli.options import ANALYZER, MODEL
+from mien.cpus import usable_cpus
 from mien.errors import ConfigError, MissingExtraError
 from mien.service.settings import Settings
 
@@ -176,8 +177,9 @@ def serve(
 ) -> None:
     """Serve emotions over HTTP: a page with photo and camera, REST, and a WebSocket for streams.
 
-    Only this computer reaches it unless --host says otherwise. Pictures are processed in memory and never stored. A
-    phone's camera needs https: docs/serving.md says how. Ctrl-C, or SIGHUP without a certificate, ends it in order.
+    Other computers cannot reach it unless you set --host. Pictures are processed in memory and never stored. A
+    phone's camera needs https: docs/serving.md says how. Ctrl-C, or SIGHUP without a certificate, ends it after the
+    requests that are being answered.
     """
     if uds and open_page:
         raise ConfigError("a browser cannot open a Unix socket: leave out --open or --uds")
@@ -192,7 +194,7 @@ def serve(
     known = partial(known, body_seconds=body_seconds, min_rate=min_rate, max_body_seconds=max_body_seconds)
     known = partial(known, max_pixels=max_pixels, max_images=max_images, max_video=max_video)
     settings = known(max_streams=max_streams)
-    each = threads or max(1, (os.cpu_count() or 1) // workers)
+    each = threads or max(1, usable_cpus() // workers)
     _serve(partial(_load, model, detector, detector_model, each, faces), settings, open_page=open_page)
 
 

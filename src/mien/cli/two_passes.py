@@ -1,4 +1,4 @@
-"""How `mien predict` reads a video: once to read its faces and draw them, and again to draw who is who.
+"""How `mien predict` reads a video: once to read and draw its faces, and again to draw the persons' numbers.
 
 The first pass decodes, reads faces, draws and encodes, with a thread for each slow stage. Only its end shows which
 tracks are one person. Records are written then; and where numbers are drawn that have changed, a second pass decodes,

@@ -78,11 +78,11 @@ class FER:
         """
         if face_rectangles is not None:
             return self._classify_given(img, list(face_rectangles))
-        return self._answer(next(analyze_all(self._analyzer, [img])))
+        return self._boxes_and_emotions(next(analyze_all(self._analyzer, [img])))
 
     def batch_detect_emotions(self, imgs: Iterable[ImageSource]) -> list[list[dict[str, Any]]]:
         """What `detect_emotions` returns for each picture; faces are classified in batches across pictures."""
-        return [self._answer(analysis) for analysis in analyze_all(self._analyzer, imgs)]
+        return [self._boxes_and_emotions(analysis) for analysis in analyze_all(self._analyzer, imgs)]
 
     def top_emotion(self, img: ImageSource) -> tuple[str, float] | tuple[None, None]:
         """The likeliest emotion of the largest face and its probability; (None, None) without a face.
@@ -96,7 +96,7 @@ class FER:
         name = likeliest(emotions)
         return name, emotions[name]
 
-    def _answer(self, analysis: Analysis) -> list[dict[str, Any]]:
+    def _boxes_and_emotions(self, analysis: Analysis) -> list[dict[str, Any]]:
         result = []
         for face in analysis.faces:
             box = pixel_box(face.box, analysis.width, analysis.height)

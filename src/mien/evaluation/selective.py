@@ -39,7 +39,7 @@ class RiskCoverage:
 
 @dataclass(frozen=True, slots=True)
 class CertainPart:
-    """The rows whose likeliest class has at least the probability threshold, as `mien.Face.uncertain` marks them.
+    """The rows whose likeliest class has at least the probability threshold: `mien.Face.uncertain` marks the others.
 
     fraction is of all rows, 0..1; accuracy is theirs, with its 95 % Wilson interval: both are None where none is
     certain.

@@ -202,7 +202,7 @@ def _person(tracks: tuple[int, ...], name: str | None, seen: Seen, footage: Foot
 
 
 def _peaks(seen: Seen, runs: list[tuple[int, int]], classes: tuple[str, ...], apart: float) -> list[int]:
-    """The strongest faces of the strongest stretches of each class, `apart_s` seconds apart, in the order of time."""
+    """The strongest faces of the strongest stretches of each class, `apart` seconds apart, in the order of time."""
     strongest = [a + int(np.argmax(seen.probabilities[a:b, seen.predictions[a]])) for a, b in runs]
     first: dict[int, int] = {}
     second: dict[int, int] = {}

@@ -131,8 +131,9 @@ def _left_out(timeline: Timeline) -> str:
 
 _NOTES: Final = (
     "The band over a timeline is the likeliest emotion; the areas below are the probabilities of all of them, stacked.",
-    "Time is counted in seconds, not frames. Shares are parts of the time in which the person was seen.",
-    "A prediction is uncertain where the likeliest emotion was less probable than the threshold of the analysis.",
+    "Time is counted in seconds, not frames. Fractions are parts of the time in which the person was seen.",
+    "A prediction is uncertain where the likeliest emotion was less probable than the threshold of the analysis, or "
+    "the head was turned far aside.",
     "A strongest moment is the peak of a stretch of one emotion; neutral has none.",
     "Persons have the numbers of the records and of the annotated video, as they came. Someone who leaves the picture "
     "and comes back may get a new number.",

@@ -27,7 +27,7 @@ def person_section(timeline: Timeline, person: Person, thumbnails: Thumbnails, e
         f"{picture(thumbnails, person.portrait, f'{person.label} at {when}')}"
         f"<div><h2>{text(person.label)}{where}</h2><p>{_summary(timeline, person)}</p></div></div>"
         f"{plot(timeline, person)}"
-        f'<div class="columns{"" if peaks else " single"}"><div><h3>Share of the time seen</h3>'
+        f'<div class="columns{"" if peaks else " single"}"><div><h3>Fraction of the time seen</h3>'
         f"{figures_table(timeline, person)}</div>{peaks}</div>"
         f"{'' if every is None else bins_table(timeline, person, every)}</section>"
     )

@@ -107,7 +107,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
 
 
 def _about(analyzer: Analyzer) -> dict[str, str]:
-    """What one copy of the service is told from another by."""
+    """What distinguishes one copy of the service from another."""
     return {"version": mien.__version__, "model": analyzer.model_id, "detector": analyzer.detector.name}
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from mien.cpus import usable_cpus
 from mien.errors import ConfigError
 
 FORMATS: Final = {"Jpeg": "image/jpeg", "Png": "image/png", "WebP": "image/webp"}
@@ -79,7 +79,7 @@ class Settings:
     hosts: tuple[str, ...] = ()
     root_path: str = ""
     access_log: str | None = None
-    workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 1))
+    workers: int = field(default_factory=lambda: max(2, usable_cpus()))
     queue: int = 64
     batching: bool = True
     max_body: int = 20_000_000

@@ -118,15 +118,15 @@ class _Streams:
         self._open += 1
         try:
             with self._metrics.streams.track_inprogress(), suppress(WebSocketDisconnect):  # the client may leave
-                tracker = _Tracker(self._analyzer, self._settings, **{name: given[name] == "1" for name in given})
-                await self._serve(socket, tracker)
+                session = _Session(self._analyzer, self._settings, **{name: given[name] == "1" for name in given})
+                await self._serve(socket, session)
         finally:
             self._open -= 1
 
-    async def _serve(self, socket: WebSocket, tracker: _Tracker) -> None:
+    async def _serve(self, socket: WebSocket, session: _Session) -> None:
         await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
         try:
-            await self._talk(socket, tracker)
+            await self._talk(socket, session)
         except _EndError as end:
             await socket.close(end.code, end.reason)
         except WebSocketDisconnect:
@@ -136,7 +136,7 @@ class _Streams:
                 await socket.close(FAILED, "something went wrong here; the service's log has more")
             raise
 
-    async def _talk(self, socket: WebSocket, tracker: _Tracker) -> None:
+    async def _talk(self, socket: WebSocket, session: _Session) -> None:
         """Respond frame by frame. The next message is awaited at the same time, to notice a client that leaves."""
         receiving = ensure_future(socket.receive())
         working: asyncio.Future[PictureRecord] | None = None
@@ -144,7 +144,7 @@ class _Streams:
             while True:
                 content, began = await self._frame(receiving), time.perf_counter()
                 receiving = ensure_future(socket.receive())
-                working = ensure_future(self._pool.wait(partial(tracker.answer, content, began)))
+                working = ensure_future(self._pool.wait(partial(session.record, content, began)))
                 await asyncio.wait([receiving, working], return_when=FIRST_COMPLETED)
                 if receiving.done():
                     _check_presence(receiving.result())
@@ -174,7 +174,7 @@ class _Streams:
         return content
 
 
-class _Tracker:
+class _Session:
     """Who is in one stream. Frames are given one after the other, from any thread."""
 
     def __init__(self, analyzer: Analyzer, settings: Settings, *, smooth: bool, landmarks: bool) -> None:
@@ -183,7 +183,7 @@ class _Tracker:
         self._results = analyzer.stream(iter(self._frames.popleft, None), live=True, smooth=smooth)
         self._count, self._began, self._landmarks = 0, 0.0, landmarks
 
-    def answer(self, content: bytes, now: float) -> PictureRecord:
+    def record(self, content: bytes, now: float) -> PictureRecord:
         """The record of a frame's file that came at this time, in seconds of a clock that never falls."""
         index = self._count
         self._count += 1

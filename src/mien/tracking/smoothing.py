@@ -1,4 +1,4 @@
-"""Steady answers for a video: each track's probabilities averaged over time, its emotion changed only on evidence.
+"""Predictions smoothed over a video: each track's probabilities are averaged, its emotion changes only on evidence.
 
 Everything goes by timestamps, so the number of frames a second hardly matters. For each track:
 

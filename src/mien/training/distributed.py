@@ -84,7 +84,7 @@ def launch(recipe: Recipe, accelerator: str, devices: int | None, precision: Pre
     if ranks > 1 and (recipe.freeze or recipe.labels == "none"):
         raise ConfigError("frozen convolutions and training without labels work on one device only: `devices=1`")
     if ranks > machines == 1 and _restarts() and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        _meet_anew()
+        _rejoin()
     fabric.launch()
     return fabric
 
@@ -94,7 +94,7 @@ def _restarts() -> int:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
-def _meet_anew() -> None:
+def _rejoin() -> None:
     """After a restart let the ranks meet at a new port, which they learn at torchrun's own.
 
     That one still holds where the processes were that have ended, and new ones would search each other there
@@ -170,8 +170,8 @@ def mean_loss(fabric: Fabric, loss: Tensor) -> float:
 def predictions(
     fabric: Fabric, faces: Faces, predict: Callable[[Faces, range], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """The predictions (N, C) to faces (N, 48, 48), on every rank. Each works out those of a part, of which `predict` is
-    given the faces and which rows they are.
+    """The predictions (N, C) for faces (N, 48, 48), on every rank. Each computes a part, for which `predict` gets the
+    faces and their rows.
     """
     if fabric.world_size == 1 or not len(faces):
         return predict(faces, range(len(faces)))

@@ -1,7 +1,7 @@
 """AlexNet (Krizhevsky, Sutskever, Hinton, NeurIPS 2012) for faces: five convolutions, three fully connected layers.
 
 It differs from the paper in two ways: batch normalisation follows each convolution (in place of local response
-normalisation), and the last layer predictions for seven emotions. `AlexNetConfig` holds all that may vary. The layout
+normalisation), and the last layer predicts seven emotions. `AlexNetConfig` holds all that may vary. The layout
 `alexnet-torchvision` is that of Krizhevsky's later paper (One weird trick for parallelizing convolutional neural
 networks, 2014) as torchvision has it, so that ImageNet weights in that format fit.
 """

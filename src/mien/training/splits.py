@@ -1,4 +1,4 @@
-"""From a dataset to what the loop eats: faces and targets to learn from, held-back faces, validation faces."""
+"""From a dataset to what the training loop reads: faces and targets to learn from, and faces to evaluate on."""
 
 from __future__ import annotations
 
@@ -155,9 +155,9 @@ def _balanced(learned: Examples, balance: float) -> NDArray[np.float64]:
     return draws
 
 
-def _held_back(faces: Faces, share: float) -> NDArray[np.bool_]:
+def _held_back(faces: Faces, fraction: float) -> NDArray[np.bool_]:
     """Rows that a hash of their pixels picks: copies of a face stay together, whatever the order of the rows."""
-    picked: NDArray[np.bool_] = keys_of(faces) < np.uint64(math.ceil(share * 2**64))
+    picked: NDArray[np.bool_] = keys_of(faces) < np.uint64(math.ceil(fraction * 2**64))
     return picked
 
 

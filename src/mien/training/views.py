@@ -63,9 +63,9 @@ def predict_views(
 ) -> Views:
     """The recipe's `views` of faces (N, 48, 48) uint8, read from a file, which is written where they are not there yet.
 
-    The file is written after each view, so that after an interruption only one is lost. progress is told how many faces
-    of how many, each view counted, this rank has the predictions for. Raises ConfigError where the file holds those of
-    other faces, teachers or moves, or cannot be read or written.
+    The file is written after each view, so that after an interruption only one is lost. progress is called with how
+    many faces of how many, each view counted, this rank has the predictions for. Raises ConfigError where the file
+    holds those of other faces, teachers or moves, or cannot be read or written.
     """
     strength = recipe.augmentation
     made_of = {

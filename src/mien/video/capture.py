@@ -16,7 +16,7 @@ from mien.images.decode import read_image
 from mien.video.containers import shown_width
 
 
-def _quieten() -> None:
+def _silence_log() -> None:
     """Keep OpenCV and its FFmpeg from writing to standard error of what is reported here in one line."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -50,7 +50,7 @@ _MAX_FRAMES: Final = 1e8
 
 def open_capture(camera: int | str) -> cv2.VideoCapture | None:
     """The camera, with as few frames waiting in it as it can do with; None where it does not open."""
-    _quieten()
+    _silence_log()
     capture = cv2.VideoCapture(camera)
     if not capture.isOpened():
         return None

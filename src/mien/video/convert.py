@@ -21,9 +21,10 @@ HD_HEIGHT: Final = 720
 BT709: Final = 1
 BT601: Final = 5
 BT2020: Final = 9
-UNTOLD: Final = (0, 2, 3)
-"""Values of a video's matrix coefficients (ITU-T H.273, table 4): those that are used here, and those that mean nothing
-of YUV: identity, unspecified, reserved."""
+UNSPECIFIED: Final = 2
+NO_MATRIX: Final = (0, UNSPECIFIED, 3)
+"""A video's matrix coefficients (ITU-T H.273, table 4): those that are used here, and those that name none of YUV:
+identity, unspecified, reserved."""
 
 
 class Converter:
@@ -52,7 +53,7 @@ class Converter:
                 frame,
                 *self._shown_size,
                 "bgr48le",
-                src_colorspace=None if frame.colorspace not in UNTOLD else BT2020,
+                src_colorspace=None if frame.colorspace not in NO_MATRIX else BT2020,
                 threads=1,
             )
             return _upright(hdr.to_sdr(deep.to_ndarray(), frame.color_trc, frame.color_primaries), self._matrix)
@@ -61,7 +62,7 @@ class Converter:
             frame,
             *self._shown_size,
             "bgra" if clear else "bgr24",
-            src_colorspace=None if frame.colorspace not in UNTOLD else usual_matrix(frame.height),
+            src_colorspace=None if frame.colorspace not in NO_MATRIX else usual_matrix(frame.height),
             threads=1,
         )
         image = converted.to_ndarray()

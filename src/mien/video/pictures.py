@@ -22,7 +22,7 @@ from mien.images.decode import read_image
 from mien.images.find import find_images
 from mien.images.limits import MAX_PIXELS
 from mien.types import Frame
-from mien.video.convert import UNTOLD, usual_matrix
+from mien.video.convert import UNSPECIFIED, usual_matrix
 from mien.video.frame_reader import FrameReader
 from mien.video.problems import CHANGES_SIZE, Problems
 from mien.video.reader import check_range
@@ -102,7 +102,7 @@ class PictureSequence(FrameReader):
     @property
     def colors(self) -> tuple[int, int, int]:
         """The frames' matrix coefficients, primaries and transfer characteristics, by the numbers of ITU-T H.273."""
-        return usual_matrix(self._size[1] if self._size else 0), UNTOLD[1], UNTOLD[1]
+        return usual_matrix(self._size[1] if self._size else 0), UNSPECIFIED, UNSPECIFIED
 
     @property
     def problems(self) -> list[str]:

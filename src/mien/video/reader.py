@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mien.cpus import usable_cpus
 from mien.errors import ConfigError, ImageError
 from mien.images.limits import MAX_PIXELS
 from mien.types import Frame
@@ -22,7 +23,7 @@ from mien.video.containers import (
     pixel_aspect,
     shown_width,
 )
-from mien.video.convert import BT709, UNTOLD, Converter, usual_matrix
+from mien.video.convert import BT709, NO_MATRIX, Converter, usual_matrix
 from mien.video.frame_reader import FrameReader
 from mien.video.problems import CHANGES_SIZE, Problems
 
@@ -122,7 +123,7 @@ class VideoFile(FrameReader):
         if self._converter.hdr:
             return BT709, BT709, BT709
         context = self._stream.codec_context
-        matrix = usual_matrix(context.height) if context.colorspace in UNTOLD else context.colorspace
+        matrix = usual_matrix(context.height) if context.colorspace in NO_MATRIX else context.colorspace
         return matrix, context.color_primaries, context.color_trc
 
     @property
@@ -171,7 +172,7 @@ class VideoFile(FrameReader):
         check_pixels(width, context.height, self.name, self._max_pixels)
         # A frame may be larger than the file says at its beginning.
         context.options = {"max_pixels": str(self._max_pixels)}
-        context.thread_type, context.thread_count = "AUTO", min(os.cpu_count() or 1, _MAX_THREADS)
+        context.thread_type, context.thread_count = "AUTO", min(usable_cpus(), _MAX_THREADS)
         self._read_header(self._container, self._stream)
 
     def _read_header(self, container: InputContainer, stream: VideoStream) -> None:
@@ -223,7 +224,7 @@ class VideoFile(FrameReader):
                 return
             if following is None:
                 self._end_s = time_s + self._shown_s(decoded)
-                self._mind_the_end(self._end_s)
+                self._check_truncation(self._end_s)
                 return
             decoded, time_s = following
             index += 1
@@ -233,7 +234,7 @@ class VideoFile(FrameReader):
         """How long a frame is shown, in seconds."""
         return float(frame.duration * self.time_base) if frame.duration else 1 / self.rate
 
-    def _mind_the_end(self, end_s: float) -> None:
+    def _check_truncation(self, end_s: float) -> None:
         """Note that the file ends too early: before the announced end, which may be the sound's."""
         reached_s = max(end_s, self._reached_s - self.zero_s)
         if self.duration_s is not None and self.duration_s > reached_s + 0.5 + 2 / self.rate:

@@ -20,7 +20,7 @@ from mien.errors import ConfigError, reason
 from mien.files import written_aside
 from mien.video.audio import Soundtrack
 from mien.video.containers import import_av
-from mien.video.convert import usual_matrix
+from mien.video.convert import UNSPECIFIED, usual_matrix
 from mien.video.source import FrameSource
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ _BITS_PER_PIXEL: Final = 0.15
 _TICK: Final = Fraction(1, 60_000)
 """The time base without a source: 24, 25, 30 and 30000/1001 frames/s fall on whole ticks; MPEG-4 can hold it."""
 
-_UNTOLD: Final = 2
 _SWSCALE_MATRICES: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """Matrix coefficients by the numbers of ITU-T H.273, and by swscale's."""
 
@@ -168,7 +167,8 @@ class VideoWriter:
     def write(self, image: NDArray[np.uint8], time_s: float) -> None:
         """Add a frame: (H, W, 3) uint8, BGR; time_s as in `Frame`, later than the frame before.
 
-        The image may be changed afterwards. An error that the encoder met is raised by a later call, or at the end.
+        The image may be changed afterwards. Raises ConfigError on another shape or type than the first frame's.
+        An error that the encoder met is raised by a later call, or at the end.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ConfigError(f"expected a frame (H, W, 3) of uint8, got {image.shape} of {image.dtype}")
@@ -269,7 +269,9 @@ class _Encoding:
         """The stream of pictures; the source's colors are carried over."""
         av, source = self._av, self._source
         width, height = size
-        matrix, primaries, transfer = (usual_matrix(height), _UNTOLD, _UNTOLD) if source is None else source.colors
+        matrix, primaries, transfer = (
+            (usual_matrix(height), UNSPECIFIED, UNSPECIFIED) if source is None else source.colors
+        )
         if matrix not in _SWSCALE_MATRICES:
             matrix = usual_matrix(height)
         self._matrix = _SWSCALE_MATRICES[matrix]

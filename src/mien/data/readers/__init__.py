@@ -40,7 +40,7 @@ def read_faces(
     default_split: Split = "training",
     progress: Progress | None = None,
 ) -> FaceDataset:
-    """Read a dataset in any form that Mien knows; the form is told by columns and folder names.
+    """Read a dataset in any form that Mien knows; the form is known by columns and folder names.
 
     path           a file (.csv, .csv.gz, .zip, .tar, .tar.gz, .parquet; the suffix does not matter) or a folder.
                    A pack is opened with its own classes and splits, and its faces stay on disk

@@ -1,4 +1,4 @@
-"""What a file of text may be packed in: .gz, .zip, .tar or .tar.gz, told by content. It is read as a stream.
+"""What a file of text may be packed in: .gz, .zip, .tar or .tar.gz, known by content. It is read as a stream.
 
 Of a tar nothing is unpacked: members that are no plain files are passed over, and one block is in memory at a time.
 The records that give a member a longer name or other attributes are passed over too, whatever size they claim.
