@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from mien.drawing.bars import Panel, place_panels
 from mien.drawing.colors import INK, PAPER, class_color, ink_on, luminance
 from mien.drawing.draw import draw_faces, draw_frame
 from mien.drawing.labels import Label, place_labels, wordings
-from mien.drawing.layout import Mark, in_order
+from mien.drawing.layout import SMALLEST_TEXT, Mark, in_order
 from mien.drawing.style import COVERING, THEMES, Style
 from mien.emotions import EMOTION_COLORS, EMOTIONS
 from mien.errors import ConfigError
@@ -125,12 +125,21 @@ def test_an_uncertain_face_has_a_question_mark_however_short_its_label() -> None
     box = Box(60, 60, 80, 80)
     sure, unsure = Face(box, None, shares, None, 0.4), Face(box, None, shares, None, 0.5)
     texts = [
-        [wording.text for wording in wordings(Mark.of(one, (200, 200), Style()), Style())] for one in (sure, unsure)
+        [wording.text for wording in chain(*wordings(Mark.of(one, (200, 200), Style()), Style()))]
+        for one in (sure, unsure)
     ]
     assert not any("?" in text for text in texts[0])
-    assert set(texts[1]) == {"fear? 40 %", "fear?", "40 %?"}
+    assert set(texts[1]) == {"fear? 40 %", "fear?"}
     images = [np.asarray(draw_faces(canvas(200, 200), [one])) for one in (sure, unsure)]
     assert (images[0] != images[1]).any()
+
+
+def test_where_boxes_overlap_each_face_has_a_label_that_can_be_read() -> None:
+    boxes = [Box(2 + 100 * x, 2 + 110 * y, 100, 140) for y in range(4) for x in range(6)]
+    _, labels, _ = placed([face(box) for box in boxes], (700, 580), Style())
+    assert len(labels) == len(boxes)
+    assert {label.wording.text for label in labels} <= {"fear 90 %", "fear"}
+    assert min(label.wording.height for label in labels) > SMALLEST_TEXT
 
 
 def test_a_face_that_fills_the_picture_keeps_its_label() -> None:

@@ -82,9 +82,10 @@ def place_labels(marks: Sequence[Mark], size: tuple[int, int], style: Style) -> 
     for number, mark in enumerate(marks):
         others = corners([other.box for i, other in enumerate(marks) if i != number])
         taken = corners([label.box for label in labels])
-        # Better a short label than one over another face; better that than none.
-        for tolerance in (0.05, 0.4):
-            label = _best_label(mark, style, others, taken, size, tolerance)
+        # Better a short label than one over another face; better that than tiny text, or none.
+        readable, tiny = wordings(mark, style)
+        for texts, tolerance in ((readable, 0.05), (readable, 0.4), (tiny, 0.05), (tiny, 0.4)):
+            label = _best_label(mark, texts, others, taken, size, tolerance)
             if label is not None:
                 labels.append(label)
                 break
@@ -93,14 +94,14 @@ def place_labels(marks: Sequence[Mark], size: tuple[int, int], style: Style) -> 
 
 def _best_label(
     mark: Mark,
-    style: Style,
+    texts: Sequence[Wording],
     others: NDArray[np.float64],
     taken: NDArray[np.float64],
     size: tuple[int, int],
     tolerance: float,
 ) -> Label | None:
     """The fullest label that finds a place where at most this fraction of it hides other faces."""
-    for wording in wordings(mark, style):
+    for wording in texts:
         width, height = wording.size
         best, least = None, math.inf
         for place, dislike in _places(mark, width, height):
@@ -116,23 +117,26 @@ def _best_label(
     return None
 
 
-def wordings(mark: Mark, style: Style) -> Iterator[Wording]:
-    """The texts of the label and their heights, the fullest first."""
+def wordings(mark: Mark, style: Style) -> tuple[list[Wording], list[Wording]]:
+    """What the label may say in text that is easily read, the fullest first, and what in the smallest text."""
     face = mark.face
 
     def worded(text: str, height: int) -> Wording:
         return Wording(text, height, face.emotion, face.uncertain, style.emoji and style.theme != "emoji")
 
     small = max(SMALLEST_TEXT, round(0.75 * mark.text))
+    readable, tiny = [], []
     if style.labels:
         suffix = "?" if face.uncertain else ""
         name, percent = f"{face.emotion}{suffix}", f"{100 * face.confidence:.0f} %"
         if style.tracks and face.track is not None:
             name = f"{face.track} {name}"
-        yield from (worded(f"{name} {percent}", height) for height in (mark.text, small))
-        yield from (worded(text, height) for height in (small, SMALLEST_TEXT) for text in (name, f"{percent}{suffix}"))
+        readable += [worded(f"{name} {percent}", mark.text), worded(f"{name} {percent}", small), worded(name, small)]
+        tiny.append(worded(name, SMALLEST_TEXT))
     if worded("", 1).badge:
-        yield from (worded("", height) for height in (mark.text, small, SMALLEST_TEXT))
+        readable += [worded("", mark.text), worded("", small)]
+        tiny.append(worded("", SMALLEST_TEXT))
+    return readable, tiny
 
 
 def _places(mark: Mark, width: float, height: float) -> Iterator[tuple[Box, float]]:
@@ -151,3 +155,6 @@ def _places(mark: Mark, width: float, height: float) -> Iterator[tuple[Box, floa
     yield Box(box.x - width - gap, box.y, width, height), 0.0
     yield Box(left + 2 * gap, box.y + box.height - height - 2 * gap, width, height), 0.2
     yield Box(left + 2 * gap, box.y + 2 * gap, width, height), 0.25
+    # Where others overlap the face: over its chin or its forehead.
+    yield Box(left + 2 * gap, box.y + 0.8 * box.height - height, width, height), 0.3
+    yield Box(left + 2 * gap, box.y + 0.2 * box.height, width, height), 0.35
