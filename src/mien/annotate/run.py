@@ -138,13 +138,17 @@ class Estimate:
     seconds: float
 
 
-def dry_run(source: str, out: str, *, options: Options = Options(), tried: int = 32) -> Estimate:  # noqa: B008 - frozen
+_TRIED: Final = 32
+"""Pictures that a dry run tries."""
+
+
+def dry_run(source: str, out: str, *, options: Options = Options()) -> Estimate:  # noqa: B008 - frozen
     """Plan as `annotate` does and try some pictures, but write nothing. Raises as it does."""
     folder = Folder(out)
     folder.check()
     bundle = ModelBundle.gather(options)
     listing = list_input(source, skip=folder.place())
-    some = _Some(tried)
+    some = _Some(_TRIED)
     plan = complete(draft_plan(listing, options, bundle), listing, None, on_shard=some.add)
     saved = saved_plan(folder)
     if saved is None:
