@@ -42,6 +42,7 @@ def test_train_evaluate_export_evaluate(run: Path, folders: Path, tmp_path: Path
     assert figures[0]["accuracy"] == pytest.approx(figures[1]["accuracy"], abs=0.2)
 
 
+@pytest.mark.slow
 def test_a_console_that_knows_ascii_only_gets_figures_too(run: Path, folders: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "mien", "evaluate", str(run), "--data", str(folders)],

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-pytestmark = needs_yunet
+pytestmark = [needs_yunet, pytest.mark.slow]
 
 HEAD = '<!doctype html><meta charset="utf-8"><title>empty</title><link rel="icon" href="data:,">'
 PAGE = """<script type="module">
