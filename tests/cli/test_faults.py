@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.cli import main
 from mien.emotions import EMOTIONS
 from mien.service.page_files import is_built
 
@@ -216,3 +217,24 @@ def assert_whole(files: dict[str, bytes], whole: dict[str, bytes], varies: set[s
             assert len(content) > 0.9 * len(whole[name]), where
         else:
             assert content == whole[name], f"{name}, {where}"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "is the disk full?"),
+        (OSError(errno.ENOSPC, "No space left on device"), "standard output: cannot be written: No space left"),
+    ],
+)
+def test_a_full_disk_is_one_line(
+    error: OSError, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mien.cli.app.app", fail)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line

@@ -7,10 +7,14 @@ import io
 import sys
 from contextlib import suppress
 from errno import EDQUOT, EFBIG, ENOSPC
+from typing import Final
 
 from mien.cli import console
 from mien.cli.interrupt import handled
 from mien.errors import MienError, reason
+
+_NO_TEMPORARY: Final = "No usable temporary directory"
+"""What Python's tempfile says, which libraries use."""
 
 
 def main() -> None:
@@ -29,10 +33,13 @@ def main() -> None:
         except MienError as error:
             console.err().print(f"[bold red]error:[/] {console.escape(console.as_options(str(error)))}", soft_wrap=True)
             sys.exit(2)
-        except OSError as error:  # files report it themselves, so standard output is full
-            if error.errno not in (ENOSPC, EDQUOT, EFBIG):
+        except OSError as error:
+            if _NO_TEMPORARY in str(error):
+                what = "no folder for temporary files can be written to: is the disk full?"
+            elif error.errno in (ENOSPC, EDQUOT, EFBIG):  # files report it themselves, so standard output is full
+                what = f"standard output: cannot be written: {reason(error)}"
+            else:
                 raise
-            what = f"standard output: cannot be written: {reason(error)}"
             console.err().print(f"[bold red]error:[/] {what}", soft_wrap=True)
             sys.exit(2)
         except KeyboardInterrupt:
