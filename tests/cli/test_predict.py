@@ -244,6 +244,7 @@ def test_an_address_is_not_fetched(predict, photos: Path, address: str) -> None:
     [
         (["--out", "photos/fear.png/x"], ConfigError, "cannot be made a folder"),
         (["--out", "drawn.png"], ConfigError, "is the name of one picture, and there are"),
+        (["--out", "drawn.webp"], ConfigError, "drawn.webp: expected a name that ends in .jpeg, .jpg, .png"),
         (["--json", "gone/out.jsonl"], ConfigError, "cannot be written"),
         (["--json", "photos"], ConfigError, "is a folder"),
         (["--model", "gone.onnx"], ModelError, "gone.onnx"),

@@ -21,7 +21,7 @@ from mien.cli.video import PERSON_HEADS, nobody, person_rows, print_table, repor
 from mien.errors import ConfigError, DataError, ImageError
 from mien.files import make_folder
 from mien.images.find import Search, passed_over
-from mien.images.save import paths_below
+from mien.images.save import is_picture_name, paths_below
 from mien.reports.load import read_timeline
 from mien.reports.numbers import missing_numbers
 from mien.video.writer import FORMS
@@ -176,8 +176,9 @@ def _read_photos(
 
 def _tasks(search: Search, outputs: Outputs, besides: RecordFiles) -> Iterator[_Task]:
     """The videos, each with its own files, which lie as the videos do below the folders that were named."""
-    if outputs.out is not None and outputs.out.suffix.lower() in FORMS and not outputs.out.is_dir():
-        raise ConfigError(f"{outputs.out}: --out names a folder where there are several videos")
+    out = outputs.out
+    if out is not None and (is_picture_name(out) or (out.suffix.lower() in FORMS and not out.is_dir())):
+        raise ConfigError(f"{out}: --out names a folder where there is more than one photo or video")
     if outputs.chart is not None and outputs.chart.suffix.lower() in _CHARTS and not outputs.chart.is_dir():
         raise ConfigError(f"{outputs.chart}: --chart names a folder where there are several videos")
     for video, place in zip(search.videos, paths_below(search.videos), strict=True):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from mien.errors import ConfigError
 from mien.files import make_folder, written_aside
+from mien.images.content import IMAGE_SUFFIXES
 from mien.images.find import FoundImage
 
 if TYPE_CHECKING:
@@ -47,9 +48,11 @@ def drawn_paths(found: Sequence[FoundImage], out: Path) -> list[Path]:
     below the folder `out` as the picture lies below the folders that were named.
 
     So equal names in several folders keep apart. JPEG and PNG keep their names, others get `.png` added. Raises
-    ConfigError where a copy would take the place of one of the pictures, and on one name for several.
+    ConfigError where a copy would take the place of one of the pictures, on one name for several, and on the name of a
+    picture of another form.
     """
-    if is_picture_name(out):
+    if out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir():
+        check_suffix(out)
         if len(found) > 1:
             raise ConfigError(f"{out}: is the name of one picture, and there are {len(found)}: name a folder")
         drawn = [out]
