@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, Final, Literal, TypedDict, TypeVar, get_args
 
@@ -100,6 +99,8 @@ class AnalyzerOptions:
         """These options with other values for some. Raises ConfigError on an unknown name or an invalid value."""
         for name in changes:
             if name not in OptionFields.__annotations__:
+                from difflib import get_close_matches  # for a misspelt name only
+
                 near = get_close_matches(name, OptionFields.__annotations__, 1)
                 hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OptionFields.__annotations__)}"
                 raise ConfigError(f"unknown option {name}: {hint}")
