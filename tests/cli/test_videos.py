@@ -242,6 +242,7 @@ def test_what_several_videos_share_is_saved_when_a_signal_comes(
     [
         (["-o", "out.mp4"], "--out names a folder where there is more than one photo or video"),
         (["-o", "out.png"], "--out names a folder where there is more than one photo or video"),
+        (["-o", "out.webp"], "--out names a folder where there is more than one photo or video"),
         (["--chart", "c.svg"], "--chart names a folder where there are several videos"),
         (["--resume"], "--resume goes with --out, or with a folder"),
         (["--resume", "--json", "all.jsonl"], "--resume goes with --out, or with a folder"),

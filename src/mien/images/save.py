@@ -33,8 +33,8 @@ def save_picture(image: Image, path: Path) -> None:
 
 
 def is_picture_name(path: Path) -> bool:
-    """Whether a path is named like a picture that `save_picture` writes, and is no folder."""
-    return path.suffix.lower() in _SUFFIXES and not path.is_dir()
+    """Whether a path is named like a picture, of whichever form, and is no folder."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
 
 
 def check_suffix(path: Path) -> None:
@@ -51,7 +51,7 @@ def drawn_paths(found: Sequence[FoundImage], out: Path) -> list[Path]:
     ConfigError where a copy would take the place of one of the pictures, on one name for several, and on the name of a
     picture of another form.
     """
-    if out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir():
+    if is_picture_name(out):
         check_suffix(out)
         if len(found) > 1:
             raise ConfigError(f"{out}: is the name of one picture, and there are {len(found)}: name a folder")
