@@ -45,7 +45,8 @@ class Recipe:
     thaw            epoch after which they learn as well; 0 never thaws them
     trunk_rate      factor on the learning rate of the convolutions
     optimizer       "adamw" (Loshchilov and Hutter, ICLR 2019); "sgd" with Nesterov momentum 0.9; or "muon" (Jordan et
-                    al., 2024), whose steps are orthogonal matrices, with AdamW for the first and the last layer
+                    al., 2024), whose steps are orthogonal matrices, with AdamW for the first and the last layer, and
+                    for matrices whose shorter side is above 1,024
     learning_rate   at its peak: a linear warm-up over `warmup` epochs, then half a cosine down to 0
     weight_decay    on weights only, not on biases or batch normalisation
     label_smoothing fraction of each target that is spread evenly over the classes
